@@ -1,0 +1,64 @@
+# Every target sets up what it needs: Python 3.11 or newer and make are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Where to take torch from; empty is pip's own configuration. On Linux, PyTorch's index of CPU
+# builds saves gigabytes: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test serve benchmark lint types check fmt docs clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.run ## Texts find screens: the service with the built-in model, start to end
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/.dev ## Run all tests
+	$(BIN)/python -m pytest
+
+serve: $(VENV)/.run ## Serve the built-in model on port 8080 (ARGS="--model ... --port ...")
+	$(BIN)/sweetspot serve $(ARGS)
+
+benchmark: $(VENV)/.run ## Run the benchmarks; results go to benchmarks/results
+	$(BIN)/python -m benchmarks.fetch
+	$(BIN)/python -m benchmarks.spin
+	$(BIN)/python -m benchmarks.retrieval
+
+lint: $(VENV)/.dev ## Style and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev ## Type check
+	$(BIN)/mypy
+
+check: lint types test ## All that CI runs
+
+fmt: $(VENV)/.dev ## Format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.run ## Write the generated pages
+	$(BIN)/python -m docs.generate
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; say where: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing; torch is large, this takes a minute or more"
+	$(if $(TORCH_INDEX),$(PIP) torch --index-url $(TORCH_INDEX))
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP) -e '.[dev]'
+	@touch $@

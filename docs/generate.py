@@ -1,0 +1,64 @@
+"""Writes docs/settings.md from the declarations: `make docs`. A test holds it current."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from serve.settings import fields, flag_name, variable_name
+
+SETTINGS_PAGE = Path(__file__).parent / "settings.md"
+HEAD = """\
+# Settings
+
+A setting is a flag of `sweetspot serve` and `sweetspot embed`, or a variable; the flag comes
+first, then the variable, then the default. A malformed value, or a `SWEETSPOT_*` variable that
+does not exist, stops the start with its name, its value and what is allowed; what Kubernetes
+injects for a service called sweetspot is ignored with a warning. `sweetspot settings` shows every
+value and where it came from. Lists repeat the flag or take commas.
+
+The port is also read from `SAGEMAKER_BIND_TO_PORT`, before `SWEETSPOT_PORT`. Inside a batch
+transform job (`SAGEMAKER_BATCH=true`) some defaults are wider; they stand in brackets.
+
+| flag | variable | default | allowed | meaning |
+| --- | --- | --- | --- | --- |
+"""
+
+
+def settings_page() -> str:
+    """The whole page."""
+    return HEAD + "".join(map(_row, fields()))
+
+
+def _row(one: Any) -> str:
+    cells = (
+        f"`{flag_name(one.name)}`",
+        f"`{variable_name(one.name)}`",
+        _default(one),
+        _allowed(one),
+        one.metadata["help"],
+    )
+    return "| " + " | ".join(cells) + " |\n"
+
+
+def _default(one: Any) -> str:
+    if one.default in (None, ()):
+        return "-"
+    batch = one.metadata.get("batch")
+    return f"{one.default}" + (f" ({batch})" if batch is not None else "")
+
+
+def _allowed(one: Any) -> str:
+    match one.metadata["kind"]:
+        case "choice":
+            return ", ".join(one.metadata["choices"])
+        case "whole":
+            return f"{one.metadata['low']} to {one.metadata['high']}"
+        case "names":
+            return "a list"
+        case _:
+            return "text"
+
+
+if __name__ == "__main__":
+    SETTINGS_PAGE.write_text(settings_page())

@@ -1,0 +1,183 @@
+"""The main job, start to end: thumbnails and a service on this machine, texts find screens.
+
+Starts a local thumbnail server and the real service with the built-in model, sends a batch of
+thumbnail URLs (one of them dead) and some texts through /invocations, prints what each text
+found, and draws a contact sheet: queries down, the best thumbnails across.
+
+python examples/demo.py
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import requests
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from rich.console import Console
+from rich.table import Table
+
+from inference.thumbnail_server import ThumbnailServer
+from model.thumbnails import attributes_of, sample
+
+ROOT = Path(__file__).parents[1]
+# A query, and the attributes of which the set holds at least ANSWERS thumbnails.
+QUERIES = {
+    "dark login screen": {"kind": "login", "mode": "dark"},
+    "pricing cards": {"kind": "pricing"},
+    "a calendar on a tablet": {"kind": "calendar", "device": "tablet"},
+    "green chat on a phone": {"kind": "chat", "colour": "green", "device": "phone"},
+    "dashboard with a bar chart": {"kind": "dashboard"},
+    "media player, night mode": {"kind": "player", "mode": "dark"},
+    "settings with toggles, purple": {"kind": "settings", "colour": "purple"},
+}
+THUMBNAILS, ANSWERS = 160, 5
+# Far from the seeds that training drew from.
+FIRST_SEED = 900_000_000
+START_TIMEOUT_S = 60
+BEST = 5
+SHEET = ROOT / "demo" / "contact-sheet.png"
+CELL_PX, GAP_PX, LABEL_PX = 200, 16, 230
+
+console = Console()
+
+
+def main() -> None:
+    """Run it all; whatever was started is stopped."""
+    with ThumbnailServer() as thumbnails, service() as url:
+        urls = [thumbnails.url(f"/{seed}.jpg") for seed in choose_seeds()]
+        urls.insert(THUMBNAILS // 2, thumbnails.url("/this-one-is-gone.jpg"))
+        images = invoke(url, {"urls": urls, "parameters": {"timings": True}})
+        texts = invoke(url, {"texts": list(QUERIES)})
+        found = nearest(urls, images, texts)
+        print_found(found)
+        draw_sheet(found)
+    console.print(f"\nThe contact sheet is [bold]{SHEET.relative_to(ROOT)}[/]")
+
+
+def choose_seeds() -> list[int]:
+    """Random thumbnails, with some answers to every query among them."""
+    chosen: set[int] = set()
+    seeds = itertools.count(FIRST_SEED)
+    for wanted in QUERIES.values():
+        matching = (
+            seed for seed in seeds if wanted.items() <= attributes_of(seed)._asdict().items()
+        )
+        chosen.update(itertools.islice(matching, ANSWERS))
+    chosen.update(itertools.islice(seeds, THUMBNAILS - len(chosen)))
+    return sorted(chosen)
+
+
+@contextmanager
+def service() -> Iterator[str]:
+    """`sweetspot serve` with the built-in model on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "sweetspot", "serve", "--model", "builtin"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--allow-host", "127.0.0.1"]
+    console.print("[bold]$ sweetspot serve --model builtin --allow-host 127.0.0.1[/]")
+    environ = {name: value for name, value in os.environ.items() if name[:10] != "SWEETSPOT_"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environ)
+    try:
+        wait_until_ready(process, f"http://127.0.0.1:{port}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
+    """Ask /ping until it says 200."""
+    limit_s = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < limit_s and process.poll() is None:
+        try:
+            if requests.get(f"{url}/ping", timeout=2).ok:
+                return
+        except requests.ConnectionError:
+            pass
+        time.sleep(0.05)
+    raise SystemExit("the service did not start; see its messages above")
+
+
+def invoke(url: str, body: dict[str, object]) -> dict[str, object]:
+    """One request to /invocations."""
+    response = requests.post(f"{url}/invocations", json=body, timeout=120)
+    response.raise_for_status()
+    answer: dict[str, object] = response.json()
+    results: list[dict[str, object]] = answer["results"]  # type: ignore[assignment]
+    failed = [result for result in results if "error" in result]
+    console.print(
+        f"{len(results)} items, {len(failed)} failed, in {response.elapsed.total_seconds():.1f} s"
+    )
+    if "timings" in answer:
+        console.print(f"  spans: {answer['timings']}")
+    for result in failed:
+        console.print(f"  item {result['index']}: {result['error']}")
+    return answer
+
+
+def nearest(
+    urls: list[str], images: dict[str, object], texts: dict[str, object]
+) -> list[tuple[str, list[tuple[float, int]]]]:
+    """For each query the best thumbnails: (cosine, seed), best first."""
+    kept, vectors = embeddings(images)
+    _, queries = embeddings(texts)
+    found = []
+    for query, cosines in zip(QUERIES, queries @ vectors.T, strict=True):
+        best = np.argsort(-cosines)[:BEST]
+        seeds = [int(Path(urls[kept[column]]).stem) for column in best]
+        found.append((query, list(zip((float(cosines[c]) for c in best), seeds, strict=True))))
+    return found
+
+
+def embeddings(answer: dict[str, object]) -> tuple[list[int], NDArray[np.float32]]:
+    """Indices of the items that have one, and their embeddings, float32 [N, D]."""
+    results: list[dict[str, list[float]]] = answer["results"]  # type: ignore[assignment]
+    kept = [index for index, result in enumerate(results) if "embedding" in result]
+    return kept, np.array([results[index]["embedding"] for index in kept], dtype=np.float32)
+
+
+def print_found(found: list[tuple[str, list[tuple[float, int]]]]) -> None:
+    """A row for each query: cosine and what the thumbnail was drawn as."""
+    table = Table("text", "nearest thumbnails, by cosine", show_lines=True)
+    for query, best in found:
+        lines = [f"{cosine:.3f}  {' / '.join(attributes_of(seed))}" for cosine, seed in best[:3]]
+        table.add_row(query, "\n".join(lines))
+    console.print(table)
+
+
+def draw_sheet(found: list[tuple[str, list[tuple[float, int]]]]) -> None:
+    """Queries down, thumbnails across, the cosine under each."""
+    row_px = CELL_PX + 2 * GAP_PX + 10
+    size = (LABEL_PX + BEST * (CELL_PX + GAP_PX) + GAP_PX, len(found) * row_px + GAP_PX)
+    sheet = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(sheet)
+    label, small = ImageFont.load_default(18), ImageFont.load_default(13)
+    for row, (query, best) in enumerate(found):
+        top = GAP_PX + row * row_px
+        wrapped = "\n".join(textwrap.wrap(query, 22))
+        pen.multiline_text((GAP_PX, top + CELL_PX // 2 - 20), wrapped, "black", label)
+        for column, (cosine, seed) in enumerate(best):
+            left = LABEL_PX + column * (CELL_PX + GAP_PX)
+            picture = Image.open(io.BytesIO(sample(seed).data)).convert("RGB")
+            picture.thumbnail((CELL_PX, CELL_PX))
+            place = (left + (CELL_PX - picture.width) // 2, top + (CELL_PX - picture.height) // 2)
+            sheet.paste(picture, place)
+            pen.text((left + CELL_PX // 2 - 14, top + CELL_PX + 4), f"{cosine:.3f}", "gray", small)
+    SHEET.parent.mkdir(exist_ok=True)
+    sheet.save(SHEET)
+
+
+if __name__ == "__main__":
+    main()

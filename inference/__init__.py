@@ -1,0 +1,1 @@
+"""Items in, results out: fetch, preprocess in parallel, batch, encode. NumPy only."""

@@ -1,0 +1,57 @@
+"""Limits and sizes of the pipeline: frozen, made once by the composition root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class UrlConfig:
+    """Which URLs may be fetched; a host is exact or a `.suffix`, with an optional `:port`.
+
+    allow_hosts: exempt from the address and port checks. only_hosts: when given, no others.
+    deny_hosts: refused. allow_buckets: S3 buckets that may be read, `*` for any.
+    """
+
+    allow_hosts: tuple[str, ...] = ()
+    only_hosts: tuple[str, ...] = ()
+    deny_hosts: tuple[str, ...] = ()
+    allow_buckets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FetchConfig:
+    """Bounds of one fetch. max_image_bytes: after decompression of the transfer, too."""
+
+    urls: UrlConfig = UrlConfig()
+    connect_timeout_s: float = 3.0
+    fetch_timeout_s: float = 10.0
+    max_image_bytes: int = 20 * 2**20
+    io_threads: int = 32
+    attempts: int = 3
+    max_redirects: int = 3
+
+
+@dataclass(frozen=True)
+class BatchConfig:
+    """How batches form. max_wait_s: the longest an item waits for others that are on their way."""
+
+    batch_size: int = 16
+    text_batch_size: int = 32
+    max_wait_s: float = 0.05
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """Bounds of all requests together and of each.
+
+    max_items_in_flight: permits over all requests. window: the permits one request holds.
+    """
+
+    batch: BatchConfig = BatchConfig()
+    max_items_in_flight: int = 512
+    window: int = 128
+    io_threads: int = 32
+    cpu_threads: int = 2
+    max_image_bytes: int = 20 * 2**20
+    max_text_chars: int = 65_536

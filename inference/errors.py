@@ -1,0 +1,137 @@
+"""Failures by phase, each with its code of the interface; what ends a whole request, apart.
+
+ItemError                     one item; becomes a Failure, never harms its neighbours
+├── FetchError
+│   ├── FetchBlocked          the URL or its address is not allowed
+│   ├── FetchDns              the name has no address, or cannot be looked up now
+│   ├── FetchConnect          no connection, or it broke
+│   ├── FetchTls              the certificate or the handshake is bad
+│   ├── FetchTimeout          it took too long
+│   ├── FetchHttpStatus       any status but 200
+│   ├── FetchTooLarge         more bytes than allowed
+│   ├── FetchRedirects        too many hops, or one from https to http
+│   ├── S3Denied              no credentials, or no permission
+│   └── S3NotFound            no such bucket or key
+├── TextInvalid               nothing to embed, or not a text
+├── DeadlineExceeded          the request's deadline came first
+└── EncodeFailed              the forward pass failed
+RequestError
+├── Overloaded                no permits left; retry later
+└── ClientLeft                nobody waits for the answer
+"""
+
+from __future__ import annotations
+
+
+class ItemError(Exception):
+    """One item cannot be embedded. The message is shown to the caller."""
+
+    code = "encode_failed"
+    retryable = False
+
+
+class FetchError(ItemError):
+    """The bytes of an image cannot be had."""
+
+    def __init__(self, message: str, *, retryable: bool | None = None) -> None:
+        super().__init__(message)
+        if retryable is not None:
+            self.retryable = retryable
+
+
+class FetchBlocked(FetchError):
+    """The URL, its host or its address is not allowed."""
+
+    code = "fetch_blocked"
+
+
+class FetchDns(FetchError):
+    """The name has no address; retryable when the look-up itself failed."""
+
+    code = "fetch_dns"
+
+
+class FetchConnect(FetchError):
+    """No connection, or it broke before the last byte."""
+
+    code = "fetch_connect"
+    retryable = True
+
+
+class FetchTls(FetchError):
+    """The certificate or the handshake is bad."""
+
+    code = "fetch_tls"
+
+
+class FetchTimeout(FetchError):
+    """Connecting or the whole fetch took too long."""
+
+    code = "fetch_timeout"
+    retryable = True
+
+
+class FetchHttpStatus(FetchError):
+    """The server answered with any status but 200."""
+
+    code = "fetch_http_status"
+
+
+class FetchTooLarge(FetchError):
+    """More bytes than one image may have."""
+
+    code = "fetch_too_large"
+
+
+class FetchRedirects(FetchError):
+    """Too many redirects, or one from https to http."""
+
+    code = "fetch_redirects"
+
+
+class S3Denied(FetchError):
+    """No credentials, or they do not permit it."""
+
+    code = "s3_denied"
+
+
+class S3NotFound(FetchError):
+    """No such bucket or key."""
+
+    code = "s3_not_found"
+
+
+class TextInvalid(ItemError):
+    """Nothing to embed, or not a text."""
+
+    code = "text_invalid"
+
+
+class DeadlineExceeded(ItemError):
+    """The request's deadline came before this item was done."""
+
+    code = "deadline_exceeded"
+    retryable = True
+
+
+class EncodeFailed(ItemError):
+    """The forward pass failed, or something nobody foresaw."""
+
+    code = "encode_failed"
+    retryable = True
+
+
+class RequestError(Exception):
+    """The whole request ends without results."""
+
+
+class Overloaded(RequestError):
+    """No permits left. retry_after_s: when to come again."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("too many items in flight; retry later")
+        self.retry_after_s = retry_after_s
+
+
+class ClientLeft(RequestError):
+    """The caller closed the connection; its work is shed."""

@@ -1,0 +1,180 @@
+"""URLs to bytes: one pooled, keep-alive session for http and https, one client for S3.
+
+Every call is bounded in bytes and time, and every connection goes through the URL policy.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
+from urllib.parse import urljoin
+
+import requests
+import tenacity
+from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError, SSLError
+
+from inference.config import FetchConfig
+from inference.errors import (
+    FetchBlocked,
+    FetchConnect,
+    FetchError,
+    FetchHttpStatus,
+    FetchRedirects,
+    FetchTimeout,
+    FetchTls,
+    FetchTooLarge,
+)
+from inference.s3 import S3Reader, split
+from inference.transport import GuardedAdapter, Resolver, system_resolver
+from inference.urls import UrlPolicy
+from model.errors import CorruptImage
+
+CHUNK_BYTES = 64 * 1024
+REDIRECTS = {301, 302, 303, 307, 308}
+RETRYABLE_STATUSES = {408, 429}
+FIRST_BACK_OFF_S = 0.1
+HEADERS = {"User-Agent": "sweetspot", "Accept": "image/*", "Accept-Encoding": "identity"}
+
+
+class Fetcher:
+    """Fetches from many threads at once; at most `io_threads` connections a host are kept."""
+
+    def __init__(self, config: FetchConfig, resolver: Resolver = system_resolver) -> None:
+        self._config = config
+        self._policy = UrlPolicy(config.urls)
+        self._s3 = S3Reader(config)
+        self._session = self._new_session(resolver)
+
+    def fetch(self, url: str, deadline_s: float) -> bytes:
+        """Fetch one http, https or s3 URL; what may pass is tried again after a pause.
+
+        Args:
+            url: as the caller wrote it.
+            deadline_s: an instant of `time.monotonic`; the configured limit may end it sooner.
+
+        Raises:
+            FetchError: by phase, see `inference.errors`.
+        """
+        limit_s = min(deadline_s, time.monotonic() + self._config.fetch_timeout_s)
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_may_pass),
+            stop=tenacity.stop_after_attempt(self._config.attempts)
+            | tenacity.stop_before_delay(limit_s - time.monotonic()),
+            wait=tenacity.wait_random_exponential(FIRST_BACK_OFF_S, max=2.0),
+            reraise=True,
+        )
+        once = self._fetch_s3 if url[:5].lower() == "s3://" else self._fetch_http
+        data: bytes = retrying(once, url, limit_s)
+        return data
+
+    def close(self) -> None:
+        """Close all kept connections."""
+        self._session.close()
+
+    def _new_session(self, resolver: Resolver) -> requests.Session:
+        session = requests.Session()
+        # No proxy, .netrc or CA bundle from the environment; no cookies: nothing of one host
+        # ever travels to another.
+        session.trust_env = False
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        session.headers = requests.structures.CaseInsensitiveDict(HEADERS)
+        adapter = GuardedAdapter(self._policy, resolver, self._config.io_threads)
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        return session
+
+    def _fetch_http(self, url: str, limit_s: float) -> bytes:
+        target = self._policy.target(url)
+        for _ in range(self._config.max_redirects + 1):
+            with self._get(url, limit_s) as response:
+                if response.status_code not in REDIRECTS:
+                    return self._read_http(response, limit_s)
+                url = urljoin(url, response.headers.get("Location", ""))
+            target, before = self._policy.target(url), target
+            if before.scheme == "https" and target.scheme == "http":
+                raise FetchRedirects("redirected from https to http")
+        raise FetchRedirects(f"more than {self._config.max_redirects} redirects")
+
+    def _get(self, url: str, limit_s: float) -> requests.Response:
+        timeout_s = (
+            min(self._config.connect_timeout_s, _left(limit_s)),
+            _left(limit_s),
+        )
+        try:
+            return self._session.get(url, timeout=timeout_s, stream=True, allow_redirects=False)
+        except requests.exceptions.SSLError as exc:
+            raise FetchTls("the TLS handshake failed") from exc
+        except requests.exceptions.Timeout as exc:
+            raise FetchTimeout("the server did not answer in time") from exc
+        except (requests.exceptions.InvalidURL, UnicodeError) as exc:
+            raise FetchBlocked("the URL cannot be parsed") from exc
+        except requests.exceptions.RequestException as exc:
+            raise FetchConnect("the connection broke before an answer") from exc
+
+    def _read_http(self, response: requests.Response, limit_s: float) -> bytes:
+        status = response.status_code
+        if status != HTTPStatus.OK:
+            raise FetchHttpStatus(_phrase(status), retryable=_status_may_pass(status))
+        declared = response.headers.get("Content-Length", "")
+        if declared.isdigit() and int(declared) > self._config.max_image_bytes:
+            raise self._too_large()
+        try:
+            return self._read(lambda: response.raw.read1(CHUNK_BYTES, decode_content=True), limit_s)
+        except ReadTimeoutError as exc:
+            raise FetchTimeout("the server stopped sending") from exc
+        except DecodeError as exc:
+            raise CorruptImage("the transfer's compression is damaged") from exc
+        except SSLError as exc:
+            raise FetchTls("the TLS connection broke") from exc
+        except (HTTPError, OSError) as exc:
+            raise FetchConnect("the connection broke before the last byte") from exc
+
+    def _fetch_s3(self, url: str, limit_s: float) -> bytes:
+        from botocore.exceptions import BotoCoreError
+
+        bucket, key = split(url)
+        self._policy.check_bucket(bucket)
+        body = self._s3.open(bucket, key)
+        try:
+            return self._read(lambda: body.read(CHUNK_BYTES), limit_s)
+        except (BotoCoreError, HTTPError, OSError) as exc:
+            raise FetchConnect("the connection to S3 broke before the last byte") from exc
+
+    def _read(self, next_chunk: Callable[[], bytes], limit_s: float) -> bytes:
+        """Read to the end, counting bytes and watching the clock between chunks."""
+        chunks, size = [], 0
+        while chunk := next_chunk():
+            size += len(chunk)
+            if size > self._config.max_image_bytes:
+                raise self._too_large()
+            chunks.append(chunk)
+            _left(limit_s)
+        return b"".join(chunks)
+
+    def _too_large(self) -> FetchTooLarge:
+        return FetchTooLarge(f"more than {self._config.max_image_bytes:,} bytes")
+
+
+def _left(limit_s: float) -> float:
+    """Seconds until the limit. Raises FetchTimeout when there are none."""
+    left_s = limit_s - time.monotonic()
+    if left_s <= 0:
+        raise FetchTimeout("the fetch took too long")
+    return left_s
+
+
+def _may_pass(exc: BaseException) -> bool:
+    return isinstance(exc, FetchError) and exc.retryable
+
+
+def _status_may_pass(status: int) -> bool:
+    return status in RETRYABLE_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _phrase(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)

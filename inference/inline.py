@@ -1,0 +1,46 @@
+"""Images that travel inside the request: base64 text and data URLs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from urllib.parse import unquote_to_bytes
+
+from inference.errors import FetchBlocked, FetchTooLarge
+from model.errors import CorruptImage
+
+
+def is_data_url(url: str) -> bool:
+    """Whether the image is in the URL itself."""
+    return url[:5].lower() == "data:"
+
+
+def decode_base64(text: str, max_bytes: int) -> bytes:
+    """Decode standard base64; line breaks and blanks are ignored.
+
+    Raises:
+        CorruptImage: not base64. FetchTooLarge: more than `max_bytes` once decoded.
+    """
+    if len(text) // 4 * 3 > max_bytes + 2:
+        raise FetchTooLarge(f"more than {max_bytes:,} bytes")
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise CorruptImage("not valid base64") from exc
+
+
+def decode_data_url(url: str, max_bytes: int) -> bytes:
+    """Decode `data:[type][;base64],payload` (RFC 2397).
+
+    Raises:
+        FetchBlocked: no comma. CorruptImage, FetchTooLarge: as `decode_base64`.
+    """
+    header, comma, payload = url[len("data:") :].partition(",")
+    if not comma:
+        raise FetchBlocked("the data URL has no comma")
+    if header.lower().endswith(";base64"):
+        return decode_base64(unquote_to_bytes(payload).decode("latin-1"), max_bytes)
+    data = unquote_to_bytes(payload)
+    if len(data) > max_bytes:
+        raise FetchTooLarge(f"more than {max_bytes:,} bytes")
+    return data

@@ -1,0 +1,42 @@
+"""Where the time of a request went."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+STAGES = ("fetch", "decode", "queue", "encode")
+
+
+class StageTimes:
+    """The wall-clock span of each stage over all items of one request; never a sum over items."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._spans: dict[str, tuple[float, float]] = {}
+        self._begun_s = time.perf_counter()
+
+    def add(self, stage: str, start_s: float, end_s: float) -> None:
+        """Widen the span of a stage to hold [start_s, end_s] of `time.perf_counter`."""
+        with self._lock:
+            first, last = self._spans.get(stage, (start_s, end_s))
+            self._spans[stage] = (min(first, start_s), max(last, end_s))
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add the time that the block takes, also when it raises."""
+        start_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(stage, start_s, time.perf_counter())
+
+    def as_ms(self) -> dict[str, float]:
+        """`fetch_ms`, `decode_ms`, `queue_ms`, `encode_ms`, and `total_ms` until now."""
+        with self._lock:
+            spans = dict(self._spans)
+        spans["total"] = (self._begun_s, time.perf_counter())
+        durations_s = ((stage, *spans.get(stage, (0.0, 0.0))) for stage in (*STAGES, "total"))
+        return {f"{stage}_ms": round(1000 * (end - start), 3) for stage, start, end in durations_s}

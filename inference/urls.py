@@ -1,0 +1,160 @@
+"""Which URLs and addresses may be fetched. Pure: nothing here resolves or connects."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
+
+from inference.config import UrlConfig
+from inference.errors import FetchBlocked
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+MAX_URL_CHARS = 8192
+
+# IANA's special-purpose registries, as of 2025: whatever is not a public unicast address.
+# `ipaddress.is_global` will not do: Python 3.11 calls multicast, NAT64 and 6to4 global.
+_NOT_PUBLIC_V4 = [
+    ipaddress.IPv4Network(network)
+    for network in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "192.175.48.0/24",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+    )
+]
+_GLOBAL_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")
+_NOT_PUBLIC_V6 = [
+    ipaddress.IPv6Network(network)
+    for network in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+]
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\]")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a permitted http or https URL connects to: a host in lower case and a port."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address, as the resolver gave it, is a public unicast address."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv4Address):
+        return not any(ip in network for network in _NOT_PUBLIC_V4)
+    if ip in _NAT64:
+        return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+    return ip in _GLOBAL_UNICAST_V6 and not any(ip in network for network in _NOT_PUBLIC_V6)
+
+
+class UrlPolicy:
+    """The rules of the operator over URLs, hosts, ports, addresses and buckets."""
+
+    def __init__(self, config: UrlConfig) -> None:
+        self._config = config
+
+    def target(self, url: str) -> Target:
+        """Parse an http or https URL and check what can be checked before the look-up.
+
+        Raises:
+            FetchBlocked: it cannot be parsed, or its scheme, host or port is not allowed.
+        """
+        target = parse(url)
+        config = self._config
+        if _any_matches(config.deny_hosts, target.host, target.port):
+            raise FetchBlocked(f"the host {target.host} is denied")
+        if config.only_hosts and not _any_matches(config.only_hosts, target.host, target.port):
+            raise FetchBlocked(f"the host {target.host} is not one of the hosts allowed")
+        exempt = self._is_exempt(target.host, target.port)
+        if not exempt and target.port not in DEFAULT_PORTS.values():
+            raise FetchBlocked(f"port {target.port} is not allowed")
+        return target
+
+    def check_addresses(self, host: str, port: int, addresses: list[str]) -> None:
+        """Check what a name resolved to; one address that is not public refuses the name.
+
+        Raises:
+            FetchBlocked: an address is not public, and the host is not exempt.
+        """
+        if self._is_exempt(host, port):
+            return
+        if not all(is_public(address) for address in addresses):
+            raise FetchBlocked(f"the address of {host} is not public")
+
+    def check_bucket(self, bucket: str) -> None:
+        """Raise FetchBlocked unless the bucket may be read."""
+        allowed = self._config.allow_buckets
+        if bucket not in allowed and "*" not in allowed:
+            raise FetchBlocked(f"the bucket {bucket} is not allowed")
+
+    def _is_exempt(self, host: str, port: int) -> bool:
+        return _any_matches(self._config.allow_hosts, host, port)
+
+
+def parse(url: str) -> Target:
+    """Split an http or https URL with the parser that also connects.
+
+    Raises:
+        FetchBlocked: it cannot be parsed, or carries what no thumbnail's URL needs.
+    """
+    if len(url) > MAX_URL_CHARS:
+        raise FetchBlocked(f"the URL has more than {MAX_URL_CHARS} characters")
+    if _BLANK_OR_CONTROL.search(url):
+        raise FetchBlocked("the URL has blanks, backslashes or control characters")
+    try:
+        parts = parse_url(url)
+    except (LocationParseError, ValueError) as exc:
+        raise FetchBlocked("the URL cannot be parsed") from exc
+    scheme = (parts.scheme or "").lower()
+    if scheme not in DEFAULT_PORTS:
+        raise FetchBlocked("the URL's scheme is not http, https, s3 or data")
+    if not parts.host:
+        raise FetchBlocked("the URL has no host")
+    if parts.auth is not None:
+        raise FetchBlocked("the URL carries a user name")
+    port = DEFAULT_PORTS[scheme] if parts.port is None else parts.port
+    return Target(scheme, normal_host(parts.host), port)
+
+
+def normal_host(host: str) -> str:
+    """A host as rules are matched against it: lower case, no brackets, no trailing dot."""
+    return host.lower().strip("[]").rstrip(".")
+
+
+def _any_matches(rules: tuple[str, ...], host: str, port: int) -> bool:
+    host = normal_host(host)
+    return any(_matches(rule.lower(), host, port) for rule in rules)
+
+
+def _matches(rule: str, host: str, port: int) -> bool:
+    name, _, rule_port = rule.rpartition(":")
+    if not name or not rule_port.isdigit() or (":" in name and not name.startswith("[")):
+        name, rule_port = rule, ""
+    if rule_port and int(rule_port) != port:
+        return False
+    name = name.strip("[]").rstrip(".")
+    return host.endswith(name) if name.startswith(".") else host == name

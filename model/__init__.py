@@ -1,0 +1,1 @@
+"""A checkpoint in, embeddings out. The only package that imports torch and transformers."""

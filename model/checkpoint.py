@@ -1,0 +1,280 @@
+"""Find a checkpoint and verify it cheaply: no tensor is read, no torch imported.
+
+A checkpoint is a folder in transformers' format: config.json, model.safetensors (or its shards),
+the tokenizer's files and preprocessor_config.json (or processor_config.json).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.errors import CheckpointError
+
+BUILTIN = "builtin"
+BUILTIN_FOLDER = Path(__file__).parent / "builtin"
+# Where SageMaker unpacks an artifact.
+PLATFORM_FOLDER = Path("/opt/ml/model")
+
+WEIGHTS = "model.safetensors"
+WEIGHTS_INDEX = "model.safetensors.index.json"
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "open_clip_pytorch_model.bin")
+CONVERT = (
+    'convert it once, where you trust the file: python -c "from transformers import CLIPModel; '
+    "CLIPModel.from_pretrained('FROM', use_safetensors=False).save_pretrained('TO')\""
+)
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
+BICUBIC = 3
+# safetensors' own limit.
+MAX_HEADER_BYTES = 100_000_000
+
+_PATCH = "vision_model.embeddings.patch_embedding.weight"
+_PATCH_POSITIONS = "vision_model.embeddings.position_embedding.weight"
+_TOKEN_POSITIONS = "text_model.embeddings.position_embedding.weight"  # noqa: S105 - no password
+_IMAGE_PROJECTION = "visual_projection.weight"
+_TEXT_PROJECTION = "text_projection.weight"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A verified folder and the sizes found in it.
+
+    image_size: S, px. dimension: D. context_length: tokens. mean, std: RGB, of pixels over 255.
+    """
+
+    folder: Path
+    name: str
+    image_size: int
+    dimension: int
+    context_length: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+def locate(model: str | None) -> Path | str:
+    """The folder that `model` names, or its hub id.
+
+    None is the platform's folder when that holds a checkpoint, else the built-in.
+
+    Raises:
+        CheckpointError: neither an existing folder nor of the form of a hub id.
+    """
+    if model is None:
+        held = PLATFORM_FOLDER.is_dir() and any(
+            path.is_file() for path in PLATFORM_FOLDER.iterdir()
+        )
+        return PLATFORM_FOLDER if held else BUILTIN_FOLDER
+    if model == BUILTIN:
+        return BUILTIN_FOLDER
+    if Path(model).is_dir():
+        return Path(model)
+    if Path(model).exists():
+        raise CheckpointError(f"{model} is a file; a checkpoint is a folder")
+    if HUB_ID.fullmatch(model):
+        return model
+    raise CheckpointError(
+        f"{model}: no such folder, and not a hub id (owner/name or owner/name@revision)"
+    )
+
+
+def verify(folder: Path, name: str | None = None) -> Checkpoint:
+    """Check that the folder holds a whole CLIP checkpoint and read its sizes.
+
+    Raises:
+        CheckpointError: one sentence that says what is wrong with which file.
+    """
+    config = _read_json(folder / "config.json")
+    if config.get("model_type") != "clip":
+        raise CheckpointError(
+            f"{folder / 'config.json'} describes a model of type "
+            f"{config.get('model_type')!r}, not 'clip'"
+        )
+    shapes = _weight_shapes(folder)
+    tokenizer_files(folder)
+    image_size = _image_size(folder, shapes)
+    mean, std = _normalization(folder, image_size)
+    return Checkpoint(
+        folder=folder,
+        name=name or (BUILTIN if folder == BUILTIN_FOLDER else folder.resolve().name),
+        image_size=image_size,
+        dimension=_dimension(folder, shapes),
+        context_length=_shape(folder, shapes, _TOKEN_POSITIONS, 2)[0],
+        mean=mean,
+        std=std,
+    )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of the folder, in a stable order."""
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if (folder / WEIGHTS_INDEX).is_file():
+        shards = _read_json(folder / WEIGHTS_INDEX).get("weight_map", {})
+        return [folder / Path(name).name for name in sorted(set(shards.values()))]
+    pickles = [name for name in PICKLES if (folder / name).exists()]
+    if pickles:
+        raise CheckpointError(
+            f"{folder / pickles[0]} is a pickle, and pickles are never loaded; {CONVERT}"
+        )
+    raise CheckpointError(
+        f"{folder / WEIGHTS} is missing; if the weights are in another format, {CONVERT}"
+    )
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """The files that define the tokenizer: tokenizer.json, or vocab.json and merges.txt."""
+    if (folder / "tokenizer.json").is_file():
+        _read_json(folder / "tokenizer.json")
+        return [folder / "tokenizer.json"]
+    pair = [folder / "vocab.json", folder / "merges.txt"]
+    missing = [path for path in pair if not path.is_file()]
+    if len(missing) == len(pair):
+        raise CheckpointError(f"{folder / 'tokenizer.json'} is missing")
+    if missing:
+        raise CheckpointError(f"{missing[0]} is missing")
+    return pair
+
+
+def fingerprint(checkpoint: Checkpoint, preprocessing: str) -> str:
+    """16 hex digits over weights, architecture, tokenizer and preprocessing policy."""
+    digest = hashlib.sha256()
+    facts = [preprocessing, checkpoint.image_size, checkpoint.mean, checkpoint.std]
+    facts.append(_architecture(_read_json(checkpoint.folder / "config.json")))
+    digest.update(json.dumps(facts, sort_keys=True).encode())
+    for path in weight_files(checkpoint.folder) + tokenizer_files(checkpoint.folder):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def _architecture(config: dict[str, Any]) -> list[Any]:
+    """What changes an embedding and shows in no weight."""
+    keys = ("hidden_act", "num_attention_heads", "layer_norm_eps", "eos_token_id")
+    towers = [config.get(tower) or {} for tower in ("text_config", "vision_config")]
+    return [[tower.get(key) for key in keys] for tower in towers]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise CheckpointError(f"{path} is missing") from exc
+    except OSError as exc:
+        raise CheckpointError(f"{path} cannot be read: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise CheckpointError(f"{path} is not valid JSON: {exc}") from exc
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} holds no JSON object")
+    return value
+
+
+def _weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in weight_files(folder):
+        try:
+            shapes |= _read_header(path)
+        except FileNotFoundError as exc:
+            raise CheckpointError(f"{path} is missing") from exc
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise CheckpointError(f"{path} is damaged or half-written: {exc}") from exc
+        except OSError as exc:
+            raise CheckpointError(f"{path} cannot be read: {exc.strerror}") from exc
+    return shapes
+
+
+def _read_header(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes by name from the header of a safetensors file, whose length is checked.
+
+    The library's own reader imports NumPy. Format: a little-endian uint64 length, that many
+    bytes of JSON, then the tensors (https://github.com/huggingface/safetensors#format).
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 0 < length <= min(size - 8, MAX_HEADER_BYTES):
+            raise ValueError(f"{size} bytes cannot hold its header")
+        header = json.loads(file.read(length))
+    tensors = {name: one for name, one in header.items() if name != "__metadata__"}
+    expected = 8 + length + max((one["data_offsets"][1] for one in tensors.values()), default=0)
+    if size != expected:
+        raise ValueError(f"{size} bytes of {expected}")
+    return {name: tuple(one["shape"]) for name, one in tensors.items()}
+
+
+def _shape(
+    folder: Path, shapes: dict[str, tuple[int, ...]], key: str, rank: int
+) -> tuple[int, ...]:
+    shape = shapes.get(key, ())
+    if len(shape) != rank:
+        raise CheckpointError(
+            f"{folder / WEIGHTS} holds no {key}: not the weights of a whole CLIP model"
+        )
+    return shape
+
+
+def _image_size(folder: Path, shapes: dict[str, tuple[int, ...]]) -> int:
+    """S = patch side x patches a side, from the shapes of the weights."""
+    patch = _shape(folder, shapes, _PATCH, 4)[-1]
+    positions = _shape(folder, shapes, _PATCH_POSITIONS, 2)[0]
+    return patch * math.isqrt(positions - 1)
+
+
+def _dimension(folder: Path, shapes: dict[str, tuple[int, ...]]) -> int:
+    image = _shape(folder, shapes, _IMAGE_PROJECTION, 2)[0]
+    text = _shape(folder, shapes, _TEXT_PROJECTION, 2)[0]
+    if image != text:
+        raise CheckpointError(
+            f"{folder / WEIGHTS} embeds images in {image} and texts in {text} dimensions"
+        )
+    return image
+
+
+def _normalization(folder: Path, image_size: int) -> tuple[Any, Any]:
+    """Mean and std, once the rest of the preprocessing is found to be CLIP's."""
+    path, config = _preprocessor(folder)
+    for found, wanted in (
+        (_side(config.get("size", image_size)), image_size),
+        (_side(config.get("crop_size", image_size)), image_size),
+        (config.get("resample", BICUBIC), BICUBIC),
+        (config.get("do_resize", True) and config.get("do_center_crop", True), True),
+        (config.get("do_rescale", True) and config.get("do_normalize", True), True),
+    ):
+        if found != wanted:
+            raise CheckpointError(
+                f"{path} asks for a preprocessing that is not CLIP's: bicubic resize of the "
+                f"shortest side to {image_size} px, centre crop, rescale, normalise"
+            )
+    return _three(path, config, "image_mean"), _three(path, config, "image_std")
+
+
+def _preprocessor(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Transformers 5 saves a processor as one file, before that the image processor had its own."""
+    path = folder / "preprocessor_config.json"
+    if path.is_file() or not (folder / "processor_config.json").is_file():
+        return path, _read_json(path)
+    path = folder / "processor_config.json"
+    config = _read_json(path).get("image_processor")
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path} holds no image_processor")
+    return path, config
+
+
+def _side(size: Any) -> Any:
+    """One side of a size as the versions of transformers wrote it: 224, or a dict of sides."""
+    if not isinstance(size, dict):
+        return size
+    sides = {size[key] for key in ("shortest_edge", "height", "width") if size.get(key)}
+    return sides.pop() if len(sides) == 1 else None
+
+
+def _three(path: Path, config: dict[str, Any], key: str) -> tuple[float, float, float]:
+    try:
+        red, green, blue = (float(value) for value in config[key])
+    except (KeyError, TypeError, ValueError) as exc:
+        raise CheckpointError(f"{path} has no three numbers for {key}") from exc
+    return red, green, blue

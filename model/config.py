@@ -1,0 +1,28 @@
+"""What to load and how to run it: frozen, made once by the composition root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Device = Literal["auto", "cpu", "cuda"]
+Backend = Literal["torch", "fake"]
+Policy = Literal["display", "reference"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What `model.load.load` needs.
+
+    model: a folder, a hub id (`owner/name` or `owner/name@revision`), `builtin`, or None for
+    the platform's folder when it holds a checkpoint, else the built-in.
+    name: what callers see; None takes it from the checkpoint.
+    max_image_pixels: the largest width x height that is decoded.
+    """
+
+    model: str | None = None
+    name: str | None = None
+    device: Device = "auto"
+    backend: Backend = "torch"
+    policy: Policy = "display"
+    max_image_pixels: int = 50_000_000

@@ -1,0 +1,148 @@
+"""Both towers on torch: the reference back end, on CPU or CUDA, in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import CLIPModel
+from transformers.utils.logging import disable_progress_bar
+
+from model.checkpoint import Checkpoint, fingerprint
+from model.config import ModelConfig
+from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
+from model.errors import CheckpointError
+from model.preprocess import POLICY_VERSION, preprocess
+from model.tokenizer import Tokenizer
+
+
+class TorchEncoder:
+    """transformers' CLIP, with the normalisation folded into its first convolution."""
+
+    def __init__(self, checkpoint: Checkpoint, config: ModelConfig) -> None:
+        self._config = config
+        self._device = _device(config.device)
+        self._model = _load(checkpoint).to(self._device)
+        self._tokenizer = Tokenizer(checkpoint.folder, checkpoint.context_length)
+        self._spec = EncoderSpec(
+            name=config.name or checkpoint.name,
+            image_size=checkpoint.image_size,
+            dimension=checkpoint.dimension,
+            context_length=checkpoint.context_length,
+            mean=checkpoint.mean,
+            std=checkpoint.std,
+            backend="torch",
+            device=self._device.type,
+            precision="float32",
+            fingerprint=fingerprint(checkpoint, f"{config.policy}-{POLICY_VERSION}"),
+        )
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """Sizes and identity."""
+        return self._spec
+
+    def preprocess(self, data: bytes) -> UInt8Array:
+        """Decode one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError."""
+        config = self._config
+        return preprocess(data, self._spec.image_size, config.policy, config.max_image_pixels)
+
+    @torch.inference_mode()
+    def encode_images(self, pixels: UInt8Array) -> Float32Array:
+        """Embed a batch. pixels: uint8 [N, S, S, 3] RGB. Returns float32 [N, D], unit norm."""
+        batch = torch.from_numpy(pixels).to(self._device)
+        planes = batch.permute(0, 3, 1, 2).float()  # [N, 3, S, S], 0..255
+        features = self._model.get_image_features(pixel_values=planes).pooler_output
+        return _unit_norm(features)
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
+        """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
+        tokens, truncated = self._tokenizer(texts)
+        ids = torch.from_numpy(tokens).to(self._device)  # [N, L]
+        features = self._model.get_text_features(input_ids=ids).pooler_output
+        return _unit_norm(features), truncated
+
+    def warm_up(self) -> None:
+        """Run each tower once."""
+        side = self._spec.image_size
+        self.encode_images(np.zeros((1, side, side, 3), dtype=np.uint8))
+        self.encode_texts(["warm-up"])
+
+    def close(self) -> None:
+        """Drop the weights."""
+        del self._model
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def fold_normalization(
+    convolution: nn.Conv2d, mean: Sequence[float], std: Sequence[float]
+) -> nn.Conv2d:
+    """A convolution on pixels 0..255 equal to `convolution` on (pixels / 255 - mean) / std.
+
+    w' = w / (255 std), b' = b - sum over channels and taps of w mean / std. Exact only without
+    padding, which CLIP's patch embedding has none of. Computed in float64, returned in the
+    precision of `convolution`. mean, std: one number a channel.
+    """
+    weight = convolution.weight.double()  # [out, 3, P, P]
+    scale = torch.tensor(std, dtype=torch.float64, device=weight.device).view(1, -1, 1, 1)
+    shift = torch.tensor(mean, dtype=torch.float64, device=weight.device).view(1, -1, 1, 1)
+    bias = -(weight * shift / scale).sum(dim=(1, 2, 3))
+    if convolution.bias is not None:
+        bias += convolution.bias.double()
+    folded = nn.Conv2d(
+        convolution.in_channels,
+        convolution.out_channels,
+        kernel_size=convolution.weight.shape[-1],
+        stride=convolution.stride,  # type: ignore[arg-type]  # torch's own annotation is wider
+    )
+    dtype = convolution.weight.dtype
+    folded.weight = nn.Parameter((weight / (255 * scale)).to(dtype), requires_grad=False)
+    folded.bias = nn.Parameter(bias.to(dtype), requires_grad=False)
+    return folded
+
+
+def _load(checkpoint: Checkpoint) -> Any:
+    """Transformers' model, every weight found, its first convolution folded."""
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    loader: Any = CLIPModel.from_pretrained
+    try:
+        model, report = loader(
+            checkpoint.folder,
+            use_safetensors=True,
+            local_files_only=True,
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+            output_loading_info=True,
+        )
+    except Exception as exc:  # transformers raises nearly every type for a bad folder
+        raise CheckpointError(f"the model in {checkpoint.folder} cannot be loaded: {exc}") from exc
+    if report["missing_keys"]:
+        missing = min(report["missing_keys"])
+        raise CheckpointError(f"the weights in {checkpoint.folder} lack {missing}")
+    embeddings = model.vision_model.embeddings
+    embeddings.patch_embedding = fold_normalization(
+        embeddings.patch_embedding, checkpoint.mean, checkpoint.std
+    )
+    return model.eval().requires_grad_(requires_grad=False)
+
+
+def _device(name: str) -> torch.device:
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        raise CheckpointError("device cuda was asked for, and torch finds no CUDA device")
+    if not found or name == "cpu":
+        return torch.device("cpu")
+    # On by default in torch, and too coarse for parity: 10 bits of mantissa in the first layer.
+    torch.backends.cudnn.allow_tf32 = False
+    return torch.device("cuda")
+
+
+def _unit_norm(features: torch.Tensor) -> Float32Array:
+    unit = nn.functional.normalize(features.float(), dim=-1)
+    result: Float32Array = unit.cpu().numpy()
+    return result

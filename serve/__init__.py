@@ -1,0 +1,1 @@
+"""The SageMaker HTTP contract, settings from the environment and the command line."""

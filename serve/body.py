@@ -1,0 +1,112 @@
+"""Receive a request's body: bounded in bytes and time, and paid for before it is read."""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from inference.admission import Permits
+from serve.errors import BadRequest, HttpError
+
+CHUNK_BYTES = 1024 * 1024
+# What an answer may take to be received by its client.
+ANSWER_TIMEOUT_S = 60.0
+RETRY_AFTER_MS = 1000
+
+
+class Bodies:
+    """The budgets that a request draws on before its body is read."""
+
+    def __init__(self, max_requests: int, max_bodies_bytes: int, max_body_bytes: int) -> None:
+        self._requests = Permits(max_requests)
+        self._bytes = Permits(max_bodies_bytes)
+        self._max_body_bytes = max_body_bytes
+
+    @contextmanager
+    def admit(self, environ: Mapping[str, Any]) -> Iterator[int]:
+        """Hold a request's permit and its bytes; gives how many bytes may be read.
+
+        Raises:
+            HttpError: `payload_too_large`, or `overloaded` at once.
+        """
+        limit = self._limit(environ)
+        if not self._requests.acquire(1):
+            raise _overloaded("too many requests at once; retry later")
+        try:
+            if not self._bytes.acquire(limit):
+                raise _overloaded("too many bytes of bodies at once; retry later")
+            try:
+                yield limit
+            finally:
+                self._bytes.release(limit)
+        finally:
+            self._requests.release()
+
+    def _limit(self, environ: Mapping[str, Any]) -> int:
+        """The declared length, or the most there may be of a body without one."""
+        declared = environ.get("CONTENT_LENGTH") or ""
+        if not declared:
+            chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+            return self._max_body_bytes if chunked else 0
+        if not declared.isdigit():
+            raise BadRequest("Content-Length is not a number")
+        if int(declared) > self._max_body_bytes:
+            raise too_large(self._max_body_bytes)
+        return int(declared)
+
+
+def read(environ: Mapping[str, Any], limit: int, timeout_s: float) -> bytes:
+    """Read at most `limit` bytes within `timeout_s`.
+
+    Raises:
+        HttpError: `payload_too_large`, or `bad_request` when it does not come whole or in time.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    connection: socket.socket | None = environ.get("gunicorn.socket")
+    chunks, size = [], 0
+    try:
+        while size <= limit:
+            if connection is not None:
+                connection.settimeout(max(0.001, deadline_s - time.monotonic()))
+            chunk = environ["wsgi.input"].read(min(CHUNK_BYTES, limit + 1 - size))
+            if not chunk:
+                break
+            chunks.append(chunk)
+            size += len(chunk)
+    except TimeoutError as exc:
+        raise BadRequest(f"the body did not arrive within {timeout_s:g} s") from exc
+    finally:
+        if connection is not None:
+            connection.settimeout(ANSWER_TIMEOUT_S)
+    if size > limit:
+        raise too_large(limit)
+    if environ.get("CONTENT_LENGTH") and size < limit:
+        raise BadRequest(f"the body ended after {size} of {limit} bytes")
+    return b"".join(chunks)
+
+
+def client_left(environ: Mapping[str, Any]) -> bool:
+    """Whether the client closed its connection while it waits for the answer."""
+    connection: socket.socket | None = environ.get("gunicorn.socket")
+    if connection is None:
+        return False
+    try:
+        readable, _, _ = select.select([connection], [], [], 0)
+        return bool(readable) and not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except (OSError, ValueError):
+        return True
+
+
+def too_large(limit: int) -> HttpError:
+    """The body has more bytes than allowed."""
+    return HttpError("payload_too_large", f"the body has more than {limit:,} bytes")
+
+
+def _overloaded(message: str) -> HttpError:
+    return HttpError("overloaded", message, retry_after_ms=RETRY_AFTER_MS)

@@ -1,0 +1,157 @@
+"""The commands `serve`, `embed` and `settings`. Light to import: `--help` loads no model."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Collection
+from typing import Any
+
+import click
+
+from serve import settings as declared
+from serve.settings import Settings, SettingsError
+
+BACKLOG = 2048
+
+# Of no use to a command that answers no requests.
+SERVER_ONLY = (
+    "host", "port", "body_timeout_ms", "max_body_bytes", "max_bodies_bytes", "max_items",
+    "max_requests", "max_deadline_ms",
+)  # fmt: skip
+
+
+def with_settings(without: Collection[str] = ()) -> Callable[[Any], Any]:
+    """Give a command a flag for every setting; their help names the variable and the default."""
+
+    def decorate(command: Any) -> Any:
+        for one in reversed(declared.fields()):
+            if one.name not in without:
+                command = _option(one)(command)
+        return command
+
+    return decorate
+
+
+def _option(one: Any) -> Any:
+    names = one.metadata["kind"] == "names"
+    choices = one.metadata.get("choices")
+    default = "" if one.default in (None, ()) else f"  [default: {one.default}]"
+    return click.option(
+        declared.flag_name(one.name),
+        one.name,
+        multiple=names,
+        metavar="|".join(choices) if choices else one.name.rsplit("_", 1)[-1].upper(),
+        help=f"{one.metadata['help']}{default}",
+    )
+
+
+def load_settings(flags: dict[str, Any]) -> tuple[Settings, dict[str, str]]:
+    """Settings and their sources; a malformed one ends the command in one line."""
+    try:
+        return declared.load(flags)
+    except SettingsError as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+@click.command()
+@with_settings()
+def serve(**flags: Any) -> None:
+    """Serve /ping and /invocations until SIGTERM.
+
+    \b
+    Examples:
+      sweetspot serve
+      sweetspot serve --model openai/clip-vit-large-patch14 --port 8080
+      sweetspot serve --model ./checkpoint --allow-host 127.0.0.1 --allow-bucket thumbnails
+    """
+    settings, _ = load_settings(flags)
+    # The platform wants to connect within 250 ms; all the imports take longer.
+    listener = _listen(settings.host, settings.port)
+    from model.errors import CheckpointError
+    from model.load import precheck
+    from serve.server import Server
+    from serve.telemetry import configure_logging
+
+    configure_logging()
+    try:
+        if settings.backend != "fake":
+            precheck(settings.model)
+    except CheckpointError as exc:
+        raise click.ClickException(str(exc)) from exc
+    Server(settings, listener).run()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as exc:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
+
+
+@click.command()
+@click.argument("inputs", nargs=-1)
+@click.option("--text", "texts", multiple=True, help="a text to embed; may be repeated")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "jsonl", "npy"]),
+    default="table",
+    show_default=True,
+    help="how to write the embeddings",
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="file to write to")
+@with_settings(without=SERVER_ONLY)
+def embed(
+    inputs: tuple[str, ...],
+    texts: tuple[str, ...],
+    form: str,
+    output: str | None,
+    **flags: Any,
+) -> None:
+    """Embed files, URLs and texts without a server; `-` reads a list from standard input.
+
+    \b
+    Examples:
+      sweetspot embed shots/*.png --text "dark login screen"
+      sweetspot embed https://example.com/a.jpg s3://bucket/b.png --allow-bucket bucket
+      find thumbnails -name '*.jpg' | sweetspot embed - --format npy -o embeddings.npy
+    """
+    if not inputs and not texts:
+        raise click.UsageError("nothing to embed: name files, URLs, or --text")
+    settings, _ = load_settings(flags)
+    from serve.embed import run
+
+    raise SystemExit(run(settings, inputs, texts, form, output))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="for machines")
+@with_settings()
+def settings(*, as_json: bool, **flags: Any) -> None:
+    """Show every setting, its value, and where the value came from.
+
+    \b
+    Examples:
+      sweetspot settings
+      SWEETSPOT_BATCH_SIZE=32 sweetspot settings --json
+    """
+    values, sources = load_settings(flags)
+    rows = [(one.name, getattr(values, one.name), sources[one.name]) for one in declared.fields()]
+    if as_json:
+        click.echo(json.dumps({n: {"value": v, "source": s} for n, v, s in rows}, indent=2))
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("setting", "value", "from", "meaning", box=None, pad_edge=False)
+    for (name, value, source), one in zip(rows, declared.fields(), strict=True):
+        shown = ", ".join(value) if isinstance(value, tuple) else value
+        text = "-" if shown in (None, "") else str(shown)
+        table.add_row(declared.flag_name(name), escape(text), source, escape(one.metadata["help"]))
+    Console().print(table)
+
+
+COMMANDS = (serve, embed, settings)

@@ -1,0 +1,55 @@
+"""One table: what ends a request -> HTTP status, public code, retryable."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from inference.errors import Overloaded
+
+# code: (status, retryable). The closed list of docs/protocol.md.
+CODES: dict[str, tuple[HTTPStatus, bool]] = {
+    "bad_request": (HTTPStatus.BAD_REQUEST, False),
+    "model_not_found": (HTTPStatus.NOT_FOUND, False),
+    "not_acceptable": (HTTPStatus.NOT_ACCEPTABLE, False),
+    "payload_too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, False),
+    "unsupported_media_type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, False),
+    "internal": (HTTPStatus.INTERNAL_SERVER_ERROR, False),
+    "not_ready": (HTTPStatus.SERVICE_UNAVAILABLE, True),
+    "overloaded": (HTTPStatus.SERVICE_UNAVAILABLE, True),
+}
+# SageMaker replaces long error bodies by a note that they could not be loaded.
+MAX_MESSAGE_CHARS = 500
+
+
+class HttpError(Exception):
+    """A request ends with a code of the table. retry_after_ms: for those worth retrying."""
+
+    def __init__(self, code: str, message: str, retry_after_ms: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status, self.retryable = CODES[code]
+        self.retry_after_ms = retry_after_ms
+
+    def body(self) -> dict[str, object]:
+        """The answer's JSON: code, message, retryable."""
+        message = str(self).encode("ascii", "backslashreplace").decode()
+        error: dict[str, object] = {
+            "code": self.code,
+            "message": message[:MAX_MESSAGE_CHARS],
+            "retryable": self.retryable,
+        }
+        if self.retry_after_ms is not None:
+            error["retry_after_ms"] = self.retry_after_ms
+        return {"error": error}
+
+
+class BadRequest(HttpError):
+    """The request is not of the form of docs/protocol.md."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("bad_request", message)
+
+
+def overloaded(exc: Overloaded) -> HttpError:
+    """The engine's refusal as an answer."""
+    return HttpError("overloaded", str(exc), retry_after_ms=round(1000 * exc.retry_after_s))

@@ -1,0 +1,142 @@
+"""The composition root: settings -> encoder -> engine, loaded behind an open door."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from PIL import Image
+
+from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
+from inference.engine import Engine
+from inference.fetch import Fetcher
+from inference.types import Embedding, ImageBytes, Item, Text
+from model.config import ModelConfig
+from model.errors import CheckpointError
+from model.load import load
+from serve.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# gunicorn's own code for a worker that cannot start: its master stops, too.
+BOOT_ERROR = 3
+SELF_TEST_TIMEOUT_S = 60.0
+# Leaves time within the 25 s of the drain to send what was answered.
+DRAIN_S = 20.0
+
+
+class Service:
+    """The engine of one process, and whether it may be asked."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.engine: Engine | None = None
+        self.draining = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether a warmed model has embedded an image and a text, and the door is open."""
+        return self.engine is not None and not self.draining
+
+    def start(self, on_failure: Callable[[], None] | None = None) -> None:
+        """Load in the background; a failure is logged and ends the process by default."""
+        thread = threading.Thread(target=self._load, args=(on_failure or _die,), name="load")
+        thread.daemon = True
+        thread.start()
+
+    def drain(self) -> None:
+        """Accept no more; what was accepted is answered within DRAIN_S."""
+        self.draining = True
+        if self.engine is not None:
+            self.engine.drain(time.monotonic() + DRAIN_S)
+
+    def _load(self, on_failure: Callable[[], None]) -> None:
+        start_s = time.perf_counter()
+        try:
+            engine = open_engine(self.settings)
+            _self_test(engine)
+        except CheckpointError as exc:
+            log.error("cannot start: %s", exc)  # noqa: TRY400 - one sentence, no stack
+            on_failure()
+            return
+        except Exception:
+            log.exception("cannot start")
+            on_failure()
+            return
+        self.engine = engine
+        spec, took_s = engine.spec, time.perf_counter() - start_s
+        log.info(
+            "ready after %.1f s: model %s, %d dimensions, %s on %s in %s, fingerprint %s",
+            took_s, spec.name, spec.dimension, spec.backend, spec.device, spec.precision,
+            spec.fingerprint,
+        )  # fmt: skip
+
+
+def open_engine(settings: Settings) -> Engine:
+    """Load the model and start the pipeline. Raises CheckpointError."""
+    encoder = load(model_config(settings))
+    fetch = fetch_config(settings)
+    return Engine(encoder, Fetcher(fetch), engine_config(settings))
+
+
+def model_config(settings: Settings) -> ModelConfig:
+    """What the model layer needs to know."""
+    return ModelConfig(
+        model=settings.model,
+        name=settings.model_name,
+        device=settings.device,  # type: ignore[arg-type]  # checked by settings
+        backend="fake" if settings.backend == "fake" else "torch",
+        policy=settings.preprocess,  # type: ignore[arg-type]  # checked by settings
+        max_image_pixels=settings.max_image_pixels,
+    )
+
+
+def fetch_config(settings: Settings) -> FetchConfig:
+    """What the fetcher needs to know."""
+    return FetchConfig(
+        urls=UrlConfig(
+            allow_hosts=settings.allow_host,
+            only_hosts=settings.only_host,
+            deny_hosts=settings.deny_host,
+            allow_buckets=settings.allow_bucket,
+        ),
+        connect_timeout_s=settings.connect_timeout_ms / 1000,
+        fetch_timeout_s=settings.fetch_timeout_ms / 1000,
+        max_image_bytes=settings.max_image_bytes,
+        io_threads=settings.io_threads,
+    )
+
+
+def engine_config(settings: Settings) -> EngineConfig:
+    """What the engine needs to know."""
+    return EngineConfig(
+        batch=BatchConfig(settings.batch_size, settings.text_batch_size),
+        max_items_in_flight=settings.max_items_in_flight,
+        window=min(EngineConfig.window, settings.max_items_in_flight),
+        io_threads=settings.io_threads,
+        cpu_threads=settings.decode_threads or len(os.sched_getaffinity(0)),
+        max_image_bytes=settings.max_image_bytes,
+    )
+
+
+def _self_test(engine: Engine) -> None:
+    """Embed an image and a text the way a request would."""
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 48), (20, 120, 220)).save(picture, "PNG")
+    items: list[Item] = [ImageBytes(picture.getvalue()), Text("a blue screen")]
+    answer = engine.embed(items, time.monotonic() + SELF_TEST_TIMEOUT_S)
+    failed = [result for result in answer.results if not isinstance(result, Embedding)]
+    if failed:
+        raise RuntimeError(f"the self-test failed: {failed[0]}")
+
+
+def _die() -> None:
+    """End the worker so that gunicorn stops, too. Not sys.exit: this is not the main thread."""
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(BOOT_ERROR)

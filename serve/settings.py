@@ -1,0 +1,183 @@
+"""Every setting, once: its name, default, bounds and meaning. The only reader of the environment.
+
+A setting `max_image_bytes` is the flag `--max-image-bytes` and the variable
+`SWEETSPOT_MAX_IMAGE_BYTES`. Flag before variable before default; what is malformed or unknown
+stops the start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+PREFIX = "SWEETSPOT_"
+# What Kubernetes injects for a service called sweetspot, or sweetspot-something.
+_INJECTED = re.compile(r"SWEETSPOT_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_\w+)")
+_INJECTED_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+MIB = 2**20
+
+
+class SettingsError(Exception):
+    """A setting is malformed or unknown. The message names it, its value and what is allowed."""
+
+
+def _text(help_text: str, default: str | None = None) -> Any:
+    return field(default=default, metadata={"kind": "text", "help": help_text})
+
+
+def _names(help_text: str) -> Any:
+    return field(default=(), metadata={"kind": "names", "help": help_text})
+
+
+def _choice(default: str, choices: Sequence[str], help_text: str) -> Any:
+    return field(
+        default=default, metadata={"kind": "choice", "choices": choices, "help": help_text}
+    )
+
+
+def _whole(default: int, low: int, high: int, help_text: str, batch: int | None = None) -> Any:
+    """A whole number; `batch` is its default inside a batch transform job."""
+    metadata = {"kind": "whole", "low": low, "high": high, "help": help_text, "batch": batch}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of the service, checked. Lists are tuples; times are in ms, sizes in bytes."""
+
+    model: str | None = _text("checkpoint: a folder, a hub id (owner/name[@revision]), or builtin")
+    model_name: str | None = _text("name of the model in answers")
+    host: str = _text("address to listen on", "0.0.0.0")  # noqa: S104 - a container's port
+    port: int = _whole(8080, 1, 65535, "port to listen on")
+    device: str = _choice("auto", ("auto", "cpu", "cuda"), "where to run the encoder")
+    backend: str = _choice("auto", ("auto", "torch", "fake"), "how to run the encoder")
+    preprocess: str = _choice(
+        "display", ("display", "reference"), "as viewers show images, or as transformers reads them"
+    )
+    batch_size: int = _whole(16, 1, 4096, "most images of a forward pass")
+    text_batch_size: int = _whole(32, 1, 4096, "most texts of a forward pass")
+    decode_threads: int = _whole(0, 0, 256, "threads that decode and resize; 0 is one a core")
+    io_threads: int = _whole(32, 1, 1024, "threads that fetch")
+    deadline_ms: int = _whole(55_000, 1, 3_600_000, "deadline of a request", batch=570_000)
+    max_deadline_ms: int = _whole(3_600_000, 1, 3_600_000, "the longest a request may ask for")
+    connect_timeout_ms: int = _whole(3_000, 1, 600_000, "limit to connect to an image's server")
+    fetch_timeout_ms: int = _whole(10_000, 1, 600_000, "limit of one whole fetch")
+    body_timeout_ms: int = _whole(20_000, 1, 600_000, "limit to receive a request's body")
+    allow_host: tuple[str, ...] = _names(
+        "host (or .suffix, with optional :port) exempt from address and port checks"
+    )
+    only_host: tuple[str, ...] = _names("fetch from these hosts (or .suffixes) only")
+    deny_host: tuple[str, ...] = _names("never fetch from these hosts (or .suffixes)")
+    allow_bucket: tuple[str, ...] = _names("S3 bucket that may be read; * is any the role can")
+    max_body_bytes: int = _whole(25 * MIB, 1, 2**31, "largest body of a request", batch=100 * MIB)
+    max_bodies_bytes: int = _whole(512 * MIB, 1, 2**40, "bodies of all requests together")
+    max_items: int = _whole(50_000, 1, 10_000_000, "most items of a request")
+    max_requests: int = _whole(64, 1, 1024, "requests worked on at once; more are refused")
+    max_items_in_flight: int = _whole(512, 1, 1_000_000, "items worked on at once; more wait")
+    max_image_bytes: int = _whole(20 * MIB, 1, 2**31, "largest encoded image")
+    max_image_pixels: int = _whole(50_000_000, 1, 2**31, "largest width x height to decode")
+
+
+def fields() -> tuple[dataclasses.Field[Any], ...]:
+    """The declarations, in order."""
+    return dataclasses.fields(Settings)
+
+
+def flag_name(name: str) -> str:
+    """`max_items` -> `--max-items`."""
+    return "--" + name.replace("_", "-")
+
+
+def variable_name(name: str) -> str:
+    """`max_items` -> `SWEETSPOT_MAX_ITEMS`."""
+    return PREFIX + name.upper()
+
+
+def load(
+    flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
+) -> tuple[Settings, dict[str, str]]:
+    """Read settings and say where each came from (`flag`, `default` or a variable's name).
+
+    Args:
+        flags: raw values by setting name; None and () are not given.
+        environ: the process's environment by default.
+
+    Raises:
+        SettingsError: a value is malformed, or a `SWEETSPOT_*` variable unknown.
+    """
+    environ = os.environ if environ is None else environ
+    _refuse_unknown(environ)
+    in_batch = environ.get("SAGEMAKER_BATCH", "").lower() == "true"
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for one in fields():
+        values[one.name], sources[one.name] = _read(one, flags or {}, environ, in_batch=in_batch)
+    return Settings(**values), sources
+
+
+def _read(
+    one: dataclasses.Field[Any],
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    *,
+    in_batch: bool,
+) -> tuple[Any, str]:
+    if flags.get(one.name) not in (None, ()):
+        return _parse(one, flags[one.name], flag_name(one.name) + " "), "flag"
+    for variable in _variables(one.name):
+        if variable in environ and not _is_injected(variable, environ[variable]):
+            return _parse(one, environ[variable], variable + "="), variable
+    if in_batch and one.metadata.get("batch") is not None:
+        return one.metadata["batch"], "SAGEMAKER_BATCH"
+    return one.default, "default"
+
+
+def _variables(name: str) -> tuple[str, ...]:
+    """The platform's own name for the port comes before ours."""
+    ours = variable_name(name)
+    return ("SAGEMAKER_BIND_TO_PORT", ours) if name == "port" else (ours,)
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    known = {variable_name(one.name) for one in fields()}
+    for name, value in environ.items():
+        if not name.startswith(PREFIX):
+            continue
+        if _is_injected(name, value):
+            log.warning("%s=%s looks injected by a cluster and is ignored", name, value)
+        elif name not in known:
+            raise SettingsError(f"{name}={value}: no such setting; `sweetspot settings` lists all")
+
+
+def _is_injected(name: str, value: str) -> bool:
+    if name.endswith("_PORT") and _INJECTED_ADDRESS.match(value):
+        return True
+    return _INJECTED.fullmatch(name) is not None
+
+
+def _parse(one: dataclasses.Field[Any], raw: Any, given: str) -> Any:
+    kind = one.metadata["kind"]
+    if kind == "names":
+        parts = [raw] if isinstance(raw, str) else list(raw)
+        return tuple(name.strip() for part in parts for name in part.split(",") if name.strip())
+    value = str(raw).strip()
+    if kind == "whole":
+        return _parse_whole(value, one.metadata["low"], one.metadata["high"], given)
+    if kind == "choice" and value not in one.metadata["choices"]:
+        raise SettingsError(f"{given}{value}: must be one of {', '.join(one.metadata['choices'])}")
+    if not value:
+        raise SettingsError(f"{given}: must not be empty")
+    return value
+
+
+def _parse_whole(value: str, low: int, high: int, given: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,15}", value) or not low <= int(value) <= high:
+        raise SettingsError(f"{given}{value}: must be a whole number from {low} to {high}")
+    return int(value)

@@ -1,0 +1,83 @@
+"""The real service in a process of its own, on a free port."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+ROOT = Path(__file__).parents[2]
+
+
+class Running:
+    """A started `sweetspot serve` and how to speak with it."""
+
+    def __init__(self, process, port, log):
+        self.process, self.port, self.log = process, port, log
+        self.session = requests.Session()
+
+    def url(self, path):
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def ping(self):
+        return self.session.get(self.url("/ping"), timeout=10)
+
+    def invoke(self, body, **options):
+        return self.session.post(self.url("/invocations"), json=body, timeout=60, **options)
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def wait_until_ready(self, seconds=60):
+        limit_s = time.monotonic() + seconds
+        while True:
+            assert self.process.poll() is None, f"it ended: {self.log.read_text()}"
+            assert time.monotonic() < limit_s, f"not ready: {self.log.read_text()}"
+            try:
+                if self.ping().status_code == 200:
+                    return self
+            except requests.ConnectionError:
+                pass
+            time.sleep(0.02)
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "sweetspot", *arguments]
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@contextmanager
+def started(folder, *arguments, ready=True):
+    """Start, hand over, and make sure that nothing is left behind."""
+    port, log = free_port(), folder / "serve.log"
+    environ = {name: value for name, value in os.environ.items() if "PROXY" not in name.upper()}
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command("serve", "--port", str(port), "--allow-host", "127.0.0.1", *arguments),
+            cwd=ROOT,
+            env=environ,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    running = Running(process, port, log)
+    try:
+        yield running.wait_until_ready() if ready else running
+    finally:
+        running.session.close()
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -1,0 +1,273 @@
+"""The whole pipeline in one process: order, deadlines, permits, failures beside embeddings."""
+
+import base64
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
+from inference.engine import Engine
+from inference.errors import ClientLeft, Overloaded
+from inference.fetch import Fetcher
+from inference.thumbnail_server import Reply, ThumbnailServer
+from inference.types import Embedding, Failure, ImageBase64, ImageBytes, ImageUrl, Text
+from model.fake import FakeEncoder
+from tests.images import jpeg, png
+
+LOCAL = FetchConfig(urls=UrlConfig(allow_hosts=("127.0.0.1",)))
+
+
+class RecordingEncoder(FakeEncoder):
+    """The fake encoder, and the sizes of the batches it was given."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.batches = []
+
+    def encode_images(self, pixels):
+        self.batches.append(("image", len(pixels)))
+        return super().encode_images(pixels)
+
+    def encode_texts(self, texts):
+        self.batches.append(("text", len(texts)))
+        return super().encode_texts(texts)
+
+
+@contextmanager
+def opened(encoder=None, **config):
+    encoder = encoder or RecordingEncoder()
+    with Engine(encoder, Fetcher(LOCAL), EngineConfig(**config)) as engine:
+        yield engine
+
+
+def soon(seconds=10.0):
+    return time.monotonic() + seconds
+
+
+def embed(engine, items, **options):
+    return engine.embed(items, soon(), **options).results
+
+
+def text_vector(text):
+    return FakeEncoder().encode_texts([text])[0][0]
+
+
+def image_vector(data):
+    encoder = FakeEncoder()
+    return encoder.encode_images(encoder.preprocess(data)[None])[0]
+
+
+def test_each_kind_of_item_is_embedded(thumbnail_server):
+    data = png()
+    thumbnail_server.replies["/a"] = Reply(data)
+    encoded = base64.b64encode(data).decode()
+    items = [
+        ImageUrl(thumbnail_server.url("/a")),
+        ImageBase64(encoded),
+        ImageBytes(data),
+        ImageUrl(f"data:image/png;base64,{encoded}"),
+        ImageUrl("DATA:," + "".join(f"%{byte:02x}" for byte in data)),
+        Text("a login form"),
+    ]
+    with opened() as engine:
+        results = embed(engine, items)
+    for result in results[:5]:
+        np.testing.assert_array_equal(result.vector, image_vector(data))
+    np.testing.assert_array_equal(results[5].vector, text_vector("a login form"))
+
+
+def test_one_bad_item_never_harms_its_neighbours(thumbnail_server):
+    good, cut = jpeg(200, 100), jpeg(200, 100)[:500]
+    thumbnail_server.replies |= {
+        "/good": Reply(good),
+        "/cut": Reply(cut),
+        "/page": Reply(b"<html></html>", "text/html"),
+    }
+    paths = ["/good", "/missing", "/cut", "/page", "/good?again"]
+    thumbnail_server.replies["/good?again"] = Reply(good)
+    items = [ImageUrl(thumbnail_server.url(path)) for path in paths]
+    items += [ImageUrl("http://10.0.0.1/"), ImageBase64("!"), Text(" "), Text("\ud800"), Text("x")]
+    with opened() as engine:
+        results = embed(engine, items)
+    codes = [result.code if isinstance(result, Failure) else "embedding" for result in results]
+    assert codes == [
+        "embedding", "fetch_http_status", "decode_corrupt", "decode_unsupported", "embedding",
+        "fetch_blocked", "decode_corrupt", "text_invalid", "text_invalid", "embedding",
+    ]  # fmt: skip
+    np.testing.assert_array_equal(results[0].vector, image_vector(good))
+    assert results[1].message == "404 Not Found"
+
+
+def test_identical_urls_are_fetched_once(thumbnail_server):
+    thumbnail_server.replies["/a"] = Reply(png())
+    with opened() as engine:
+        results = embed(engine, [ImageUrl(thumbnail_server.url("/a"))] * 20)
+    assert thumbnail_server.requests == 1
+    assert len({result.vector.tobytes() for result in results}) == 1
+
+
+def test_downloads_run_in_parallel():
+    """The image server saw as many requests at once as there are threads that fetch."""
+    with ThumbnailServer(latency_s=0.3) as server, opened(io_threads=16) as engine:
+        results = embed(engine, [ImageUrl(url) for url in server.thumbnails(32)])
+    assert all(isinstance(result, Embedding) for result in results)
+    assert server.peak == 16
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    requests=st.lists(
+        st.lists(st.integers(0, 30), min_size=1, max_size=40), min_size=1, max_size=6
+    ),
+    batch_size=st.integers(1, 9),
+    window=st.integers(1, 12),
+)
+def test_every_item_gets_its_own_result_in_order(requests, batch_size, window):
+    """Whatever the sizes and however many ask at once; a multiple of 7 is not a text."""
+    config = {
+        "batch": BatchConfig(batch_size, batch_size, max_wait_s=0.001),
+        "window": window,
+        "max_items_in_flight": 6 * window,
+    }
+
+    def ask(numbers):
+        items = [Text(" " * number if number % 7 == 0 else f"text {number}") for number in numbers]
+        return embed(engine, items)
+
+    with opened(**config) as engine, ThreadPoolExecutor(len(requests)) as pool:
+        for numbers, results in zip(requests, pool.map(ask, requests), strict=True):
+            assert len(results) == len(numbers)
+            for number, result in zip(numbers, results, strict=True):
+                if number % 7 == 0:
+                    assert result.code == "text_invalid"
+                else:
+                    np.testing.assert_array_equal(result.vector, text_vector(f"text {number}"))
+        assert engine.items_in_flight == 0
+        assert all(size <= batch_size for _, size in engine._encoder.batches)
+
+
+def test_the_images_of_a_request_form_full_batches():
+    encoder = RecordingEncoder()
+    with opened(encoder, batch=BatchConfig(8, 8, max_wait_s=30)) as engine:
+        embed(engine, [ImageBytes(png(seed=seed)) for seed in range(32)])
+    assert encoder.batches == [("image", 8)] * 4
+
+
+def test_images_and_texts_never_share_a_forward_pass():
+    encoder = RecordingEncoder()
+    items = [ImageBytes(png(seed=s)) if s % 2 else Text(str(s)) for s in range(40)]
+    with opened(encoder) as engine:
+        embed(engine, items)
+    assert sum(size for tower, size in encoder.batches if tower == "image") == 20
+    assert sum(size for tower, size in encoder.batches if tower == "text") == 20
+
+
+def test_at_the_deadline_what_is_done_is_answered_and_the_rest_has_failed():
+    with ThumbnailServer(latency_s=1.5) as server, opened() as engine:
+        items = [Text("quick"), ImageUrl(server.url("/1.jpg"))]
+        start_s = time.monotonic()
+        results = engine.embed(items, start_s + 0.3).results
+        assert time.monotonic() - start_s < 1.4
+    assert isinstance(results[0], Embedding)
+    assert (results[1].code, results[1].retryable) == ("deadline_exceeded", True)
+
+
+def test_permits_come_back_when_late_items_end():
+    with ThumbnailServer(latency_s=0.4) as server, opened(max_items_in_flight=4) as engine:
+        items = [ImageUrl(url) for url in server.thumbnails(4)]
+        engine.embed(items, time.monotonic() + 0.05)
+        with pytest.raises(Overloaded):
+            embed(engine, [Text("x")])
+        wait_for(lambda: engine.items_in_flight == 0)
+        assert isinstance(embed(engine, [Text("x")])[0], Embedding)
+
+
+def test_more_items_than_permits_are_refused_at_once():
+    hold = threading.Event()
+    encoder = FakeEncoder(fixed_s=1.0, sleep=lambda _: hold.wait())
+    with opened(encoder, max_items_in_flight=2) as engine, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(embed, engine, [Text("a"), Text("b")])
+        wait_for(lambda: engine.items_in_flight == 2)
+        with pytest.raises(Overloaded) as caught:
+            embed(engine, [Text("c")])
+        assert caught.value.retry_after_s > 0
+        hold.set()
+        assert len(first.result()) == 2
+
+
+def test_a_large_request_holds_permits_only_for_its_window():
+    with opened(max_items_in_flight=8, window=8) as engine:
+        results = embed(engine, [Text(f"{number}") for number in range(1000)])
+        assert len(results) == 1000
+        assert engine.items_in_flight == 0
+
+
+def test_work_of_a_client_that_left_is_shed():
+    """One forward pass is running when the client leaves; no second one is spent on it."""
+    hold = threading.Event()
+    encoder = RecordingEncoder(fixed_s=1.0, sleep=lambda _: hold.wait())
+    config = {"batch": BatchConfig(1, 1), "max_items_in_flight": 8}
+    with opened(encoder, **config) as engine:
+        with pytest.raises(ClientLeft):
+            embed(engine, [Text(str(n)) for n in range(8)], client_left=lambda: True)
+        hold.set()
+        wait_for(lambda: engine.items_in_flight == 0)
+        assert encoder.batches == [("text", 1)]
+        assert isinstance(embed(engine, [Text("next")])[0], Embedding)
+
+
+def test_a_failing_forward_pass_is_a_failure_of_its_items_and_no_more():
+    class Failing(FakeEncoder):
+        def encode_texts(self, texts):
+            if "poison" in texts:
+                raise RuntimeError("out of memory")
+            return super().encode_texts(texts)
+
+    with opened(Failing(), batch=BatchConfig(1, 1)) as engine:
+        results = embed(engine, [Text("a"), Text("poison"), Text("b")])
+    assert [type(result) for result in results] == [Embedding, Failure, Embedding]
+    assert (results[1].code, results[1].retryable) == ("encode_failed", True)
+    assert "memory" not in results[1].message
+
+
+def test_draining_brings_deadlines_forward():
+    with (
+        ThumbnailServer(latency_s=1.5) as server,
+        opened() as engine,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        answer = pool.submit(embed, engine, [ImageUrl(server.url("/1.jpg"))])
+        wait_for(lambda: server.requests == 1)
+        engine.drain(time.monotonic())
+        assert answer.result(timeout=1.0)[0].code == "deadline_exceeded"
+
+
+def test_times_are_spans_not_sums():
+    """8 fetches of 0.2 s at once are some 0.2 s of fetching."""
+    with ThumbnailServer({"/a": Reply(png())}, latency_s=0.2) as server, opened() as engine:
+        server.replies |= {f"/{n}": Reply(png(seed=n)) for n in range(8)}
+        items = [ImageUrl(server.url(f"/{n}")) for n in range(8)]
+        times = engine.embed(items, soon()).times.as_ms()
+    assert times.keys() == {"fetch_ms", "decode_ms", "queue_ms", "encode_ms", "total_ms"}
+    assert 200 <= times["fetch_ms"] < 8 * 200
+    assert times["total_ms"] >= times["fetch_ms"]
+
+
+def test_texts_have_a_bound():
+    with opened(max_text_chars=10) as engine:
+        results = embed(engine, [Text("x" * 11), Text("x" * 10)])
+    assert results[0].code == "text_invalid"
+    assert isinstance(results[1], Embedding)
+
+
+def wait_for(condition, seconds=10.0):
+    limit_s = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit_s, "it never came true"
+        threading.Event().wait(0.005)

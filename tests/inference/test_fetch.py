@@ -1,0 +1,396 @@
+"""Fetching for real: a local server, real sockets, real redirects, moto for S3."""
+
+import gzip
+import socket
+import socketserver
+import ssl
+import threading
+import time
+from contextlib import contextmanager
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from inference.config import FetchConfig, UrlConfig
+from inference.errors import FetchBlocked, FetchError, FetchTooLarge
+from inference.fetch import Fetcher
+from inference.thumbnail_server import Reply, ThumbnailServer
+from tests.images import png
+
+IMAGE = png()
+LOCAL = UrlConfig(allow_hosts=("127.0.0.1",))
+
+
+def soon(seconds=5.0):
+    return time.monotonic() + seconds
+
+
+@contextmanager
+def opened(resolver=None, **config):
+    config = {"urls": LOCAL} | config
+    extra = {} if resolver is None else {"resolver": resolver}
+    fetcher = Fetcher(FetchConfig(**config), **extra)
+    yield fetcher
+    fetcher.close()
+
+
+@contextmanager
+def speaking(talk):
+    """A raw TCP server on loopback that hands each connection to `talk`."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(65536)
+            try:
+                talk(self.request)
+            except OSError:
+                return
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/image"
+    server.shutdown()
+    server.server_close()
+
+
+def code_of(fetcher, url, deadline_s=None):
+    with pytest.raises(FetchError) as caught:
+        fetcher.fetch(url, deadline_s or soon())
+    return caught.value.code, caught.value.retryable
+
+
+def test_bytes_come_as_they_were_sent(thumbnail_server):
+    thumbnail_server.replies["/a"] = Reply(IMAGE)
+    with opened() as fetcher:
+        assert fetcher.fetch(thumbnail_server.url("/a"), soon()) == IMAGE
+
+
+def test_connections_are_kept_and_used_again(thumbnail_server, connections):
+    thumbnail_server.replies["/a"] = Reply(IMAGE)
+    with opened() as fetcher:
+        for _ in range(5):
+            fetcher.fetch(thumbnail_server.url("/a"), soon())
+    assert len(connections) == 1
+
+
+@pytest.mark.parametrize(("status", "retryable"), [(404, False), (403, False), (410, False)])
+def test_another_status_is_a_failure_and_is_not_tried_again(thumbnail_server, status, retryable):
+    thumbnail_server.replies["/a"] = Reply(b"no", "text/html", status)
+    with opened() as fetcher:
+        assert code_of(fetcher, thumbnail_server.url("/a")) == ("fetch_http_status", retryable)
+    assert thumbnail_server.requests == 1
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
+def test_what_may_pass_is_tried_again(thumbnail_server, status):
+    thumbnail_server.replies["/a"] = Reply(b"later", "text/html", status)
+    with opened() as fetcher:
+        assert code_of(fetcher, thumbnail_server.url("/a")) == ("fetch_http_status", True)
+    assert thumbnail_server.requests == FetchConfig.attempts
+
+
+def test_an_image_that_comes_at_the_second_try_is_an_image(thumbnail_server):
+    first = Reply(b"later", "text/html", 503)
+    answers = iter([first, Reply(IMAGE)])
+    thumbnail_server._find = lambda path: next(answers)
+    with opened() as fetcher:
+        assert fetcher.fetch(thumbnail_server.url("/a"), soon()) == IMAGE
+
+
+def test_nobody_listening():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with opened() as fetcher:
+        assert code_of(fetcher, f"http://127.0.0.1:{port}/") == ("fetch_connect", True)
+
+
+def test_more_bytes_than_allowed_are_not_read(thumbnail_server):
+    thumbnail_server.replies["/declared"] = Reply(bytes(2000))
+    with opened(max_image_bytes=1000) as fetcher:
+        assert code_of(fetcher, thumbnail_server.url("/declared")) == ("fetch_too_large", False)
+
+
+def test_bytes_are_counted_while_reading():
+    """A body without a length that never ends costs its limit and no more."""
+
+    def talk(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            connection.sendall(bytes(65536))
+
+    with speaking(talk) as url, opened(max_image_bytes=1_000_000) as fetcher:
+        assert code_of(fetcher, url) == ("fetch_too_large", False)
+
+
+def test_bytes_are_counted_after_decompression(thumbnail_server):
+    bomb = gzip.compress(bytes(50_000_000))
+    assert len(bomb) < 100_000
+    thumbnail_server.replies["/bomb"] = Reply(bomb, headers={"Content-Encoding": "gzip"})
+    with opened(max_image_bytes=1_000_000) as fetcher, pytest.raises(FetchTooLarge):
+        fetcher.fetch(thumbnail_server.url("/bomb"), soon())
+
+
+def test_a_compressed_transfer_is_understood(thumbnail_server):
+    reply = Reply(gzip.compress(IMAGE), headers={"Content-Encoding": "gzip"})
+    thumbnail_server.replies["/a"] = reply
+    with opened() as fetcher:
+        assert fetcher.fetch(thumbnail_server.url("/a"), soon()) == IMAGE
+
+
+def test_a_connection_that_breaks_is_a_failure_that_may_pass(thumbnail_server):
+    thumbnail_server.replies["/short"] = Reply(IMAGE, content_length=len(IMAGE) + 10)
+    with opened() as fetcher:
+        assert code_of(fetcher, thumbnail_server.url("/short")) == ("fetch_connect", True)
+    with speaking(lambda connection: None) as url, opened() as fetcher:
+        assert code_of(fetcher, url) == ("fetch_connect", True)
+
+
+def test_a_server_that_says_nothing_meets_the_limit():
+    with speaking(lambda connection: connection.recv(1)) as url, opened() as fetcher:
+        assert code_of(fetcher, url, soon(0.3)) == ("fetch_timeout", True)
+
+
+def test_a_body_that_drips_meets_the_limit():
+    """Each byte comes in time; all of them would not."""
+    done = threading.Event()
+
+    def talk(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not done.wait(0.05):
+            connection.sendall(b"x")
+
+    with speaking(talk) as url, opened(fetch_timeout_s=0.4) as fetcher:
+        assert code_of(fetcher, url) == ("fetch_timeout", True)
+    done.set()
+
+
+def test_redirects_are_followed(thumbnail_server):
+    for hop in range(3):
+        location = {"Location": f"/{hop + 1}th"}
+        thumbnail_server.replies[f"/{hop}th"] = Reply(status=302, headers=location)
+    thumbnail_server.replies["/3th"] = Reply(IMAGE)
+    with opened() as fetcher:
+        assert fetcher.fetch(thumbnail_server.url("/0th"), soon()) == IMAGE
+
+
+def test_redirects_end_after_three(thumbnail_server):
+    thumbnail_server.replies["/a"] = Reply(status=301, headers={"Location": "/a"})
+    with opened() as fetcher:
+        assert code_of(fetcher, thumbnail_server.url("/a")) == ("fetch_redirects", False)
+    assert thumbnail_server.requests == 4
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://127.0.0.2/",
+        "http://localhost:1/",
+        "http://[::1]/",
+        "http://169.254.169.254/latest/meta-data/",
+        "//10.0.0.1/x",
+        "file:///etc/passwd",
+        "s3://bucket/key",
+        "http://user@127.0.0.1/",
+    ],
+)
+def test_a_redirect_is_checked_like_the_first_hop(thumbnail_server, connections, location):
+    thumbnail_server.replies["/a"] = Reply(status=302, headers={"Location": location})
+    with opened() as fetcher:
+        assert code_of(fetcher, thumbnail_server.url("/a")) == ("fetch_blocked", False)
+    assert {address[0] for address in connections} == {"127.0.0.1"}
+    assert thumbnail_server.requests == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1/", "http://2130706433/", "http://0x7f.1/", "http://[::ffff:127.0.0.1]/",
+     "http://localhost/", "http://0/", "http://127.1/"],
+)  # fmt: skip
+def test_loopback_is_refused_however_it_is_written(connections, url):
+    with opened(urls=UrlConfig()) as fetcher:
+        assert code_of(fetcher, url) == ("fetch_blocked", False)
+    assert connections == []
+
+
+def test_a_name_that_turns_to_loopback_after_the_check_gets_nowhere(thumbnail_server, connections):
+    """Rebinding: public at the first look-up, 127.0.0.1 at the second.
+
+    What the first look-up gave is what is connected to; the guard of these tests refuses that.
+    The retry looks up again, and checks again.
+    """
+    answers = iter([["8.8.8.8"], ["127.0.0.1"], ["127.0.0.1"]])
+    with opened(lambda host, port: next(answers), urls=UrlConfig()) as fetcher:
+        assert code_of(fetcher, "http://rebind.example/a") == ("fetch_blocked", False)
+    assert connections == [("8.8.8.8", 80)]
+    assert thumbnail_server.requests == 0
+
+
+def test_a_name_with_a_public_and_a_loopback_address_is_refused(connections):
+    with opened(lambda host, port: ["8.8.8.8", "127.0.0.1"], urls=UrlConfig()) as fetcher:
+        assert code_of(fetcher, "http://both.example/a") == ("fetch_blocked", False)
+    assert connections == []
+
+
+def test_a_redirect_to_a_name_of_loopback_is_refused(thumbnail_server, connections):
+    def resolver(host, port):
+        return {"127.0.0.1": ["127.0.0.1"], "inside.example": ["127.0.0.1"]}[host]
+
+    location = f"http://inside.example:{thumbnail_server.netloc.split(':')[1]}/secret"
+    thumbnail_server.replies["/a"] = Reply(status=302, headers={"Location": location})
+    with opened(resolver, urls=UrlConfig(allow_hosts=("127.0.0.1",))) as fetcher:
+        assert code_of(fetcher, thumbnail_server.url("/a")) == ("fetch_blocked", False)
+    assert thumbnail_server.requests == 1
+
+
+def test_names_that_do_not_resolve():
+    def missing(host, port):
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    def failing(host, port):
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    with opened(missing) as fetcher:
+        assert code_of(fetcher, "http://no.example/") == ("fetch_dns", False)
+    with opened(failing) as fetcher:
+        assert code_of(fetcher, "http://no.example/") == ("fetch_dns", True)
+    with opened(lambda host, port: []) as fetcher:
+        assert code_of(fetcher, "http://no.example/") == ("fetch_dns", False)
+
+
+def test_a_second_address_is_tried(thumbnail_server):
+    """The first of a name's addresses refuses the connection; the second serves."""
+    thumbnail_server.replies["/a"] = Reply(IMAGE)
+    port = thumbnail_server.netloc.split(":")[1]
+    allowed = UrlConfig(allow_hosts=("cdn.example",))
+    with opened(lambda host, port: ["127.0.0.9", "127.0.0.1"], urls=allowed) as fetcher:
+        assert fetcher.fetch(f"http://cdn.example:{port}/a", soon()) == IMAGE
+
+
+def test_no_cookie_or_credential_ever_travels(thumbnail_server, monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login a password b\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    heard = []
+
+    def talk(connection):
+        connection.sendall(
+            b"HTTP/1.1 302 Found\r\nSet-Cookie: a=b\r\nLocation: /again\r\n"
+            b"Content-Length: 0\r\n\r\n"
+        )
+        heard.append(connection.recv(65536))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    with speaking(talk) as url, opened() as fetcher:
+        assert fetcher.fetch(url, soon()) == b"ok"
+    assert b"GET /again" in heard[0]
+    assert b"cookie" not in heard[0].lower()
+    assert b"authorization" not in heard[0].lower()
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(tmp_path):
+    certificate = make_certificate(tmp_path, "cdn.example")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    names = []
+    context.sni_callback = lambda _, name, __: names.append(name)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                try:
+                    context.wrap_socket(connection, server_side=True).close()
+                except OSError:
+                    connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        port = listener.getsockname()[1]
+        allowed = UrlConfig(allow_hosts=("cdn.example",))
+        with opened(lambda host, port: ["127.0.0.1"], urls=allowed) as fetcher:
+            assert code_of(fetcher, f"https://cdn.example:{port}/") == ("fetch_tls", False)
+    # The name of the URL, not the address connected to, is what TLS asks for.
+    assert names == ["cdn.example"]
+
+
+def make_certificate(folder, name):
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "server.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.fixture
+def bucket():
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="thumbnails")
+        client.put_object(Bucket="thumbnails", Key="a/b c%20.png", Body=IMAGE)
+        yield client
+
+
+def test_an_object_is_read(bucket):
+    with opened(urls=UrlConfig(allow_buckets=("thumbnails",))) as fetcher:
+        assert fetcher.fetch("s3://thumbnails/a/b c%20.png", soon()) == IMAGE
+
+
+def test_objects_that_cannot_be_read(bucket):
+    with opened(urls=UrlConfig(allow_buckets=("thumbnails", "missing"))) as fetcher:
+        assert code_of(fetcher, "s3://thumbnails/no") == ("s3_not_found", False)
+        assert code_of(fetcher, "s3://missing/no") == ("s3_not_found", False)
+        assert code_of(fetcher, "s3://thumbnails/") == ("fetch_blocked", False)
+    with opened() as fetcher, pytest.raises(FetchBlocked, match="bucket thumbnails is not"):
+        fetcher.fetch("s3://thumbnails/a", soon())
+
+
+def test_an_object_too_large_is_not_read(bucket):
+    config = {"urls": UrlConfig(allow_buckets=("*",)), "max_image_bytes": 10}
+    with opened(**config) as fetcher:
+        assert code_of(fetcher, "s3://thumbnails/a/b c%20.png") == ("fetch_too_large", False)
+
+
+def test_s3_without_credentials_is_denied(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with opened(urls=UrlConfig(allow_buckets=("*",))) as fetcher:
+        assert code_of(fetcher, "s3://thumbnails/a") == ("s3_denied", False)
+
+
+def test_many_are_fetched_at_once():
+    """32 threads, 32 images: the server saw them all at the same time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThumbnailServer({"/a": Reply(IMAGE)}, latency_s=0.3) as server, opened() as fetcher:
+        with ThreadPoolExecutor(32) as pool:
+            urls = [server.url("/a")] * 32
+            assert list(pool.map(lambda url: fetcher.fetch(url, soon()), urls)) == [IMAGE] * 32
+        assert server.peak == 32

@@ -1,0 +1,143 @@
+"""Which URLs and addresses may be fetched."""
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.config import UrlConfig
+from inference.errors import FetchBlocked
+from inference.urls import UrlPolicy, is_public, parse
+
+PUBLIC = ["8.8.8.8", "93.184.216.34", "1.1.1.1", "2606:4700::1111", "2a00:1450:4001::5"]
+PUBLIC += ["64:ff9b::808:808"]
+NOT_PUBLIC = """
+    0.0.0.0 10.0.0.1 100.64.0.1 127.0.0.1 127.255.255.255 169.254.169.254 172.16.0.1
+    172.31.255.255 192.0.0.8 192.0.2.1 192.88.99.1 192.168.1.1 198.18.0.1 198.51.100.1 203.0.113.1
+    224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255
+    :: ::1 ::127.0.0.1 ::ffff:127.0.0.1 ::ffff:8.8.8.8 ::ffff:0:127.0.0.1 64:ff9b::7f00:1
+    64:ff9b::a9fe:a9fe 64:ff9b:1::1 100::1 2001::1 2001:db8::1 2002:7f00:1:: 3fff::1 5f00::1
+    fc00::1 fd00:ec2::254 fe80::1 fe80::1%eth0 fec0::1 ff02::1
+    localhost 1.2.3 0x7f000001 999.1.1.1
+""".split()
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_public_addresses_are_public(address):
+    assert is_public(address)
+
+
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+def test_other_addresses_are_not(address):
+    assert not is_public(address)
+
+
+@given(st.ip_addresses(v=4) | st.ip_addresses(v=6))
+def test_nothing_is_public_that_python_calls_private(address):
+    """The reverse does not hold: `is_global` is too generous."""
+    nat64 = ipaddress.ip_network("64:ff9b::/96")
+    if is_public(str(address)) and not (address.version == 6 and address in nat64):
+        assert address.is_global
+        assert not address.is_multicast
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port"),
+    [
+        ("http://example.com/a.png", "example.com", 80),
+        ("https://EXAMPLE.com./a?b=c#d", "example.com", 443),
+        ("https://example.com:443/", "example.com", 443),
+        ("http://[2606:4700::1111]/x", "2606:4700::1111", 80),
+        ("https://bücher.example/x", "xn--bcher-kva.example", 443),
+    ],
+)
+def test_honest_urls_are_understood(url, host, port):
+    target = parse(url)
+    assert (target.host, target.port) == (host, port)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "example.com/a.png",
+        "//example.com/a.png",
+        "ftp://example.com/a.png",
+        "file:///etc/passwd",
+        "gopher://example.com/",
+        "javascript:alert(1)",
+        "http://",
+        "http:///a.png",
+        "http://user@example.com/",
+        "http://user:secret@example.com/",
+        "http://example.com\\@127.0.0.1/",
+        "http://exa mple.com/",
+        "http://example.com/\r\nHost: 127.0.0.1",
+        "http://example.com/\x00",
+        "http://example.com:99999/",
+        "http://example.com:abc/",
+        "http://[::1/",
+        "http://" + "a" * 9000 + ".com/",
+    ],
+)
+def test_other_urls_are_refused_before_any_look_up(url):
+    with pytest.raises(FetchBlocked):
+        UrlPolicy(UrlConfig()).target(url)
+
+
+def test_other_ports_are_refused():
+    with pytest.raises(FetchBlocked, match="port 8080"):
+        UrlPolicy(UrlConfig()).target("http://example.com:8080/")
+
+
+@pytest.mark.parametrize(
+    ("rule", "url", "matches"),
+    [
+        ("cdn.example", "http://cdn.example:8080/", True),
+        ("CDN.example", "http://cdn.EXAMPLE.:8080/", True),
+        ("cdn.example", "http://a.cdn.example:8080/", False),
+        (".cdn.example", "http://a.cdn.example:8080/", True),
+        (".cdn.example", "http://cdn.example:8080/", False),
+        (".cdn.example", "http://evilcdn.example:8080/", False),
+        ("cdn.example:8080", "http://cdn.example:8080/", True),
+        ("cdn.example:9090", "http://cdn.example:8080/", False),
+        ("127.0.0.1", "http://127.0.0.1:8080/", True),
+        ("::1", "http://[::1]:8080/", True),
+        ("[::1]:8080", "http://[::1]:8080/", True),
+        ("[::1]:9090", "http://[::1]:8080/", False),
+    ],
+)
+def test_host_rules(rule, url, matches):
+    """A host or a .suffix, with an optional :port, exempts from port and address checks."""
+    allowing = UrlPolicy(UrlConfig(allow_hosts=(rule,)))
+    denying = UrlPolicy(UrlConfig(deny_hosts=(rule,), allow_hosts=("." + "x", url.split("/")[2])))
+    if matches:
+        target = allowing.target(url)
+        allowing.check_addresses(target.host, target.port, ["127.0.0.1"])
+        with pytest.raises(FetchBlocked, match="denied"):
+            denying.target(url)
+    else:
+        with pytest.raises(FetchBlocked):
+            allowing.target(url)
+
+
+def test_only_hosts_restricts_and_exempts_from_nothing():
+    policy = UrlPolicy(UrlConfig(only_hosts=("cdn.example",)))
+    policy.target("https://cdn.example/")
+    with pytest.raises(FetchBlocked, match="not one of the hosts allowed"):
+        policy.target("https://example.com/")
+    with pytest.raises(FetchBlocked, match="not public"):
+        policy.check_addresses("cdn.example", 443, ["10.0.0.1"])
+
+
+def test_one_private_address_refuses_the_name():
+    with pytest.raises(FetchBlocked, match="not public"):
+        UrlPolicy(UrlConfig()).check_addresses("example.com", 443, ["8.8.8.8", "127.0.0.1"])
+
+
+def test_buckets_are_refused_unless_named():
+    with pytest.raises(FetchBlocked):
+        UrlPolicy(UrlConfig()).check_bucket("thumbnails")
+    UrlPolicy(UrlConfig(allow_buckets=("thumbnails",))).check_bucket("thumbnails")
+    UrlPolicy(UrlConfig(allow_buckets=("*",))).check_bucket("thumbnails")

@@ -1,0 +1,120 @@
+"""The hub's path, end to end, against a local server that speaks the hub's protocol."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COMMIT = "5f" * 20
+
+
+@contextmanager
+def hub(repositories):
+    """Serve {"owner/name": folder}, every revision of it at COMMIT. Yields (url, files asked)."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self):
+            self.do_GET()
+
+        def do_GET(self):
+            path = self.path.split("?")[0]
+            found = re.fullmatch(r"/api/models/([^/]+/[^/]+)(/(revision|tree)/.+)?", path)
+            if found and found.group(1) in repositories:
+                folder = repositories[found.group(1)]
+                files = [one for one in folder.iterdir() if one.is_file()]
+                info = {"id": found.group(1), "sha": COMMIT, "siblings": []}
+                tree = [
+                    {"type": "file", "path": one.name, "size": one.stat().st_size, "oid": "0" * 40}
+                    for one in files
+                ]
+                return self.answer(json.dumps(tree if found.group(3) == "tree" else info).encode())
+            found = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path)
+            if found and found.group(1) in repositories:
+                asked.append(found.group(2))
+                return self.answer((repositories[found.group(1)] / found.group(2)).read_bytes())
+            return self.answer(b"{}", 404, {"X-Error-Code": "RepoNotFound"})
+
+        def answer(self, body, status=200, headers=()):
+            self.send_response(status)
+            standard = {"ETag": f'"{hash(body):x}"', "X-Repo-Commit": COMMIT}
+            for name, value in (standard | dict(headers)).items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", asked
+    server.shutdown()
+    server.server_close()
+
+
+def embed(model, home, endpoint, **environ):
+    """`sweetspot embed --model owner/name` in a process: the hub's library reads at import."""
+    arguments = ["embed", "--model", model, "--text", "a login form", "--format", "jsonl"]
+    return subprocess.run(
+        [sys.executable, "-m", "sweetspot", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"HF_HOME": str(home), "HF_ENDPOINT": endpoint} | environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_a_hub_id_is_downloaded_and_found_again_offline(small_checkpoint, tmp_path):
+    with hub({"owner/name": small_checkpoint}) as (endpoint, asked):
+        online = embed("owner/name", tmp_path, endpoint)
+    assert online.returncode == 0, online.stderr
+    assert "model.safetensors" in asked
+    assert len(json.loads(online.stdout)["embedding"]) == 24
+    offline = embed("owner/name", tmp_path, endpoint, HF_HUB_OFFLINE="1")
+    assert offline.returncode == 0, offline.stderr
+    assert offline.stdout == online.stdout
+    # The server is gone: the cache also serves a restart that does not know it is offline.
+    unreachable = embed("owner/name", tmp_path, endpoint)
+    assert unreachable.stdout == online.stdout
+
+
+def test_a_revision_is_asked_for(small_checkpoint, tmp_path):
+    with hub({"owner/name": small_checkpoint}) as (endpoint, _):
+        result = embed("owner/name@v1", tmp_path, endpoint)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "hub" / "models--owner--name" / "refs" / "v1").read_text() == COMMIT
+
+
+def test_a_repository_of_pickles_is_refused_and_not_downloaded(small_checkpoint, tmp_path):
+    folder = tmp_path / "pickles"
+    folder.mkdir()
+    for path in small_checkpoint.iterdir():
+        name = "pytorch_model.bin" if path.name == "model.safetensors" else path.name
+        (folder / name).write_bytes(path.read_bytes())
+    with hub({"owner/name": folder}) as (endpoint, asked):
+        result = embed("owner/name", tmp_path / "home", endpoint)
+    assert result.returncode == 1
+    assert "only safetensors are loaded" in result.stderr
+    assert "convert it once" in result.stderr
+    assert "pytorch_model.bin" not in asked
+
+
+def test_a_repository_that_does_not_exist(tmp_path):
+    with hub({}) as (endpoint, _):
+        result = embed("owner/name", tmp_path, endpoint)
+    assert result.returncode == 1
+    assert "owner/name: no such repository" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,175 @@
+"""Bytes to pixels: both policies, odd images, damaged images, bounds."""
+
+import io
+import resource
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from model.errors import DecodeError, TooManyPixels
+from model.preprocess import preprocess
+from tests.images import (
+    damaged_images,
+    encode,
+    grey16,
+    jpeg,
+    odd_images,
+    oriented,
+    picture,
+    png,
+    png_with_size,
+)
+
+SIZE = 32
+ODD, DAMAGED = odd_images(), damaged_images()
+
+
+def reference_pixels(data, size):
+    processor = CLIPImageProcessorPil(
+        size={"shortest_edge": size}, crop_size=size, do_rescale=False, do_normalize=False
+    )
+    batch = processor(Image.open(io.BytesIO(data)), return_tensors="np")
+    return batch["pixel_values"][0].transpose(1, 2, 0)
+
+
+def difference(one, other):
+    return int(np.abs(one.astype(int) - other.astype(int)).max())
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_image_becomes_pixels(name):
+    """Whatever the mode, format, page count or shape: uint8 [S, S, 3]."""
+    pixels = preprocess(ODD[name], SIZE)
+    assert pixels.shape == (SIZE, SIZE, 3)
+    assert pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("policy", ["display", "reference"])
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_image_fails_with_its_code(name, policy):
+    data, code = DAMAGED[name]
+    with pytest.raises(DecodeError) as caught:
+        preprocess(data, SIZE, policy)
+    assert caught.value.code == code
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("name", sorted(ODD))
+def test_reference_is_the_reference_to_the_pixel(name):
+    """Where transformers has pixels, they are ours; where it has none, a clean code."""
+    try:
+        ours = preprocess(ODD[name], SIZE, "reference")
+    except DecodeError:
+        with pytest.raises(Exception):  # noqa: B017, PT011 - any type: Pillow's
+            reference_pixels(ODD[name], SIZE)
+    else:
+        assert difference(ours, reference_pixels(ODD[name], SIZE)) == 0
+
+
+@given(width=st.integers(1, 300), height=st.integers(1, 300), size=st.sampled_from([7, 32, 224]))
+def test_reference_has_the_geometry_of_the_reference(width, height, size):
+    data = png(width, height)
+    assert difference(preprocess(data, size, "reference"), reference_pixels(data, size)) == 0
+
+
+@given(width=st.integers(1, 400), height=st.integers(1, 400))
+def test_display_resizes_only_what_is_kept_and_changes_nothing_by_it(width, height):
+    """On smooth pictures the cheaper way differs from the reference's by rounding alone."""
+    data = png(width, height)
+    assert difference(preprocess(data, SIZE), preprocess(data, SIZE, "reference")) <= 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_display_applies_the_orientation_and_reference_does_not(orientation):
+    stored = Image.open(io.BytesIO(oriented(orientation)))
+    turns = {
+        2: [Image.Transpose.FLIP_LEFT_RIGHT],
+        3: [Image.Transpose.ROTATE_180],
+        4: [Image.Transpose.FLIP_TOP_BOTTOM],
+        5: [Image.Transpose.TRANSPOSE],
+        6: [Image.Transpose.ROTATE_270],
+        7: [Image.Transpose.TRANSVERSE],
+        8: [Image.Transpose.ROTATE_90],
+    }
+    shown = stored
+    for turn in turns.get(orientation, []):
+        shown = shown.transpose(turn)
+    data = oriented(orientation)
+    assert difference(preprocess(data, SIZE), preprocess(encode(shown), SIZE)) == 0
+    assert difference(preprocess(data, SIZE, "reference"), reference_pixels(data, SIZE)) == 0
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "WEBP", "TIFF"])
+def test_what_is_transparent_shows_as_white(image_format):
+    image = Image.new("RGBA", (40, 40), (255, 0, 0, 0))
+    assert preprocess(encode(image, image_format), SIZE).min() == 255
+
+
+def test_display_scales_16_bit_grey_to_8():
+    """A ramp from black to white stays a ramp; Pillow's own conversion would clip it to white."""
+    pixels = preprocess(grey16(), SIZE)
+    assert pixels.min() < 20
+    assert pixels.max() > 235
+    assert 110 < pixels.mean() < 145
+
+
+def test_only_the_first_frame_of_an_animation_counts():
+    frames = [Image.new("RGB", (30, 30), colour) for colour in ("blue", "red")]
+    data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert preprocess(data, SIZE)[5, 5].tolist() == [0, 0, 255]
+
+
+def test_the_pixel_limit_is_checked_before_decoding():
+    """This file has no pixel data at all: only its header can have been read."""
+    with pytest.raises(TooManyPixels, match="8000 x 8000"):
+        preprocess(png_with_size(8000, 8000), SIZE)
+
+
+def test_the_pixel_limit_is_the_callers():
+    preprocess(png(10, 10), SIZE, max_pixels=100)
+    with pytest.raises(TooManyPixels):
+        preprocess(png(10, 11), SIZE, max_pixels=100)
+
+
+def test_a_thin_picture_costs_little_by_display_and_is_refused_by_reference():
+    """The reference would make 224 x 1,120,000 pixels of it."""
+    data = png(1, 5000)
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert preprocess(data, 224).shape == (224, 224, 3)
+    with pytest.raises(TooManyPixels, match="resizes to"):
+        preprocess(data, 224, "reference")
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
+    assert grown_kib < 100 * 1024
+
+
+@given(cut=st.integers(0, 3000), flips=st.lists(st.integers(0, 3000), max_size=20))
+def test_no_damage_raises_anything_but_our_errors(cut, flips):
+    for data in (jpeg(80, 60), png(80, 60), encode(picture(80, 60), "WEBP")):
+        damaged = bytearray(data[: max(1, len(data) - cut)])
+        for position in flips:
+            damaged[position % len(damaged)] ^= 0xFF
+        try:
+            assert preprocess(bytes(damaged), SIZE).shape == (SIZE, SIZE, 3)
+        except DecodeError as exc:
+            assert exc.code.startswith("decode_")
+
+
+def test_the_whole_folder_of_odd_and_damaged_images_stays_within_its_bounds():
+    """At least 40 of them, in a bounded time and memory, and none ends the process."""
+    everything = list(ODD.values()) + [data for data, _ in DAMAGED.values()]
+    assert len(everything) >= 40
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start_s = time.process_time()
+    for data in everything:
+        try:
+            preprocess(data, 224)
+        except DecodeError:
+            continue
+    # CPU seconds, not wall clock: 10 times what it took on a 2-core machine.
+    assert time.process_time() - start_s < 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 300 * 1024

@@ -1,0 +1,134 @@
+"""The towers on torch: folding, padding, truncation, batch mates, and what stops the start."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from model.checkpoint import verify
+from model.config import ModelConfig
+from model.errors import CheckpointError
+from model.load import load
+from model.parity import Reference, compare
+from model.torch_encoder import TorchEncoder, fold_normalization
+from tests.checkpoints import make_checkpoint
+from tests.images import jpeg, png
+
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+TEXTS = ["login", "a dark login screen on a phone", "!", "naïve café ☕ UPPER", "x " * 500]
+
+
+@pytest.fixture(scope="module")
+def encoder(small_checkpoint):
+    config = ModelConfig(model=str(small_checkpoint), policy="reference", device="cpu")
+    return load(config)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_folded_convolution_equals_the_unfolded_one(bias):
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(3, 64, kernel_size=8, stride=8, bias=bias)
+    pixels = torch.randint(0, 256, (4, 3, 32, 32)).float()
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    with torch.inference_mode():
+        expected = convolution((pixels / 255 - mean) / std)
+        folded = fold_normalization(convolution, MEAN, STD)(pixels)
+    torch.testing.assert_close(folded, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_folding_in_double_precision_is_exact_to_rounding():
+    convolution = nn.Conv2d(3, 16, kernel_size=4, stride=4, bias=False).double()
+    pixels = torch.randint(0, 256, (2, 3, 16, 16)).double()
+    mean, std = (torch.tensor(v, dtype=torch.float64).view(1, 3, 1, 1) for v in (MEAN, STD))
+    with torch.inference_mode():
+        expected = convolution((pixels / 255 - mean) / std)
+        folded = fold_normalization(convolution, MEAN, STD)(pixels)
+    torch.testing.assert_close(folded, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_pixels_and_embeddings_are_the_references(encoder, small_checkpoint):
+    images = [jpeg(100, 60), png(33, 80, seed=3), png(32, 32, seed=5)]
+    parity = compare(encoder, Reference(small_checkpoint), images, TEXTS)
+    assert parity.max_pixel_difference == 0
+    assert parity.images.min_cosine >= 0.99999
+    assert parity.texts.min_cosine >= 0.99999
+    assert max(parity.images.max_difference, parity.texts.max_difference) <= 1e-4
+
+
+def test_embeddings_are_float32_of_unit_norm(encoder):
+    images = encoder.encode_images(np.stack([encoder.preprocess(png(seed=s)) for s in range(3)]))
+    texts, _ = encoder.encode_texts(TEXTS)
+    for embeddings in (images, texts):
+        assert embeddings.dtype == np.float32
+        assert embeddings.shape[1] == encoder.spec.dimension
+        np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-6)
+
+
+def test_an_embedding_does_not_depend_on_its_batch_mates(encoder):
+    """Padding to the longest text is exact, wherever the text stands."""
+    together, _ = encoder.encode_texts(TEXTS)
+    for row, text in zip(together, TEXTS, strict=True):
+        alone, _ = encoder.encode_texts([text])
+        np.testing.assert_allclose(alone[0], row, atol=1e-5)
+    pixels = np.stack([encoder.preprocess(png(seed=seed)) for seed in range(5)])
+    together = encoder.encode_images(pixels)
+    for row, image in zip(together, pixels, strict=True):
+        np.testing.assert_allclose(encoder.encode_images(image[None])[0], row, atol=1e-5)
+
+
+def test_a_long_text_is_cut_and_says_so(encoder):
+    _, truncated = encoder.encode_texts(["short", "x " * 500])
+    assert truncated.tolist() == [False, True]
+
+
+def test_a_text_of_exactly_the_context_is_not_cut(tmp_path):
+    folder = make_checkpoint(tmp_path / "short", context_length=6)
+    encoder = load(ModelConfig(model=str(folder), device="cpu"))
+    texts = ["a b c d", "a b c d e"]
+    _, truncated = encoder.encode_texts(texts)
+    assert truncated.tolist() == [False, True]
+    reference = Reference(folder).embed_texts(texts)
+    np.testing.assert_allclose(encoder.encode_texts(texts)[0], reference, atol=1e-4)
+
+
+def test_padding_is_exact_for_legacy_configurations_too(tmp_path):
+    """Before transformers 4.31 every CLIP said eos_token_id 2 and took the highest id instead."""
+    folder = make_checkpoint(tmp_path / "legacy", eos_token_id=2, bos_token_id=0, pad_token_id=1)
+    encoder = load(ModelConfig(model=str(folder), device="cpu"))
+    reference = Reference(folder).embed_texts(TEXTS)
+    np.testing.assert_allclose(encoder.encode_texts(TEXTS)[0], reference, atol=1e-4)
+
+
+def test_sizes_come_from_the_checkpoint(encoder, small_checkpoint):
+    assert encoder.spec.image_size == 32
+    assert encoder.spec.dimension == 24
+    assert encoder.spec.context_length == 77
+    assert encoder.spec.name == small_checkpoint.name
+    assert encoder.spec.precision == "float32"
+
+
+def test_weights_of_another_shape_stop_the_start(small_checkpoint, tmp_path):
+    folder = Path(shutil.copytree(small_checkpoint, tmp_path / "copy"))
+    weights = load_file(folder / "model.safetensors")
+    del weights["vision_model.post_layernorm.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match="lack vision_model.post_layernorm.weight"):
+        TorchEncoder(verify(folder), ModelConfig(device="cpu"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_cuda_without_a_device_is_refused(small_checkpoint):
+    with pytest.raises(CheckpointError, match="finds no CUDA device"):
+        load(ModelConfig(model=str(small_checkpoint), device="cuda"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_agrees_with_the_reference(small_checkpoint):
+    encoder = load(ModelConfig(model=str(small_checkpoint), device="cuda", policy="reference"))
+    parity = compare(encoder, Reference(small_checkpoint), [png(), jpeg()], TEXTS)
+    assert min(parity.images.min_cosine, parity.texts.min_cosine) >= 0.99999

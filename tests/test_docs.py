@@ -1,0 +1,47 @@
+"""What the documents say is what the program does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.generate import SETTINGS_PAGE, settings_page
+from inference import errors as item_errors
+from inference.errors import ItemError
+from model import errors as model_errors
+from model.errors import DecodeError
+from serve.errors import CODES
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_settings_page_is_current():
+    assert SETTINGS_PAGE.read_text() == settings_page(), "run `make docs`"
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_request_code_is_documented(code):
+    assert f"`{code}`" in (ROOT / "docs" / "protocol.md").read_text()
+
+
+def test_every_item_code_is_documented():
+    classes = [
+        one
+        for module in (item_errors, model_errors)
+        for one in vars(module).values()
+        if isinstance(one, type) and issubclass(one, ItemError | DecodeError)
+    ]
+    page = (ROOT / "docs" / "protocol.md").read_text()
+    assert len(classes) > 10
+    assert [one.code for one in classes if f"`{one.code}`" not in page] == []
+
+
+def test_every_make_target_of_the_readme_exists():
+    makefile = (ROOT / "Makefile").read_text()
+    for document in ("README.md", "CONTRIBUTING.md"):
+        targets = re.findall(
+            r"(?:^    |`)make ([a-z]+)", (ROOT / document).read_text(), re.MULTILINE
+        )
+        assert targets
+        for target in targets:
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
