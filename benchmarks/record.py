@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import platform
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from inference.machine import cores, cpu_name
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "transformers", "pillow", "numpy", "requests", "flask", "gunicorn")
@@ -24,7 +25,7 @@ def record(name: str, result: Any) -> Path:
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": {
             "cpu": cpu_name(),
-            "cores": len(os.sched_getaffinity(0)),
+            "cores": cores(),
             "platform": f"{platform.system()} {platform.machine()}",
         },
         "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
@@ -34,11 +35,3 @@ def record(name: str, result: Any) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(document, indent=2) + "\n")
     return path
-
-
-def cpu_name() -> str:
-    """The processor as the kernel calls it."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()

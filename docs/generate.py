@@ -54,6 +54,8 @@ def _allowed(one: Any) -> str:
             return ", ".join(one.metadata["choices"])
         case "whole":
             return f"{one.metadata['low']} to {one.metadata['high']}"
+        case "auto or whole":
+            return f"auto, {one.metadata['low']} to {one.metadata['high']}"
         case "names":
             return "a list"
         case _:

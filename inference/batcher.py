@@ -48,10 +48,9 @@ class Entry:
 class Batcher:
     """Owns the encoder's calls. Bounded by the permits that its callers hold."""
 
-    def __init__(self, encoder: Encoder, config: BatchConfig) -> None:
+    def __init__(self, encoder: Encoder, image: BatchConfig, text: BatchConfig) -> None:
         self._encoder = encoder
-        self._sizes = {"image": config.batch_size, "text": config.text_batch_size}
-        self._max_wait_s = config.max_wait_s
+        self._configs: dict[Tower, BatchConfig] = {"image": image, "text": text}
         self._queues: dict[Tower, deque[Entry]] = {tower: deque() for tower in TOWERS}
         self._expected = dict.fromkeys(TOWERS, 0)
         self._changed = threading.Condition()
@@ -115,12 +114,17 @@ class Batcher:
             return 0
         expected = 0 if self._closing else self._expected[tower]
         age_s = now_s - queue[0].queued_s
-        return policy.take(len(queue), expected, age_s, self._sizes[tower], self._max_wait_s)
+        config = self._configs[tower]
+        return policy.take(len(queue), expected, age_s, config.batch_size, config.max_wait_s)
 
     def _until_next_s(self, now_s: float) -> float | None:
         """How long the oldest of the waiting may still wait; None when nobody waits."""
-        ages_s = [now_s - queue[0].queued_s for queue in self._queues.values() if queue]
-        return max(0.0, self._max_wait_s - max(ages_s)) if ages_s else None
+        waits_s = [
+            self._configs[tower].max_wait_s - (now_s - queue[0].queued_s)
+            for tower, queue in self._queues.items()
+            if queue
+        ]
+        return max(0.0, min(waits_s)) if waits_s else None
 
     def _serve(self, tower: Tower, entries: list[Entry]) -> None:
         start_s = time.perf_counter()

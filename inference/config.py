@@ -34,10 +34,13 @@ class FetchConfig:
 
 @dataclass(frozen=True)
 class BatchConfig:
-    """How batches form. max_wait_s: the longest an item waits for others that are on their way."""
+    """How batches of one tower form.
+
+    max_wait_s: the longest an item waits for others that are on their way. Merging two batches
+    saves at most the fixed cost of the latency curve, so that is what waiting may cost.
+    """
 
     batch_size: int = 16
-    text_batch_size: int = 32
     max_wait_s: float = 0.05
 
 
@@ -48,7 +51,8 @@ class EngineConfig:
     max_items_in_flight: permits over all requests. window: the permits one request holds.
     """
 
-    batch: BatchConfig = BatchConfig()
+    image: BatchConfig = BatchConfig()
+    text: BatchConfig = BatchConfig()
     max_items_in_flight: int = 512
     window: int = 128
     io_threads: int = 32

@@ -51,7 +51,7 @@ class Engine:
         self._permits = Permits(config.max_items_in_flight)
         self._io = ThreadPoolExecutor(config.io_threads, "fetch")
         self._cpu = ThreadPoolExecutor(config.cpu_threads, "decode")
-        self._batcher = Batcher(encoder, config.batch)
+        self._batcher = Batcher(encoder, config.image, config.text)
         self._drain_by_s = float("inf")
 
     def __enter__(self) -> Self:

@@ -18,6 +18,7 @@ class ModelConfig:
     the platform's folder when it holds a checkpoint, else the built-in.
     name: what callers see; None takes it from the checkpoint.
     max_image_pixels: the largest width x height that is decoded.
+    threads: of one forward pass on CPU; 0 is the library's own choice.
     """
 
     model: str | None = None
@@ -26,3 +27,4 @@ class ModelConfig:
     backend: Backend = "torch"
     policy: Policy = "display"
     max_image_pixels: int = 50_000_000
+    threads: int = 0

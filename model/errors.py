@@ -19,6 +19,10 @@ class CheckpointError(ModelError):
     """The checkpoint cannot be used. The message is one sentence that names the file."""
 
 
+class OutOfMemory(ModelError):
+    """A batch does not fit into the device's memory."""
+
+
 class DecodeError(ModelError):
     """One image cannot become pixels."""
 

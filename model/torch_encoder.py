@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 from model.checkpoint import Checkpoint, fingerprint
 from model.config import ModelConfig
 from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
-from model.errors import CheckpointError
+from model.errors import CheckpointError, OutOfMemory
 from model.preprocess import POLICY_VERSION, preprocess
 from model.tokenizer import Tokenizer
 
@@ -23,6 +24,8 @@ class TorchEncoder:
     """transformers' CLIP, with the normalisation folded into its first convolution."""
 
     def __init__(self, checkpoint: Checkpoint, config: ModelConfig) -> None:
+        if config.threads:
+            torch.set_num_threads(config.threads)
         self._config = config
         self._device = _device(config.device)
         self._model = _load(checkpoint).to(self._device)
@@ -35,7 +38,7 @@ class TorchEncoder:
             mean=checkpoint.mean,
             std=checkpoint.std,
             backend="torch",
-            device=self._device.type,
+            device=_device_name(self._device),
             precision="float32",
             fingerprint=fingerprint(checkpoint, f"{config.policy}-{POLICY_VERSION}"),
         )
@@ -53,18 +56,20 @@ class TorchEncoder:
     @torch.inference_mode()
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
         """Embed a batch. pixels: uint8 [N, S, S, 3] RGB. Returns float32 [N, D], unit norm."""
-        batch = torch.from_numpy(pixels).to(self._device)
-        planes = batch.permute(0, 3, 1, 2).float()  # [N, 3, S, S], 0..255
-        features = self._model.get_image_features(pixel_values=planes).pooler_output
-        return _unit_norm(features)
+        with _memory_errors():
+            batch = torch.from_numpy(pixels).to(self._device)
+            planes = batch.permute(0, 3, 1, 2).float()  # [N, 3, S, S], 0..255
+            features = self._model.get_image_features(pixel_values=planes).pooler_output
+            return _unit_norm(features)
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
         """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
         tokens, truncated = self._tokenizer(texts)
-        ids = torch.from_numpy(tokens).to(self._device)  # [N, L]
-        features = self._model.get_text_features(input_ids=ids).pooler_output
-        return _unit_norm(features), truncated
+        with _memory_errors():
+            ids = torch.from_numpy(tokens).to(self._device)  # [N, L]
+            features = self._model.get_text_features(input_ids=ids).pooler_output
+            return _unit_norm(features), truncated
 
     def warm_up(self) -> None:
         """Run each tower once."""
@@ -131,6 +136,19 @@ def _load(checkpoint: Checkpoint) -> Any:
     return model.eval().requires_grad_(requires_grad=False)
 
 
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Raise OutOfMemory for what torch raises when a batch does not fit."""
+    try:
+        yield
+    except torch.OutOfMemoryError as exc:
+        raise OutOfMemory("the batch does not fit into the device's memory") from exc
+    except RuntimeError as exc:
+        if "can't allocate memory" not in str(exc):
+            raise
+        raise OutOfMemory("the batch does not fit into memory") from exc
+
+
 def _device(name: str) -> torch.device:
     found = torch.cuda.is_available()
     if name == "cuda" and not found:
@@ -140,6 +158,13 @@ def _device(name: str) -> torch.device:
     # On by default in torch, and too coarse for parity: 10 bits of mantissa in the first layer.
     torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda")
+
+
+def _device_name(device: torch.device) -> str:
+    """`cpu`, or `cuda` with the name of the card: service times hold for one kind of card."""
+    if device.type == "cpu":
+        return "cpu"
+    return f"cuda ({torch.cuda.get_device_name(device)})"
 
 
 def _unit_norm(features: torch.Tensor) -> Float32Array:

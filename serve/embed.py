@@ -39,7 +39,7 @@ def run(
     names = [*_expand(inputs), *texts]
     kinds = ["image"] * (len(names) - len(texts)) + ["text"] * len(texts)
     try:
-        with _progress(len(names)) as advance, open_engine(settings) as engine:
+        with _progress(len(names)) as advance, open_engine(settings, may_tune=False) as engine:
             results = _embed(engine, settings, list(zip(kinds, names, strict=True)), advance)
             dimension = engine.spec.dimension
     except CheckpointError as exc:

@@ -15,10 +15,12 @@ from PIL import Image
 from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
 from inference.engine import Engine
 from inference.fetch import Fetcher
+from inference.machine import cores
 from inference.types import Embedding, ImageBytes, Item, Text
 from model.config import ModelConfig
 from model.errors import CheckpointError
 from model.load import load
+from serve.plan import plan
 from serve.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -77,11 +79,11 @@ class Service:
         )  # fmt: skip
 
 
-def open_engine(settings: Settings) -> Engine:
-    """Load the model and start the pipeline. Raises CheckpointError."""
+def open_engine(settings: Settings, *, may_tune: bool = True) -> Engine:
+    """Load the model, settle the batch sizes, start the pipeline. Raises CheckpointError."""
     encoder = load(model_config(settings))
-    fetch = fetch_config(settings)
-    return Engine(encoder, Fetcher(fetch), engine_config(settings))
+    image, text = plan(settings, encoder, may_tune=may_tune)
+    return Engine(encoder, Fetcher(fetch_config(settings)), engine_config(settings, image, text))
 
 
 def model_config(settings: Settings) -> ModelConfig:
@@ -93,6 +95,7 @@ def model_config(settings: Settings) -> ModelConfig:
         backend="fake" if settings.backend == "fake" else "torch",
         policy=settings.preprocess,  # type: ignore[arg-type]  # checked by settings
         max_image_pixels=settings.max_image_pixels,
+        threads=cores(),
     )
 
 
@@ -112,14 +115,15 @@ def fetch_config(settings: Settings) -> FetchConfig:
     )
 
 
-def engine_config(settings: Settings) -> EngineConfig:
+def engine_config(settings: Settings, image: BatchConfig, text: BatchConfig) -> EngineConfig:
     """What the engine needs to know."""
     return EngineConfig(
-        batch=BatchConfig(settings.batch_size, settings.text_batch_size),
+        image=image,
+        text=text,
         max_items_in_flight=settings.max_items_in_flight,
         window=min(EngineConfig.window, settings.max_items_in_flight),
         io_threads=settings.io_threads,
-        cpu_threads=settings.decode_threads or len(os.sched_getaffinity(0)),
+        cpu_threads=settings.decode_threads or cores(),
         max_image_bytes=settings.max_image_bytes,
     )
 

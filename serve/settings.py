@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,18 @@ def _whole(default: int, low: int, high: int, help_text: str, batch: int | None 
     return field(default=default, metadata=metadata)
 
 
+def _auto_or_whole(low: int, high: int, help_text: str) -> Any:
+    """A whole number, or `auto`: from a profile that matches, else measured at the start."""
+    metadata = {"kind": "auto or whole", "low": low, "high": high, "help": help_text}
+    return field(default="auto", metadata=metadata)
+
+
+def _whole_or_none(low: int, high: int, help_text: str) -> Any:
+    return field(
+        default=None, metadata={"kind": "whole", "low": low, "high": high, "help": help_text}
+    )
+
+
 @dataclass(frozen=True)
 class Settings:
     """All settings of the service, checked. Lists are tuples; times are in ms, sizes in bytes."""
@@ -61,8 +74,12 @@ class Settings:
     preprocess: str = _choice(
         "display", ("display", "reference"), "as viewers show images, or as transformers reads them"
     )
-    batch_size: int = _whole(16, 1, 4096, "most images of a forward pass")
-    text_batch_size: int = _whole(32, 1, 4096, "most texts of a forward pass")
+    batch_size: str | int = _auto_or_whole(1, 4096, "most images of a forward pass")
+    text_batch_size: str | int = _auto_or_whole(1, 4096, "most texts of a forward pass")
+    latency_target_ms: int | None = _whole_or_none(
+        1, 600_000, "tune for the largest batch whose p95 keeps this, not for throughput"
+    )
+    profile: str | None = _text("profile file to take batch sizes from")
     decode_threads: int = _whole(0, 0, 256, "threads that decode and resize; 0 is one a core")
     io_threads: int = _whole(32, 1, 1024, "threads that fetch")
     deadline_ms: int = _whole(55_000, 1, 3_600_000, "deadline of a request", batch=570_000)
@@ -122,6 +139,13 @@ def load(
     return Settings(**values), sources
 
 
+def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Where profiles go that cannot stand beside their checkpoint: XDG's cache, or ~/.cache."""
+    environ = os.environ if environ is None else environ
+    base = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "/tmp")) / ".cache"  # noqa: S108
+    return Path(base) / "sweetspot"
+
+
 def _read(
     one: dataclasses.Field[Any],
     flags: Mapping[str, Any],
@@ -168,6 +192,10 @@ def _parse(one: dataclasses.Field[Any], raw: Any, given: str) -> Any:
         parts = [raw] if isinstance(raw, str) else list(raw)
         return tuple(name.strip() for part in parts for name in part.split(",") if name.strip())
     value = str(raw).strip()
+    if kind == "auto or whole" and value == "auto":
+        return value
+    if kind == "auto or whole":
+        return _parse_whole(value, one.metadata["low"], one.metadata["high"], given, "auto, or ")
     if kind == "whole":
         return _parse_whole(value, one.metadata["low"], one.metadata["high"], given)
     if kind == "choice" and value not in one.metadata["choices"]:
@@ -177,7 +205,7 @@ def _parse(one: dataclasses.Field[Any], raw: Any, given: str) -> Any:
     return value
 
 
-def _parse_whole(value: str, low: int, high: int, given: str) -> int:
+def _parse_whole(value: str, low: int, high: int, given: str, also: str = "") -> int:
     if not re.fullmatch(r"[0-9]{1,15}", value) or not low <= int(value) <= high:
-        raise SettingsError(f"{given}{value}: must be a whole number from {low} to {high}")
+        raise SettingsError(f"{given}{value}: must be {also}a whole number from {low} to {high}")
     return int(value)

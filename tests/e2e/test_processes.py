@@ -203,7 +203,7 @@ def test_a_malformed_setting_stops_the_start_in_one_line():
     result = run("serve", env=environ)
     assert result.returncode == 1
     assert result.stderr == (
-        "Error: SWEETSPOT_BATCH_SIZE=abc: must be a whole number from 1 to 4096\n"
+        "Error: SWEETSPOT_BATCH_SIZE=abc: must be auto, or a whole number from 1 to 4096\n"
     )
 
 

@@ -19,8 +19,10 @@ from inference.thumbnail_server import Reply, ThumbnailServer
 from inference.types import Embedding, Failure, ImageBase64, ImageBytes, ImageUrl, Text
 from model.fake import FakeEncoder
 from tests.images import jpeg, png
+from tests.servers import MeetingServer
 
 LOCAL = FetchConfig(urls=UrlConfig(allow_hosts=("127.0.0.1",)))
+PATIENT = FetchConfig(urls=UrlConfig(allow_hosts=("127.0.0.1",)), fetch_timeout_s=60.0)
 
 
 class RecordingEncoder(FakeEncoder):
@@ -113,9 +115,13 @@ def test_identical_urls_are_fetched_once(thumbnail_server):
 
 
 def test_downloads_run_in_parallel():
-    """The image server saw as many requests at once as there are threads that fetch."""
-    with ThumbnailServer(latency_s=0.3) as server, opened(io_threads=16) as engine:
-        results = embed(engine, [ImageUrl(url) for url in server.thumbnails(32)])
+    """As many at once as there are threads that fetch: the server answers only full houses."""
+    with (
+        MeetingServer(16, png()) as server,
+        Engine(FakeEncoder(), Fetcher(PATIENT), EngineConfig(io_threads=16)) as engine,
+    ):
+        items = [ImageUrl(url) for url in server.thumbnails(32)]
+        results = engine.embed(items, soon(60.0)).results
     assert all(isinstance(result, Embedding) for result in results)
     assert server.peak == 16
 
@@ -131,7 +137,7 @@ def test_downloads_run_in_parallel():
 def test_every_item_gets_its_own_result_in_order(requests, batch_size, window):
     """Whatever the sizes and however many ask at once; a multiple of 7 is not a text."""
     config = {
-        "batch": BatchConfig(batch_size, batch_size, max_wait_s=0.001),
+        "text": BatchConfig(batch_size, max_wait_s=0.001),
         "window": window,
         "max_items_in_flight": 6 * window,
     }
@@ -154,7 +160,7 @@ def test_every_item_gets_its_own_result_in_order(requests, batch_size, window):
 
 def test_the_images_of_a_request_form_full_batches():
     encoder = RecordingEncoder()
-    with opened(encoder, batch=BatchConfig(8, 8, max_wait_s=30)) as engine:
+    with opened(encoder, image=BatchConfig(8, max_wait_s=30)) as engine:
         embed(engine, [ImageBytes(png(seed=seed)) for seed in range(32)])
     assert encoder.batches == [("image", 8)] * 4
 
@@ -212,7 +218,7 @@ def test_work_of_a_client_that_left_is_shed():
     """One forward pass is running when the client leaves; no second one is spent on it."""
     hold = threading.Event()
     encoder = RecordingEncoder(fixed_s=1.0, sleep=lambda _: hold.wait())
-    config = {"batch": BatchConfig(1, 1), "max_items_in_flight": 8}
+    config = {"text": BatchConfig(1), "max_items_in_flight": 8}
     with opened(encoder, **config) as engine:
         with pytest.raises(ClientLeft):
             embed(engine, [Text(str(n)) for n in range(8)], client_left=lambda: True)
@@ -229,7 +235,7 @@ def test_a_failing_forward_pass_is_a_failure_of_its_items_and_no_more():
                 raise RuntimeError("out of memory")
             return super().encode_texts(texts)
 
-    with opened(Failing(), batch=BatchConfig(1, 1)) as engine:
+    with opened(Failing(), text=BatchConfig(1)) as engine:
         results = embed(engine, [Text("a"), Text("poison"), Text("b")])
     assert [type(result) for result in results] == [Embedding, Failure, Embedding]
     assert (results[1].code, results[1].retryable) == ("encode_failed", True)

@@ -6,6 +6,7 @@ import socketserver
 import ssl
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import boto3
@@ -15,8 +16,9 @@ from moto import mock_aws
 from inference.config import FetchConfig, UrlConfig
 from inference.errors import FetchBlocked, FetchError, FetchTooLarge
 from inference.fetch import Fetcher
-from inference.thumbnail_server import Reply, ThumbnailServer
+from inference.thumbnail_server import Reply
 from tests.images import png
+from tests.servers import MeetingServer
 
 IMAGE = png()
 LOCAL = UrlConfig(allow_hosts=("127.0.0.1",))
@@ -386,11 +388,13 @@ def test_s3_without_credentials_is_denied(monkeypatch):
 
 
 def test_many_are_fetched_at_once():
-    """32 threads, 32 images: the server saw them all at the same time."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThumbnailServer({"/a": Reply(IMAGE)}, latency_s=0.3) as server, opened() as fetcher:
-        with ThreadPoolExecutor(32) as pool:
-            urls = [server.url("/a")] * 32
-            assert list(pool.map(lambda url: fetcher.fetch(url, soon()), urls)) == [IMAGE] * 32
-        assert server.peak == 32
+    """32 threads, 32 images: the server answers none before it has seen all."""
+    with (
+        MeetingServer(32, IMAGE) as server,
+        opened(fetch_timeout_s=60.0) as fetcher,
+        ThreadPoolExecutor(32) as pool,
+    ):
+        urls = [server.url("/a")] * 32
+        fetched = pool.map(lambda url: fetcher.fetch(url, soon(60.0)), urls)
+        assert list(fetched) == [IMAGE] * 32
+    assert server.peak == 32

@@ -26,6 +26,12 @@ def test_a_flag_beats_a_variable_beats_the_default():
     assert sources["model"] == "default"
 
 
+def test_a_size_is_auto_or_a_number():
+    assert load({"batch_size": "auto"}, {})[0].batch_size == "auto"
+    assert load({"batch_size": "7"}, {})[0].batch_size == 7
+    assert load({"latency_target_ms": "40"}, {})[0].latency_target_ms == 40
+
+
 def test_lists_repeat_the_flag_or_take_commas():
     environ = {"SWEETSPOT_ALLOW_BUCKET": "a, b,,c"}
     settings, _ = load({"allow_host": ("x", "y,z")}, environ)
@@ -51,11 +57,11 @@ def test_the_platforms_port_beats_ours_and_the_flag_beats_both():
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("BATCH_SIZE", "abc", "a whole number from 1 to 4096"),
-        ("BATCH_SIZE", "0", "a whole number from 1 to 4096"),
-        ("BATCH_SIZE", "1.5", "a whole number from 1 to 4096"),
-        ("BATCH_SIZE", "٣", "a whole number from 1 to 4096"),
-        ("BATCH_SIZE", "9" * 5000, "a whole number from 1 to 4096"),
+        ("BATCH_SIZE", "abc", "auto, or a whole number from 1 to 4096"),
+        ("BATCH_SIZE", "0", "auto, or a whole number from 1 to 4096"),
+        ("BATCH_SIZE", "1.5", "auto, or a whole number from 1 to 4096"),
+        ("BATCH_SIZE", "٣", "auto, or a whole number from 1 to 4096"),
+        ("BATCH_SIZE", "9" * 5000, "auto, or a whole number from 1 to 4096"),
         ("DEVICE", "tpu", "one of auto, cpu, cuda"),
         ("PREPROCESS", "", "one of display, reference"),
         ("MODEL", "", "not be empty"),
@@ -69,7 +75,7 @@ def test_a_malformed_value_stops_with_its_name_its_value_and_what_is_allowed(nam
 
 
 def test_a_malformed_flag_is_named_as_a_flag():
-    with pytest.raises(SettingsError, match="--batch-size abc: must be a whole number"):
+    with pytest.raises(SettingsError, match="--batch-size abc: must be auto, or a whole number"):
         load({"batch_size": "abc"}, {})
 
 

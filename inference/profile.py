@@ -1,0 +1,136 @@
+"""The profile file `sweetspot.json`: what was measured, what was chosen, and where it holds.
+
+Light on purpose: `deploy` reads profiles without NumPy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+FILE_NAME = "sweetspot.json"
+VERSION = 1
+
+
+class ProfileError(Exception):
+    """A profile file cannot be used. The message names the file."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """All of it must agree for a profile to hold. checkpoint: the encoder's fingerprint."""
+
+    cpu: str
+    cores: int
+    device: str
+    checkpoint: str
+    backend: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class MeasuredPoint:
+    """Service time of a batch of n, ms."""
+
+    n: int
+    p50_ms: float
+    p95_ms: float
+
+
+@dataclass(frozen=True)
+class TowerProfile:
+    """One tower's curve and the batch size chosen on it. a_ms, b_ms: of its linear part."""
+
+    batch_size: int
+    rule: str
+    a_ms: float
+    b_ms: float
+    points: tuple[MeasuredPoint, ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """threads: `encoder`, `decode`, `io`. versions: of packages; a difference only warns."""
+
+    match: Match
+    threads: dict[str, int]
+    image: TowerProfile
+    text: TowerProfile
+    versions: dict[str, str] = field(default_factory=dict)
+    preprocess: str = "display"
+
+
+def read(path: Path) -> list[Profile]:
+    """All profiles of a file.
+
+    Raises:
+        ProfileError: it is missing, or not a profile file of this version.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["version"] != VERSION:
+            raise ProfileError(f"{path} has version {document['version']}, not {VERSION}")
+        return [_profile(one) for one in document["profiles"]]
+    except FileNotFoundError as exc:
+        raise ProfileError(f"{path} is missing") from exc
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise ProfileError(f"{path} is not a profile: {exc!r}") from exc
+
+
+def find(paths: Iterable[Path], match: Match) -> Profile | None:
+    """The first profile that holds for `match`, in the order of the files that exist.
+
+    Raises:
+        ProfileError: a file that exists cannot be read.
+    """
+    for path in paths:
+        if path.is_file():
+            for profile in read(path):
+                if profile.match == match:
+                    return profile
+    return None
+
+
+def write(folder: Path, profile: Profile) -> Path:
+    """Put a profile into the folder's file; it replaces its own match and keeps the others.
+
+    Raises:
+        ProfileError: the file there cannot be read. OSError: the folder cannot be written.
+    """
+    path = folder / FILE_NAME
+    others = [one for one in read(path) if one.match != profile.match] if path.exists() else []
+    text = json.dumps(document([*others, profile]), indent=2) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Whole or not at all: a service may start from it at this moment.
+    handle, name = tempfile.mkstemp(dir=folder, prefix=FILE_NAME)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    Path(name).chmod(0o644)
+    Path(name).replace(path)
+    return path
+
+
+def document(profiles: Iterable[Profile]) -> dict[str, Any]:
+    """The file's JSON."""
+    return {"version": VERSION, "profiles": [asdict(profile) for profile in profiles]}
+
+
+def _profile(one: dict[str, Any]) -> Profile:
+    return Profile(
+        match=Match(**one["match"]),
+        threads=dict(one["threads"]),
+        image=_tower(one["image"]),
+        text=_tower(one["text"]),
+        versions=dict(one["versions"]),
+        preprocess=one["preprocess"],
+    )
+
+
+def _tower(one: dict[str, Any]) -> TowerProfile:
+    points = tuple(MeasuredPoint(**point) for point in one["points"])
+    return TowerProfile(**{**one, "points": points})

@@ -1,0 +1,207 @@
+"""Measure service times on this very machine and choose the batch size on their curve."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from inference.curve import Curve, Point, SweetSpot, fit, sweet_spot
+from model.encoder import Encoder
+from model.errors import OutOfMemory
+
+# What people type: from one word to a sentence.
+SAMPLE_TEXTS = (
+    "login",
+    "dark dashboard with a bar chart",
+    "pricing cards, three columns, purple accents, light theme, on a tablet",
+    "a settings page with toggles",
+)
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """How long and how exactly to measure one tower.
+
+    sizes: the first batch sizes; refine: add some around the choice. budget_s: no new round
+    begins after it. Rounds end when the medians of their halves agree within `agreement`, after
+    `min_rounds`. More than `noisy` of disagreement at the end is said to be noisy.
+    """
+
+    sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    refine: bool = True
+    budget_s: float = 30.0
+    min_rounds: int = 5
+    max_rounds: int = 30
+    agreement: float = 0.03
+    noisy: float = 0.15
+    max_batch_s: float = 5.0
+    latency_target_ms: float | None = None
+    seed: int = 0
+
+
+# At the start of a service: seconds, not certainty.
+QUICK = TuneConfig(refine=False, budget_s=3.0, min_rounds=2, max_rounds=5, max_batch_s=0.5)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What was found. samples_ms: all times by size. complete: False when it was interrupted."""
+
+    curve: Curve
+    spot: SweetSpot
+    samples_ms: dict[int, list[float]]
+    noise: float
+    is_noisy: bool
+    complete: bool = True
+
+
+def image_runner(encoder: Encoder) -> Callable[[int], None]:
+    """A forward pass of the image tower on n pictures of noise."""
+    side = encoder.spec.image_size
+    dice = np.random.default_rng(0)
+
+    def run(n: int) -> None:
+        pixels = dice.integers(0, 256, (1, side, side, 3), dtype=np.uint8)
+        encoder.encode_images(np.repeat(pixels, n, axis=0))
+
+    return run
+
+
+def text_runner(encoder: Encoder) -> Callable[[int], None]:
+    """A forward pass of the text tower on n texts of mixed length."""
+
+    def run(n: int) -> None:
+        encoder.encode_texts([SAMPLE_TEXTS[index % len(SAMPLE_TEXTS)] for index in range(n)])
+
+    return run
+
+
+def tune(
+    run: Callable[[int], None],
+    config: TuneConfig,
+    report: Callable[[str], None] = lambda _: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Tuned:
+    """Measure, fit, choose.
+
+    Args:
+        run: runs one batch of a size; may raise OutOfMemory.
+        config: see there.
+        report: told in words what goes on.
+        clock: seconds.
+
+    Returns:
+        What was found; on KeyboardInterrupt what was measured until then, marked incomplete.
+
+    Raises:
+        OutOfMemory: not even a batch of one fits.
+    """
+    tuner = _Tuner(run, config, report, clock)
+    complete = True
+    try:
+        tuner.measure(config.sizes)
+        if config.refine:
+            tuner.measure(around(tuner.spot().batch_size))
+    except KeyboardInterrupt:
+        if not tuner.samples_ms:
+            raise
+        complete = False
+    noise = tuner.noise()
+    return Tuned(
+        curve=tuner.curve(),
+        spot=tuner.spot(),
+        samples_ms=tuner.samples_ms,
+        noise=noise,
+        is_noisy=noise > config.noisy,
+        complete=complete,
+    )
+
+
+def around(size: int) -> list[int]:
+    """Sizes between the powers of two beside a choice: half way down and half way up."""
+    return sorted({max(1, size * 3 // 4), max(1, size * 3 // 2)})
+
+
+class _Tuner:
+    def __init__(
+        self,
+        run: Callable[[int], None],
+        config: TuneConfig,
+        report: Callable[[str], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._run, self._config, self._report, self._clock = run, config, report, clock
+        self._limit: int | None = None
+        self._shuffle = random.Random(config.seed).shuffle
+        self.samples_ms: dict[int, list[float]] = {}
+
+    def measure(self, sizes: Sequence[int]) -> None:
+        """Warm up every size, then shuffled rounds until the medians agree."""
+        end_s = self._clock() + self._config.budget_s
+        fitting = self._warm_up([n for n in sizes if n not in self.samples_ms])
+        for turn in range(1, self._config.max_rounds + 1):
+            self._shuffle(fitting)
+            for n in fitting:
+                self.samples_ms.setdefault(n, []).append(1000 * self._time_s(n))
+            self._report(
+                f"round {turn} of sizes {min(fitting, default=0)}-{max(fitting, default=0)}"
+            )
+            enough = turn >= self._config.min_rounds and self.noise() <= self._config.agreement
+            if not fitting or enough or self._clock() >= end_s:
+                return
+
+    def curve(self) -> Curve:
+        """The curve through the medians so far."""
+        return fit(
+            [
+                Point(n, statistics.median(times), float(np.percentile(times, 95)))
+                for n, times in self.samples_ms.items()
+            ]
+        )
+
+    def spot(self) -> SweetSpot:
+        """The choice so far."""
+        return sweet_spot(self.curve(), self._config.latency_target_ms)
+
+    def noise(self) -> float:
+        """The median, over sizes, of how far the medians of even and odd rounds differ."""
+        halves = [(times[::2], times[1::2]) for times in self.samples_ms.values() if len(times) > 1]
+        if not halves:
+            return 1.0
+        differences = [
+            abs(statistics.median(even) - statistics.median(odd)) / statistics.median(even + odd)
+            for even, odd in halves
+        ]
+        return statistics.median(differences)
+
+    def _warm_up(self, sizes: Sequence[int]) -> list[int]:
+        """Run each size once, unmeasured; what does not fit, or takes too long, is left out."""
+        fitting: list[int] = []
+        for n in sorted(sizes):
+            if self._limit is not None and n > self._limit:
+                break
+            try:
+                took_s = self._time_s(n)
+            except OutOfMemory:
+                if n == 1:
+                    raise
+                # Half of what failed: other work needs memory, too.
+                self._limit = n // 2
+                self._report(f"a batch of {n} does not fit in memory")
+                break
+            fitting.append(n)
+            if took_s > self._config.max_batch_s:
+                self._report(f"a batch of {n} takes {took_s:.1f} s; larger ones are left out")
+                self._limit = n
+                break
+        return [n for n in fitting if self._limit is None or n <= self._limit]
+
+    def _time_s(self, n: int) -> float:
+        start_s = self._clock()
+        self._run(n)
+        return self._clock() - start_s

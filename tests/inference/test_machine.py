@@ -1,0 +1,36 @@
+"""How many cores a container has."""
+
+import os
+
+import pytest
+
+from inference.machine import cores, cpu_name
+
+USABLE = len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, USABLE),
+        ({"cpu.max": "max 100000"}, USABLE),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "100000 100000"}, 1),
+        ({"cpu.max": "110000 100000"}, min(2, USABLE)),
+        ({"cpu.max": "6400000 100000"}, USABLE),
+        ({"cpu.max": "nonsense"}, USABLE),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, USABLE),
+        ({"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+    ],
+)
+def test_the_quota_of_the_container_counts(tmp_path, files, expected):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    assert cores(tmp_path) == expected
+
+
+def test_a_machine_has_a_name(tmp_path):
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU @ 3 GHz\n")
+    assert cpu_name(tmp_path / "cpuinfo") == "Some CPU @ 3 GHz"
+    assert cpu_name(tmp_path / "missing")
