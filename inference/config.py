@@ -36,8 +36,8 @@ class FetchConfig:
 class BatchConfig:
     """How batches of one tower form.
 
-    max_wait_s: the longest an item waits for others that are on their way. Merging two batches
-    saves at most the fixed cost of the latency curve, so that is what waiting may cost.
+    max_wait_s: the longest an item waits for others that are on their way: what merging two
+    batches saves, by the latency curve.
     """
 
     batch_size: int = 16

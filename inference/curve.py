@@ -57,6 +57,10 @@ class Curve:
         """Items a second in batches of n."""
         return 1000 * n / self.latency_ms(n)
 
+    def merging_saves_ms(self, n: float) -> float:
+        """What one batch of n takes less than two of n/2, ms: a, where both are on the line."""
+        return max(0.0, 2 * self.latency_ms(n / 2) - self.latency_ms(n))
+
     def slope(self, n: float) -> float:
         """Of log T against log n: 0 is flat, 1 is proportional to n, so that batching is over."""
         if n < self.knee:

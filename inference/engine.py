@@ -20,7 +20,7 @@ from inference.errors import (
     TextInvalid,
 )
 from inference.fetch import Fetcher
-from inference.inline import decode_base64, decode_data_url, is_data_url
+from inference.inline import check_size, decode_base64, decode_data_url, is_data_url
 from inference.types import (
     Answer,
     Failure,
@@ -53,6 +53,7 @@ class Engine:
         self._cpu = ThreadPoolExecutor(config.cpu_threads, "decode")
         self._batcher = Batcher(encoder, config.image, config.text)
         self._drain_by_s = float("inf")
+        self._closing = False
 
     def __enter__(self) -> Self:
         """The engine itself."""
@@ -104,11 +105,13 @@ class Engine:
         # All are announced before the first is ready: it is not to leave alone.
         for item in [self._announce_next(request) for _ in range(window)]:
             self._start(request, item)
-        while not request.wait(CLIENT_CHECK_S, self._drain_by_s):
-            if client_left():
-                request.close()
-                raise ClientLeft
-        return Answer(request.close(), request.times)
+        try:
+            while not request.wait(CLIENT_CHECK_S, self._drain_by_s):
+                if client_left():
+                    raise ClientLeft
+        finally:
+            results = request.close()
+        return Answer(results, request.times)
 
     def drain(self, by_s: float) -> None:
         """Bring every deadline forward to `by_s`, an instant of `time.monotonic`."""
@@ -116,8 +119,9 @@ class Engine:
 
     def close(self) -> None:
         """Finish what runs and give back threads, connections and the encoder, in this order."""
-        self._io.shutdown(cancel_futures=True)
-        self._cpu.shutdown(cancel_futures=True)
+        self._closing = True
+        self._io.shutdown()
+        self._cpu.shutdown()
         self._batcher.close()
         self._fetcher.close()
         self._encoder.close()
@@ -144,9 +148,9 @@ class Engine:
             try:
                 self._send(request, item)
                 break
-            except (ItemError, DecodeError) as exc:
+            except Exception as exc:  # noqa: BLE001 - a pool that is closed, say
                 self._batcher.withdraw(tower_of(item))
-                failed.append((item, Failure.of(exc)))
+                failed.append((item, _failure(exc)))
                 item = self._announce_next(request)
         else:
             self._permits.release()
@@ -155,6 +159,8 @@ class Engine:
 
     def _send(self, request: Request, item: Item) -> None:
         """Send an item on its way. Raises ItemError for one that has none."""
+        if self._closing:
+            raise EncodeFailed("the service is stopping")
         limit = self._config.max_image_bytes
         match item:
             case Text(text):
@@ -167,7 +173,7 @@ class Engine:
             case ImageBase64(text):
                 self._prepare(self._cpu, request, item, lambda: decode_base64(text, limit))
             case ImageBytes(data):
-                self._prepare(self._cpu, request, item, lambda: data)
+                self._prepare(self._cpu, request, item, lambda: check_size(data, limit))
 
     def _check_text(self, text: str) -> None:
         if not text.strip():
@@ -197,8 +203,8 @@ class Engine:
         get_data: Callable[[], bytes],
     ) -> None:
         try:
-            if request.closed:
-                raise DeadlineExceeded("shed: nobody waits for it")
+            if request.closed or self._closing:
+                raise EncodeFailed("the service is stopping")
             data = get_data()
             if pool is self._cpu:
                 pixels = self._preprocess(request, data)
@@ -206,11 +212,8 @@ class Engine:
                 # The fetching thread waits for a decoding one, so encoded images in memory are
                 # never more than there are fetching threads.
                 pixels = self._cpu.submit(self._preprocess, request, data).result()
-        except (ItemError, DecodeError) as exc:
-            self._fail(request, item, Failure.of(exc))
-        except Exception:
-            log.exception("preparing an image failed")
-            self._fail(request, item, Failure.of(EncodeFailed("internal error")))
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is this item's
+            self._fail(request, item, _failure(exc))
         else:
             self._submit(request, item, pixels)
 
@@ -244,6 +247,14 @@ class Engine:
         self._batcher.withdraw(tower_of(item))
         self._start_next(request)
         request.finish(item, failure)
+
+
+def _failure(exc: Exception) -> Failure:
+    """An item's own error, or what nobody foresaw, which is logged."""
+    if isinstance(exc, ItemError | DecodeError):
+        return Failure.of(exc)
+    log.error("an item failed unexpectedly", exc_info=exc)
+    return Failure.of(EncodeFailed("internal error"))
 
 
 def tower_of(item: Item) -> Tower:

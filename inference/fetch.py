@@ -5,6 +5,8 @@ Every call is bounded in bytes and time, and every connection goes through the U
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -29,6 +31,7 @@ from inference.errors import (
 from inference.s3 import S3Reader, split
 from inference.transport import GuardedAdapter, Resolver, system_resolver
 from inference.urls import UrlPolicy
+from inference.watchdog import Watchdog
 from model.errors import CorruptImage
 
 CHUNK_BYTES = 64 * 1024
@@ -38,6 +41,13 @@ FIRST_BACK_OFF_S = 0.1
 HEADERS = {"User-Agent": "sweetspot", "Accept": "image/*", "Accept-Encoding": "identity"}
 
 
+class _Session(requests.Session):
+    """requests looks ahead at redirects and reads their whole body; here they are followed."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """No redirect is ever requests' affair."""
+
+
 class Fetcher:
     """Fetches from many threads at once; at most `io_threads` connections a host are kept."""
 
@@ -45,6 +55,8 @@ class Fetcher:
         self._config = config
         self._policy = UrlPolicy(config.urls)
         self._s3 = S3Reader(config)
+        self._watchdog = Watchdog()
+        self._fuse = threading.local()
         self._session = self._new_session(resolver)
 
     def fetch(self, url: str, deadline_s: float) -> bytes:
@@ -65,22 +77,30 @@ class Fetcher:
             wait=tenacity.wait_random_exponential(FIRST_BACK_OFF_S, max=2.0),
             reraise=True,
         )
+        if not _is_unicode(url):
+            raise FetchBlocked("the URL is not valid Unicode")
         once = self._fetch_s3 if url[:5].lower() == "s3://" else self._fetch_http
-        data: bytes = retrying(once, url, limit_s)
+        with self._watchdog.limit(limit_s) as self._fuse.current:
+            data: bytes = retrying(once, url, limit_s)
         return data
 
     def close(self) -> None:
         """Close all kept connections."""
         self._session.close()
+        self._watchdog.close()
+
+    def _watch(self, connection: socket.socket) -> None:
+        """Have this thread's fetch cut off at its limit, in whatever phase it is."""
+        self._fuse.current.watch(connection)
 
     def _new_session(self, resolver: Resolver) -> requests.Session:
-        session = requests.Session()
+        session = _Session()
         # No proxy, .netrc or CA bundle from the environment; no cookies: nothing of one host
         # ever travels to another.
         session.trust_env = False
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         session.headers = requests.structures.CaseInsensitiveDict(HEADERS)
-        adapter = GuardedAdapter(self._policy, resolver, self._config.io_threads)
+        adapter = GuardedAdapter(self._policy, resolver, self._config.io_threads, self._watch)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         return session
@@ -91,7 +111,7 @@ class Fetcher:
             with self._get(url, limit_s) as response:
                 if response.status_code not in REDIRECTS:
                     return self._read_http(response, limit_s)
-                url = urljoin(url, response.headers.get("Location", ""))
+                url = _joined(url, response.headers.get("Location", ""))
             target, before = self._policy.target(url), target
             if before.scheme == "https" and target.scheme == "http":
                 raise FetchRedirects("redirected from https to http")
@@ -105,12 +125,14 @@ class Fetcher:
         try:
             return self._session.get(url, timeout=timeout_s, stream=True, allow_redirects=False)
         except requests.exceptions.SSLError as exc:
+            _left(limit_s)
             raise FetchTls("the TLS handshake failed") from exc
         except requests.exceptions.Timeout as exc:
             raise FetchTimeout("the server did not answer in time") from exc
         except (requests.exceptions.InvalidURL, UnicodeError) as exc:
             raise FetchBlocked("the URL cannot be parsed") from exc
         except requests.exceptions.RequestException as exc:
+            _left(limit_s)
             raise FetchConnect("the connection broke before an answer") from exc
 
     def _read_http(self, response: requests.Response, limit_s: float) -> bytes:
@@ -118,7 +140,7 @@ class Fetcher:
         if status != HTTPStatus.OK:
             raise FetchHttpStatus(_phrase(status), retryable=_status_may_pass(status))
         declared = response.headers.get("Content-Length", "")
-        if declared.isdigit() and int(declared) > self._config.max_image_bytes:
+        if declared.isdigit() and int(declared[:15]) > self._config.max_image_bytes:
             raise self._too_large()
         try:
             return self._read(lambda: response.raw.read1(CHUNK_BYTES, decode_content=True), limit_s)
@@ -127,8 +149,10 @@ class Fetcher:
         except DecodeError as exc:
             raise CorruptImage("the transfer's compression is damaged") from exc
         except SSLError as exc:
+            _left(limit_s)
             raise FetchTls("the TLS connection broke") from exc
         except (HTTPError, OSError) as exc:
+            _left(limit_s)
             raise FetchConnect("the connection broke before the last byte") from exc
 
     def _fetch_s3(self, url: str, limit_s: float) -> bytes:
@@ -151,10 +175,28 @@ class Fetcher:
                 raise self._too_large()
             chunks.append(chunk)
             _left(limit_s)
+        # A body without a length also ends where the watchdog shut it.
+        _left(limit_s)
         return b"".join(chunks)
 
     def _too_large(self) -> FetchTooLarge:
         return FetchTooLarge(f"more than {self._config.max_image_bytes:,} bytes")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _joined(url: str, location: str) -> str:
+    """Where a redirect leads."""
+    try:
+        return urljoin(url, location)
+    except ValueError as exc:
+        raise FetchBlocked("the redirect's URL cannot be parsed") from exc
 
 
 def _left(limit_s: float) -> float:

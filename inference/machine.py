@@ -24,7 +24,8 @@ def cpu_name(cpu_info: Path = CPU_INFO) -> str:
 
 def cores(cgroup: Path = CGROUP) -> int:
     """Cores that may be used: by affinity, and by the quota of the container, rounded up."""
-    usable = len(os.sched_getaffinity(0))
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    usable = len(affinity(0)) if affinity else os.cpu_count() or 1
     quota = _quota(cgroup)
     return usable if quota is None else max(1, min(usable, math.ceil(quota)))
 

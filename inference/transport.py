@@ -30,19 +30,29 @@ def system_resolver(host: str, port: int) -> list[str]:
 
 
 class GuardedAdapter(HTTPAdapter):
-    """An adapter for requests that connects only to addresses the policy lets through."""
+    """An adapter for requests that connects only to addresses the policy lets through.
 
-    def __init__(self, policy: UrlPolicy, resolver: Resolver, pool_size: int) -> None:
+    on_use: told of the socket of every request before it is sent, new or kept.
+    """
+
+    def __init__(
+        self,
+        policy: UrlPolicy,
+        resolver: Resolver,
+        pool_size: int,
+        on_use: Callable[[socket.socket], None],
+    ) -> None:
         self._policy = policy
         self._resolver = resolver
+        self._on_use = on_use
         super().__init__(pool_connections=pool_size, pool_maxsize=pool_size, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Give urllib3 pools whose connections come from `_connect`."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {
-            "http": _guarded(HTTPConnectionPool, HTTPConnection, self._connect),
-            "https": _guarded(HTTPSConnectionPool, HTTPSConnection, self._connect),
+            "http": _guarded(HTTPConnectionPool, HTTPConnection, self._connect, self._on_use),
+            "https": _guarded(HTTPSConnectionPool, HTTPSConnection, self._connect, self._on_use),
         }
 
     def _connect(self, host: str, port: int, timeout_s: float) -> socket.socket:
@@ -93,12 +103,21 @@ def _guarded(
     pool: type[HTTPConnectionPool],
     connection: type[HTTPConnection],
     connect: Callable[[str, int, float], socket.socket],
+    on_use: Callable[[socket.socket], None],
 ) -> type[HTTPConnectionPool]:
     """urllib3's pool class with connections that are opened by `connect`."""
 
     def new_connection(self: HTTPConnection) -> socket.socket:
         timeout_s = Timeout.resolve_default_timeout(self.timeout) or 0.0
-        return connect(self.host, self.port, timeout_s)
+        opened = connect(self.host, self.port, timeout_s)
+        on_use(opened)
+        return opened
 
-    guarded = type(f"Guarded{connection.__name__}", (connection,), {"_new_conn": new_connection})
+    def request(self: HTTPConnection, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None:
+            on_use(self.sock)
+        connection.request(self, *args, **kwargs)
+
+    methods = {"_new_conn": new_connection, "request": request}
+    guarded = type(f"Guarded{connection.__name__}", (connection,), methods)
     return type(f"Guarded{pool.__name__}", (pool,), {"ConnectionCls": guarded})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,15 +27,16 @@ SAMPLE_TEXTS = (
 class TuneConfig:
     """How long and how exactly to measure one tower.
 
-    sizes: the first batch sizes; refine: add some around the choice. budget_s: no new round
-    begins after it. Rounds end when the medians of their halves agree within `agreement`, after
-    `min_rounds`. More than `noisy` of disagreement at the end is said to be noisy.
+    sizes: the first batch sizes; refine: add some around the choice, and measure its neighbours
+    again beside them. After `min_rounds`, rounds end when the medians of even and odd ones agree
+    within `agreement`, or when `budget_s` is spent. More than `noisy` of disagreement at the end
+    is said to be noisy.
     """
 
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
     refine: bool = True
-    budget_s: float = 30.0
-    min_rounds: int = 5
+    budget_s: float = 15.0
+    min_rounds: int = 3
     max_rounds: int = 30
     agreement: float = 0.03
     noisy: float = 0.15
@@ -45,7 +46,7 @@ class TuneConfig:
 
 
 # At the start of a service: seconds, not certainty.
-QUICK = TuneConfig(refine=False, budget_s=3.0, min_rounds=2, max_rounds=5, max_batch_s=0.5)
+QUICK = TuneConfig(refine=False, budget_s=1.0, min_rounds=2, max_rounds=5, max_batch_s=0.5)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Tuned:
     noise: float
     is_noisy: bool
     complete: bool = True
+    latency_target_ms: float | None = None
 
 
 def image_runner(encoder: Encoder) -> Callable[[int], None]:
@@ -106,7 +108,7 @@ def tune(
     try:
         tuner.measure(config.sizes)
         if config.refine:
-            tuner.measure(around(tuner.spot().batch_size))
+            tuner.measure(around(tuner.spot().batch_size, tuner.samples_ms))
     except KeyboardInterrupt:
         if not tuner.samples_ms:
             raise
@@ -119,12 +121,32 @@ def tune(
         noise=noise,
         is_noisy=noise > config.noisy,
         complete=complete,
+        latency_target_ms=config.latency_target_ms,
     )
 
 
-def around(size: int) -> list[int]:
-    """Sizes between the powers of two beside a choice: half way down and half way up."""
-    return sorted({max(1, size * 3 // 4), max(1, size * 3 // 2)})
+def interleaved(
+    run: Callable[[int], None],
+    sizes: Sequence[int],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[int, list[float]]:
+    """Times in ms of each size, one after the other in every round, so that drift hits all."""
+    times_ms: dict[int, list[float]] = {n: [] for n in sizes}
+    for _ in range(rounds):
+        for n, times in times_ms.items():
+            start_s = clock()
+            run(n)
+            times.append(1000 * (clock() - start_s))
+    return times_ms
+
+
+def around(size: int, measured: Collection[int]) -> list[int]:
+    """A choice, its measured neighbours, and the sizes half way to double and to half of it."""
+    ordered = sorted(measured)
+    place = ordered.index(size)
+    neighbours = ordered[max(0, place - 1) : place + 2]
+    return sorted({*neighbours, max(1, size * 3 // 4), max(1, size * 3 // 2)})
 
 
 class _Tuner:
@@ -137,13 +159,16 @@ class _Tuner:
     ) -> None:
         self._run, self._config, self._report, self._clock = run, config, report, clock
         self._limit: int | None = None
+        self._drift = 0.0
         self._shuffle = random.Random(config.seed).shuffle
         self.samples_ms: dict[int, list[float]] = {}
 
     def measure(self, sizes: Sequence[int]) -> None:
         """Warm up every size, then shuffled rounds until the medians agree."""
+        fresh = self._warm_up([n for n in sizes if n not in self.samples_ms])
+        fitting = [*fresh, *(n for n in sizes if n in self.samples_ms)]
+        before = {n: list(self.samples_ms[n]) for n in fitting if n in self.samples_ms}
         end_s = self._clock() + self._config.budget_s
-        fitting = self._warm_up([n for n in sizes if n not in self.samples_ms])
         for turn in range(1, self._config.max_rounds + 1):
             self._shuffle(fitting)
             for n in fitting:
@@ -151,8 +176,9 @@ class _Tuner:
             self._report(
                 f"round {turn} of sizes {min(fitting, default=0)}-{max(fitting, default=0)}"
             )
-            enough = turn >= self._config.min_rounds and self.noise() <= self._config.agreement
-            if not fitting or enough or self._clock() >= end_s:
+            self._drift = self._drift_since(before)
+            agreed = self.noise() <= self._config.agreement or self._clock() >= end_s
+            if not fitting or (turn >= self._config.min_rounds and agreed):
                 return
 
     def curve(self) -> Curve:
@@ -169,15 +195,15 @@ class _Tuner:
         return sweet_spot(self.curve(), self._config.latency_target_ms)
 
     def noise(self) -> float:
-        """The median, over sizes, of how far the medians of even and odd rounds differ."""
-        halves = [(times[::2], times[1::2]) for times in self.samples_ms.values() if len(times) > 1]
-        if not halves:
-            return 1.0
-        differences = [
-            abs(statistics.median(even) - statistics.median(odd)) / statistics.median(even + odd)
-            for even, odd in halves
-        ]
-        return statistics.median(differences)
+        """How far repeats disagree: even rounds with odd ones, or this time with last time."""
+        samples = self.samples_ms.values()
+        even_odd = statistics.median(_disagreement(t[::2], t[1::2]) for t in samples)
+        return max(even_odd, self._drift)
+
+    def _drift_since(self, before: Mapping[int, list[float]]) -> float:
+        """The median, over sizes, of how far new samples disagree with those of before."""
+        pairs = [(times, self.samples_ms[n][len(times) :]) for n, times in before.items()]
+        return statistics.median(_disagreement(*pair) for pair in pairs) if pairs else 0.0
 
     def _warm_up(self, sizes: Sequence[int]) -> list[int]:
         """Run each size once, unmeasured; what does not fit, or takes too long, is left out."""
@@ -205,3 +231,11 @@ class _Tuner:
         start_s = self._clock()
         self._run(n)
         return self._clock() - start_s
+
+
+def _disagreement(some: Sequence[float], others: Sequence[float]) -> float:
+    """How far the medians of two halves differ; 1 where one is empty."""
+    if not some or not others:
+        return 1.0
+    first, second = statistics.median(some), statistics.median(others)
+    return 2 * abs(first - second) / (first + second)

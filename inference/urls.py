@@ -6,6 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+import idna
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
@@ -46,6 +47,8 @@ _NOT_PUBLIC_V6 = [
     for network in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 ]
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# A last label of digits is an address, in one of the spellings that resolvers know.
+_NUMERIC = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
 _BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\]")
 
 
@@ -100,6 +103,8 @@ class UrlPolicy:
         Raises:
             FetchBlocked: an address is not public, and the host is not exempt.
         """
+        if any(_any_matches(self._config.deny_hosts, one, port) for one in addresses):
+            raise FetchBlocked(f"the address of {host} is denied")
         if self._is_exempt(host, port):
             return
         if not all(is_public(address) for address in addresses):
@@ -137,12 +142,32 @@ def parse(url: str) -> Target:
     if parts.auth is not None:
         raise FetchBlocked("the URL carries a user name")
     port = DEFAULT_PORTS[scheme] if parts.port is None else parts.port
-    return Target(scheme, normal_host(parts.host), port)
+    host = normal_host(parts.host)
+    if _NUMERIC.fullmatch(host) and not _is_address(host):
+        raise FetchBlocked("the URL's address is not written in the usual way")
+    return Target(scheme, host, port)
 
 
 def normal_host(host: str) -> str:
-    """A host as rules are matched against it: lower case, no brackets, no trailing dot."""
-    return host.lower().strip("[]").rstrip(".")
+    """A host as rules are matched against it.
+
+    Lower case, no brackets, no trailing dot; addresses in their short form, names in IDNA's.
+    """
+    host = host.lower().strip("[]").rstrip(".")
+    if _is_address(host):
+        return ipaddress.ip_address(host).compressed
+    try:
+        return host if host.isascii() else idna.encode(host, uts46=True).decode()
+    except idna.IDNAError:
+        return host
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _any_matches(rules: tuple[str, ...], host: str, port: int) -> bool:
@@ -156,5 +181,6 @@ def _matches(rule: str, host: str, port: int) -> bool:
         name, rule_port = rule, ""
     if rule_port and int(rule_port) != port:
         return False
-    name = name.strip("[]").rstrip(".")
-    return host.endswith(name) if name.startswith(".") else host == name
+    if name.startswith("."):
+        return host.endswith("." + normal_host(name[1:]))
+    return host == normal_host(name)

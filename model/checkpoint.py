@@ -28,6 +28,7 @@ CONVERT = (
     'convert it once, where you trust the file: python -c "from transformers import CLIPModel; '
     "CLIPModel.from_pretrained('FROM', use_safetensors=False).save_pretrained('TO')\""
 )
+TOKENIZER_OPTIONS = ("tokenizer_config.json", "special_tokens_map.json")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
 BICUBIC = 3
 # safetensors' own limit.
@@ -65,9 +66,7 @@ def locate(model: str | None) -> Path | str:
         CheckpointError: neither an existing folder nor of the form of a hub id.
     """
     if model is None:
-        held = PLATFORM_FOLDER.is_dir() and any(
-            path.is_file() for path in PLATFORM_FOLDER.iterdir()
-        )
+        held = PLATFORM_FOLDER.is_dir() and any(PLATFORM_FOLDER.iterdir())
         return PLATFORM_FOLDER if held else BUILTIN_FOLDER
     if model == BUILTIN:
         return BUILTIN_FOLDER
@@ -88,6 +87,13 @@ def verify(folder: Path, name: str | None = None) -> Checkpoint:
     Raises:
         CheckpointError: one sentence that says what is wrong with which file.
     """
+    try:
+        return _verify(folder, name)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
+        raise CheckpointError(f"{folder} is not a checkpoint: {exc}") from exc
+
+
+def _verify(folder: Path, name: str | None) -> Checkpoint:
     config = _read_json(folder / "config.json")
     if config.get("model_type") != "clip":
         raise CheckpointError(
@@ -114,8 +120,10 @@ def weight_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if (folder / WEIGHTS_INDEX).is_file():
-        shards = _read_json(folder / WEIGHTS_INDEX).get("weight_map", {})
-        return [folder / Path(name).name for name in sorted(set(shards.values()))]
+        names = sorted(set(_read_json(folder / WEIGHTS_INDEX)["weight_map"].values()))
+        if any(name != Path(name).name for name in names):
+            raise CheckpointError(f"{folder / WEIGHTS_INDEX} names files outside the folder")
+        return [folder / name for name in names]
     pickles = [name for name in PICKLES if (folder / name).exists()]
     if pickles:
         raise CheckpointError(
@@ -146,7 +154,9 @@ def fingerprint(checkpoint: Checkpoint, preprocessing: str) -> str:
     facts = [preprocessing, checkpoint.image_size, checkpoint.mean, checkpoint.std]
     facts.append(_architecture(_read_json(checkpoint.folder / "config.json")))
     digest.update(json.dumps(facts, sort_keys=True).encode())
-    for path in weight_files(checkpoint.folder) + tokenizer_files(checkpoint.folder):
+    files = weight_files(checkpoint.folder) + tokenizer_files(checkpoint.folder)
+    options = (checkpoint.folder / name for name in TOKENIZER_OPTIONS)
+    for path in (*files, *(path for path in options if path.is_file())):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
@@ -155,7 +165,11 @@ def fingerprint(checkpoint: Checkpoint, preprocessing: str) -> str:
 def _architecture(config: dict[str, Any]) -> list[Any]:
     """What changes an embedding and shows in no weight."""
     keys = ("hidden_act", "num_attention_heads", "layer_norm_eps", "eos_token_id")
-    towers = [config.get(tower) or {} for tower in ("text_config", "vision_config")]
+    # The `_dict` forms are of old configurations, and win.
+    towers = [
+        (config.get(tower) or {}) | (config.get(f"{tower}_dict") or {})
+        for tower in ("text_config", "vision_config")
+    ]
     return [[tower.get(key) for key in keys] for tower in towers]
 
 
@@ -243,13 +257,17 @@ def _normalization(folder: Path, image_size: int) -> tuple[Any, Any]:
         (config.get("resample", BICUBIC), BICUBIC),
         (config.get("do_resize", True) and config.get("do_center_crop", True), True),
         (config.get("do_rescale", True) and config.get("do_normalize", True), True),
+        (round(255 * config.get("rescale_factor", 1 / 255), 6), 1.0),
     ):
         if found != wanted:
             raise CheckpointError(
                 f"{path} asks for a preprocessing that is not CLIP's: bicubic resize of the "
                 f"shortest side to {image_size} px, centre crop, rescale, normalise"
             )
-    return _three(path, config, "image_mean"), _three(path, config, "image_std")
+    mean, std = _three(path, config, "image_mean"), _three(path, config, "image_std")
+    if not all(map(math.isfinite, mean + std)) or min(std) <= 0:
+        raise CheckpointError(f"{path} has an image_mean or image_std that cannot be")
+    return mean, std
 
 
 def _preprocessor(folder: Path) -> tuple[Path, dict[str, Any]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import select
 import socket
-import time
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+from gunicorn.http.errors import ParseException
 
 from inference.admission import Permits
 from serve.errors import BadRequest, HttpError
@@ -65,38 +67,68 @@ def read(environ: Mapping[str, Any], limit: int, timeout_s: float) -> bytes:
     Raises:
         HttpError: `payload_too_large`, or `bad_request` when it does not come whole or in time.
     """
-    deadline_s = time.monotonic() + timeout_s
-    connection: socket.socket | None = environ.get("gunicorn.socket")
-    chunks, size = [], 0
-    try:
-        while size <= limit:
-            if connection is not None:
-                connection.settimeout(max(0.001, deadline_s - time.monotonic()))
-            chunk = environ["wsgi.input"].read(min(CHUNK_BYTES, limit + 1 - size))
-            if not chunk:
-                break
-            chunks.append(chunk)
-            size += len(chunk)
-    except TimeoutError as exc:
-        raise BadRequest(f"the body did not arrive within {timeout_s:g} s") from exc
-    finally:
-        if connection is not None:
-            connection.settimeout(ANSWER_TIMEOUT_S)
-    if size > limit:
+    late = threading.Event()
+    with _cut_off(environ.get("gunicorn.socket"), timeout_s, late):
+        try:
+            data = _read(environ["wsgi.input"], limit)
+        except (OSError, ParseException) as exc:
+            data, broken = b"", exc
+        else:
+            broken = None
+    if late.is_set():
+        raise BadRequest(f"the body did not arrive within {timeout_s:g} s")
+    if broken is not None:
+        raise BadRequest("the body is broken off or not of its encoding") from broken
+    if len(data) > limit:
         raise too_large(limit)
-    if environ.get("CONTENT_LENGTH") and size < limit:
-        raise BadRequest(f"the body ended after {size} of {limit} bytes")
+    if environ.get("CONTENT_LENGTH") and len(data) < limit:
+        raise BadRequest(f"the body ended after {len(data)} of {limit} bytes")
+    return data
+
+
+def _read(stream: Any, limit: int) -> bytes:
+    """To the end, or one byte beyond the limit."""
+    chunks, size = [], 0
+    while size <= limit and (chunk := stream.read(min(CHUNK_BYTES, limit + 1 - size))):
+        chunks.append(chunk)
+        size += len(chunk)
     return b"".join(chunks)
 
 
+@contextmanager
+def _cut_off(
+    connection: socket.socket | None, timeout_s: float, late: threading.Event
+) -> Iterator[None]:
+    """Shut a connection's reading side when the block takes too long, however much drips in."""
+    if connection is None:
+        yield
+        return
+
+    def cut() -> None:
+        late.set()
+        connection.shutdown(socket.SHUT_RD)
+
+    timer = threading.Timer(timeout_s, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        connection.settimeout(ANSWER_TIMEOUT_S)
+
+
 def client_left(environ: Mapping[str, Any]) -> bool:
-    """Whether the client closed its connection while it waits for the answer."""
+    """Whether the client closed its side of the connection while it waits for the answer."""
     connection: socket.socket | None = environ.get("gunicorn.socket")
     if connection is None:
         return False
     try:
-        readable, _, _ = select.select([connection], [], [], 0)
-        return bool(readable) and not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        # Not select: that ends at file descriptor 1024.
+        poller = select.poll()
+        poller.register(connection, select.POLLIN)
+        readable = bool(poller.poll(0))
+        return readable and not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
         return False
     except (OSError, ValueError):

@@ -6,7 +6,7 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from inference.engine import Engine
+from inference.errors import Overloaded
 from inference.types import Embedding, Failure, ImageBytes, ImageUrl, Item, Result, Text
 from model.errors import CheckpointError
 from serve.protocol import render_result
@@ -38,14 +39,14 @@ def run(
     """Embed and write. Returns the exit code: 0, or 1 when any item failed."""
     names = [*_expand(inputs), *texts]
     kinds = ["image"] * (len(names) - len(texts)) + ["text"] * len(texts)
-    try:
-        with _progress(len(names)) as advance, open_engine(settings, may_tune=False) as engine:
-            results = _embed(engine, settings, list(zip(kinds, names, strict=True)), advance)
-            dimension = engine.spec.dimension
-    except CheckpointError as exc:
-        raise click.ClickException(str(exc)) from exc
-    failed = sum(isinstance(result, Failure) for result in results)
     with _opened(output) as file:
+        try:
+            with _progress(len(names)) as advance, open_engine(settings, may_tune=False) as engine:
+                results = _embed(engine, settings, list(zip(kinds, names, strict=True)), advance)
+                dimension = engine.spec.dimension
+        except CheckpointError as exc:
+            raise click.ClickException(str(exc)) from exc
+        failed = sum(isinstance(result, Failure) for result in results)
         if form == "npy":
             np.save(file, as_matrix(results, dimension))
         elif form == "jsonl":
@@ -82,10 +83,19 @@ def _embed(
     for start in range(0, len(named), CHUNK):
         chunk = [_item(kind, name) for kind, name in named[start : start + CHUNK]]
         items = [item for item in chunk if not isinstance(item, Failure)]
-        answer = iter(engine.embed(items, time.monotonic() + settings.deadline_ms / 1000).results)
+        answer = iter(_patient(engine, items, settings.deadline_ms / 1000))
         results += [one if isinstance(one, Failure) else next(answer) for one in chunk]
         advance(len(chunk))
     return results
+
+
+def _patient(engine: Engine, items: list[Item], deadline_s: float) -> list[Result]:
+    """Embed, waiting for what an earlier chunk left behind when its deadline came."""
+    while True:
+        try:
+            return engine.embed(items, time.monotonic() + deadline_s).results
+        except Overloaded as exc:
+            time.sleep(exc.retry_after_s)
 
 
 def _item(kind: str, name: str) -> Item | Failure:
@@ -95,15 +105,16 @@ def _item(kind: str, name: str) -> Item | Failure:
         return ImageUrl(name)
     try:
         return ImageBytes(Path(name).read_bytes())
-    except OSError as exc:
-        return Failure("decode_corrupt", f"cannot be read: {exc.strerror}", retryable=False)
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else str(exc)
+        return Failure("decode_corrupt", f"cannot be read: {reason}", retryable=False)
 
 
 def _lines(names: Sequence[str], results: Sequence[Result]) -> Iterator[bytes]:
     """One JSON object a line, with the input's name as its id."""
     for index, (name, result) in enumerate(zip(names, results, strict=True)):
         yield orjson.dumps(
-            render_result(index, name, result, "float"),
+            render_result(index, _printable(name), result, "float"),
             option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE,
         )
 
@@ -142,8 +153,14 @@ def _shown(result: Result) -> str:
     return f"{first} ...  {len(result.vector)} dimensions{cut}"
 
 
+def _printable(name: str) -> str:
+    """A file's name may hold bytes that are no text."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def _short(name: str, width: int = 48) -> str:
     """The end of a long name, with nothing in it that rich would take for a style."""
+    name = _printable(name)
     return escape(name if len(name) <= width else f"...{name[-width + 3 :]}")
 
 
@@ -152,7 +169,11 @@ def _opened(output: str | None) -> Iterator[BinaryIO]:
     if output is None:
         yield sys.stdout.buffer
         return
-    with Path(output).open("wb") as file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(output).open("wb"))
+        except OSError as exc:
+            raise click.ClickException(f"cannot write {output}: {exc.strerror}") from exc
         yield file
 
 

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from inference.config import BatchConfig
+from inference.curve import Curve, Point, fit
 from inference.machine import cores, cpu_name
 from inference.profile import (
     FILE_NAME,
@@ -113,7 +114,8 @@ def _given(size: str | int) -> BatchConfig | None:
 
 
 def _from_profile(tower: TowerProfile) -> BatchConfig:
-    return BatchConfig(tower.batch_size, _wait_s(tower.a_ms))
+    curve = fit([Point(point.n, point.p50_ms, point.p95_ms) for point in tower.points])
+    return _config(curve, tower.batch_size)
 
 
 def _from_tune(name: str, tuned: Tuned) -> BatchConfig:
@@ -121,8 +123,9 @@ def _from_tune(name: str, tuned: Tuned) -> BatchConfig:
         "%s batches of %d by a quick, coarse tune: %s; T(n) = %.1f + %.2f n ms",
         name, tuned.spot.batch_size, tuned.spot.sentence, tuned.curve.a_ms, tuned.curve.b_ms,
     )  # fmt: skip
-    return BatchConfig(tuned.spot.batch_size, _wait_s(tuned.curve.a_ms))
+    return _config(tuned.curve, tuned.spot.batch_size)
 
 
-def _wait_s(a_ms: float) -> float:
-    return min(max(a_ms, 0.0) / 1000, MAX_WAIT_S)
+def _config(curve: Curve, batch_size: int) -> BatchConfig:
+    """Waiting for others may cost what merging two halves of a batch saves, no more."""
+    return BatchConfig(batch_size, min(curve.merging_saves_ms(batch_size) / 1000, MAX_WAIT_S))

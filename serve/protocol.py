@@ -87,8 +87,10 @@ def negotiate(accept: str) -> str:
     Raises:
         HttpError: `not_acceptable`, with the list.
     """
-    accepted = parse_accept_header(accept or "*/*", MIMEAccept)
-    best = accepted.best_match(ANSWER_TYPES)
+    parsed = parse_accept_header(accept or "*/*", MIMEAccept)
+    # A charset or the like does not make it another type.
+    plain = MIMEAccept((name.partition(";")[0], quality) for name, quality in parsed)
+    best = plain.best_match(ANSWER_TYPES)
     if best is None:
         raise HttpError("not_acceptable", f"Accept {accept!r} is none of {', '.join(ANSWER_TYPES)}")
     return best
@@ -169,10 +171,11 @@ def _parse_json(body: dict[str, Any], parameters: Parameters, max_items: int) ->
         raise BadRequest(
             f"give exactly one of {', '.join(FORMS)}" + (f", not {forms}" if forms else "")
         )
-    inputs = _inputs(forms[0], body[forms[0]])
-    if len(inputs) > max_items:
-        raise HttpError("payload_too_large", f"{len(inputs)} items, the limit is {max_items}")
-    parsed = [_item(path, value) for path, value in inputs]
+    value = body[forms[0]]
+    # Before anything is made of them: an item costs a hundred times its two bytes of JSON.
+    if isinstance(value, list) and len(value) > max_items:
+        raise HttpError("payload_too_large", f"{len(value)} items, the limit is {max_items}")
+    parsed = [_item(path, one) for path, one in _inputs(forms[0], value)]
     return EmbedRequest([item for item, _ in parsed], [one for _, one in parsed], parameters)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 # More threads than requests that can be admitted, so that a refusal and a ping find one.
 SPARE_THREADS = 16
 CONNECTIONS = 2000
+RESERVED_FILES = 512
 KEEP_ALIVE_S = 75
 # The platform sends SIGKILL 30 s after SIGTERM.
 GRACEFUL_S = 25
@@ -70,7 +72,7 @@ def _options(settings: Settings, listener: socket.socket) -> dict[str, Any]:
         "workers": 1,
         "worker_class": "serve.worker.BufferingWorker",
         "threads": settings.max_requests + SPARE_THREADS,
-        "worker_connections": CONNECTIONS,
+        "worker_connections": _connections(),
         "keepalive": KEEP_ALIVE_S,
         "graceful_timeout": GRACEFUL_S,
         "worker_tmp_dir": str(SHARED_MEMORY) if SHARED_MEMORY.is_dir() else None,
@@ -79,6 +81,17 @@ def _options(settings: Settings, listener: socket.socket) -> dict[str, Any]:
         "logger_class": RootLogger,
         "worker_exit": _leave,
     }
+
+
+def _connections() -> int:
+    """As many as there are file descriptors for, some left for fetching."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS + RESERVED_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return min(CONNECTIONS, max(64, soft - RESERVED_FILES))
+    return CONNECTIONS
 
 
 def _leave(_: Any, worker: Any) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
+import numpy as np
 from PIL import Image
 
 from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
@@ -134,9 +135,11 @@ def _self_test(engine: Engine) -> None:
     Image.new("RGB", (64, 48), (20, 120, 220)).save(picture, "PNG")
     items: list[Item] = [ImageBytes(picture.getvalue()), Text("a blue screen")]
     answer = engine.embed(items, time.monotonic() + SELF_TEST_TIMEOUT_S)
-    failed = [result for result in answer.results if not isinstance(result, Embedding)]
-    if failed:
-        raise RuntimeError(f"the self-test failed: {failed[0]}")
+    for result in answer.results:
+        if not isinstance(result, Embedding):
+            raise RuntimeError(f"the self-test failed: {result}")  # noqa: TRY004 - not a type error
+        if not abs(float(np.linalg.norm(result.vector)) - 1) < 0.01:
+            raise CheckpointError("the model's embeddings are not finite numbers")
 
 
 def _die() -> None:

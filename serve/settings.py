@@ -22,6 +22,7 @@ PREFIX = "SWEETSPOT_"
 # What Kubernetes injects for a service called sweetspot, or sweetspot-something.
 _INJECTED = re.compile(r"SWEETSPOT_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_\w+)")
 _INJECTED_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+_NOT_A_HOST = re.compile(r"[*/@\s]")
 MIB = 2**20
 
 
@@ -99,7 +100,9 @@ class Settings:
     max_requests: int = _whole(64, 1, 1024, "requests worked on at once; more are refused")
     max_items_in_flight: int = _whole(512, 1, 1_000_000, "items worked on at once; more wait")
     max_image_bytes: int = _whole(20 * MIB, 1, 2**31, "largest encoded image")
-    max_image_pixels: int = _whole(50_000_000, 1, 2**31, "largest width x height to decode")
+    max_image_pixels: int = _whole(
+        50_000_000, 1, 178_956_970, "largest width x height to decode; Pillow's own limit bounds it"
+    )
 
 
 def fields() -> tuple[dataclasses.Field[Any], ...]:
@@ -136,6 +139,11 @@ def load(
     sources: dict[str, str] = {}
     for one in fields():
         values[one.name], sources[one.name] = _read(one, flags or {}, environ, in_batch=in_batch)
+    if values["max_bodies_bytes"] < values["max_body_bytes"]:
+        raise SettingsError(
+            f"--max-bodies-bytes {values['max_bodies_bytes']}: must be at least "
+            f"--max-body-bytes, {values['max_body_bytes']}"
+        )
     return Settings(**values), sources
 
 
@@ -190,7 +198,13 @@ def _parse(one: dataclasses.Field[Any], raw: Any, given: str) -> Any:
     kind = one.metadata["kind"]
     if kind == "names":
         parts = [raw] if isinstance(raw, str) else list(raw)
-        return tuple(name.strip() for part in parts for name in part.split(",") if name.strip())
+        names = tuple(name.strip() for part in parts for name in part.split(",") if name.strip())
+        wrong = [name for name in names if one.name.endswith("_host") and _NOT_A_HOST.search(name)]
+        if wrong:
+            raise SettingsError(
+                f"{given}{wrong[0]}: must be a host or a .suffix, with or without :port"
+            )
+        return names
     value = str(raw).strip()
     if kind == "auto or whole" and value == "auto":
         return value

@@ -19,6 +19,8 @@ def configure_logging() -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         force=True,
     )
+    # Its warnings name whole URLs, signatures of presigned ones included.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 def log_answered(request: EmbedRequest, answer: Answer) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -62,6 +63,64 @@ def test_idle_and_half_sent_connections_hold_up_nobody(service):
     finally:
         for connection in opened:
             connection.close()
+
+
+PING = b"GET /ping HTTP/1.1\r\nHost: x\r\n"
+UNFRIENDLY = {
+    "the beginning of a next request": PING + b"\r\nG",
+    "headers without an end": PING + b"".join(b"X-%d: %s\r\n" % (n, b"x" * 8000) for n in range(9)),
+    "an answer that is not read to its end": PING + b"Connection: close\r\n\r\n",
+    "a body that nobody reads": b"POST /ping HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", UNFRIENDLY.values(), ids=UNFRIENDLY.keys())
+def test_unfriendly_connections_hold_up_nobody(service, sent):
+    """As many as there are threads and more; each stays open on the client's side."""
+    opened = [service.connect() for _ in range(100)]
+    try:
+        for connection in opened:
+            connection.sendall(sent)
+        # Every one of them was answered: the service has seen them all.
+        for connection in opened:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 ")
+        assert service.ping().status_code == 200
+        assert service.invoke({"text": "a"}).status_code == 200
+    finally:
+        for connection in opened:
+            connection.close()
+
+
+def test_endless_headers_are_refused(service):
+    with service.connect() as connection:
+        connection.sendall(UNFRIENDLY["headers without an end"])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_large_body_that_drips_is_given_up(tmp_path):
+    """Each byte comes in time; all of them would take days."""
+    with (
+        started(tmp_path, "--backend", "fake", "--body-timeout-ms", "300") as service,
+        service.connect() as connection,
+    ):
+        connection.sendall(HEAD % 1_000_000)
+        connection.settimeout(0.05)
+        answer = b""
+        for _ in range(200):
+            connection.sendall(b" ")
+            with suppress(TimeoutError):
+                answer = connection.recv(65536)
+                break
+        assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("rest", [b"ZZ\r\n", b"5\r\nab"], ids=["a bad size", "cut off"])
+def test_a_broken_chunked_body_is_a_bad_request(service, rest):
+    with service.connect() as connection:
+        head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head + rest)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_large_body_that_stops_coming_is_given_up(tmp_path):

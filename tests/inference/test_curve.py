@@ -105,6 +105,11 @@ def test_a_latency_target_takes_the_largest_size_that_keeps_it():
     assert "no size keeps the target of 5 ms: 1 already takes 11.0 ms" in impossible.sentence
 
 
+@given(a=st.floats(0.1, 100), b=st.floats(0.1, 50), n=st.integers(2, 128))
+def test_merging_saves_the_fixed_cost(a, b, n):
+    assert curve_of(lambda n: a + b * n, POWERS).merging_saves_ms(n) == pytest.approx(a, rel=1e-4)
+
+
 def test_the_slope_tells_flat_from_linear():
     curve = curve_of(lambda n: 50.0 + n, POWERS)
     assert curve.slope(1) < 0.05

@@ -16,7 +16,7 @@ from moto import mock_aws
 from inference.config import FetchConfig, UrlConfig
 from inference.errors import FetchBlocked, FetchError, FetchTooLarge
 from inference.fetch import Fetcher
-from inference.thumbnail_server import Reply
+from inference.thumbnail_server import Reply, ThumbnailServer
 from tests.images import png
 from tests.servers import MeetingServer
 
@@ -38,12 +38,14 @@ def opened(resolver=None, **config):
 
 
 @contextmanager
-def speaking(talk):
-    """A raw TCP server on loopback that hands each connection to `talk`."""
+def speaking(talk, heard=None):
+    """A raw TCP server on loopback that hands each connection to `talk`, its request to `heard`."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self):
-            self.request.recv(65536)
+            request = self.request.recv(65536)
+            if heard is not None:
+                heard.append(request)
             try:
                 talk(self.request)
             except OSError:
@@ -168,6 +170,54 @@ def test_a_body_that_drips_meets_the_limit():
     done.set()
 
 
+DRIPS = {
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
+    "one header": (b"HTTP/1.1 200 OK\r\nX-A: ", b"b"),
+    "chunk sizes": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "trailers": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n"),
+    "a body without a length": (b"HTTP/1.1 200 OK\r\n\r\n", b"x"),
+}
+
+
+@pytest.mark.parametrize("phase", DRIPS)
+def test_a_drip_in_any_phase_meets_the_limit(phase):
+    """The socket is shut from outside: no time-out of a single read would ever be met."""
+    begin, drop = DRIPS[phase]
+    done = threading.Event()
+
+    def talk(connection):
+        connection.sendall(begin)
+        while not done.wait(0.05):
+            connection.sendall(drop)
+
+    with speaking(talk) as url, opened(fetch_timeout_s=0.4) as fetcher:
+        assert code_of(fetcher, url) == ("fetch_timeout", True)
+    done.set()
+
+
+@pytest.mark.parametrize("url", ["http://a.example/\ud800", "s3://bucket/\ud800", "http://[::1"])
+def test_what_is_not_a_url_is_blocked(url):
+    with opened(urls=UrlConfig(allow_buckets=("*",))) as fetcher:
+        assert code_of(fetcher, url) == ("fetch_blocked", False)
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "http://a\u2100b/"])
+def test_a_redirect_to_what_is_not_a_url_is_blocked(thumbnail_server, location):
+    location = location.encode().decode("latin-1")
+    thumbnail_server.replies["/a"] = Reply(status=302, headers={"Location": location})
+    with opened() as fetcher:
+        assert code_of(fetcher, thumbnail_server.url("/a"))[0] == "fetch_blocked"
+
+
+def test_a_length_of_thousands_of_digits_is_too_large():
+    def talk(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nx")
+
+    with speaking(talk) as url, opened() as fetcher:
+        assert code_of(fetcher, url)[0] in {"fetch_too_large", "fetch_connect"}
+
+
 def test_redirects_are_followed(thumbnail_server):
     for hop in range(3):
         location = {"Location": f"/{hop + 1}th"}
@@ -175,6 +225,25 @@ def test_redirects_are_followed(thumbnail_server):
     thumbnail_server.replies["/3th"] = Reply(IMAGE)
     with opened() as fetcher:
         assert fetcher.fetch(thumbnail_server.url("/0th"), soon()) == IMAGE
+
+
+def test_the_body_of_a_redirect_is_not_read():
+    """It never ends; a client that read it would hold all of it."""
+    sent = []
+
+    def talk(connection):
+        location = f"http://127.0.0.1:{target.netloc.split(':')[1]}/a"
+        connection.sendall(f"HTTP/1.1 302 Found\r\nLocation: {location}\r\n\r\n".encode())
+        while True:
+            sent.append(connection.send(bytes(65536)))
+
+    with (
+        ThumbnailServer({"/a": Reply(IMAGE)}) as target,
+        speaking(talk) as url,
+        opened() as fetcher,
+    ):
+        assert fetcher.fetch(url, soon()) == IMAGE
+    assert sum(sent) < 20_000_000
 
 
 def test_redirects_end_after_three(thumbnail_server):
@@ -275,21 +344,20 @@ def test_no_cookie_or_credential_ever_travels(thumbnail_server, monkeypatch, tmp
     netrc.write_text("machine 127.0.0.1 login a password b\n")
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    heard = []
+    heard: list[bytes] = []
 
     def talk(connection):
-        connection.sendall(
-            b"HTTP/1.1 302 Found\r\nSet-Cookie: a=b\r\nLocation: /again\r\n"
-            b"Content-Length: 0\r\n\r\n"
-        )
-        heard.append(connection.recv(65536))
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        if len(heard) == 1:
+            head = b"HTTP/1.1 302 Found\r\nSet-Cookie: a=b\r\nLocation: /again\r\n"
+            connection.sendall(head + b"Content-Length: 0\r\n\r\n")
+        else:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    with speaking(talk) as url, opened() as fetcher:
+    with speaking(talk, heard) as url, opened() as fetcher:
         assert fetcher.fetch(url, soon()) == b"ok"
-    assert b"GET /again" in heard[0]
-    assert b"cookie" not in heard[0].lower()
-    assert b"authorization" not in heard[0].lower()
+    assert b"GET /again" in heard[1]
+    assert b"cookie" not in heard[1].lower()
+    assert b"authorization" not in heard[1].lower()
 
 
 def test_a_certificate_nobody_vouches_for_is_refused(tmp_path):

@@ -79,6 +79,12 @@ def test_honest_urls_are_understood(url, host, port):
         "http://example.com:abc/",
         "http://[::1/",
         "http://" + "a" * 9000 + ".com/",
+        "http://16909060/",
+        "http://1.2.772/",
+        "http://0x1.2.3.4/",
+        "http://01.02.03.04/",
+        "http://0x7f000001/",
+        "http://1.2.3.4.5/",
     ],
 )
 def test_other_urls_are_refused_before_any_look_up(url):
@@ -105,6 +111,10 @@ def test_other_ports_are_refused():
         ("127.0.0.1", "http://127.0.0.1:8080/", True),
         ("::1", "http://[::1]:8080/", True),
         ("[::1]:8080", "http://[::1]:8080/", True),
+        ("2606:4700:0::1111", "http://[2606:4700::1111]:8080/", True),
+        ("bücher.de", "http://xn--bcher-kva.de:8080/", True),
+        ("xn--bcher-kva.de", "http://bücher.de:8080/", True),
+        (".bücher.de", "http://a.bücher.de:8080/", True),
         ("[::1]:9090", "http://[::1]:8080/", False),
     ],
 )
@@ -129,6 +139,13 @@ def test_only_hosts_restricts_and_exempts_from_nothing():
         policy.target("https://example.com/")
     with pytest.raises(FetchBlocked, match="not public"):
         policy.check_addresses("cdn.example", 443, ["10.0.0.1"])
+
+
+def test_a_denied_address_is_denied_under_any_name():
+    policy = UrlPolicy(UrlConfig(deny_hosts=("1.2.3.4",), allow_hosts=("cdn.example",)))
+    policy.target("http://cdn.example/")
+    with pytest.raises(FetchBlocked, match="denied"):
+        policy.check_addresses("cdn.example", 80, ["1.2.3.4"])
 
 
 def test_one_private_address_refuses_the_name():

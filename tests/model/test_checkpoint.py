@@ -54,6 +54,12 @@ def test_old_style_sizes_are_read(checkpoint):
     assert verify(checkpoint).image_size == 32
 
 
+def reindex(folder, weight_map):
+    (folder / "model.safetensors").unlink()
+    index = json.dumps({"weight_map": weight_map})
+    (folder / "model.safetensors.index.json").write_text(index)
+
+
 BREAKAGES = {
     "no config": (lambda f: (f / "config.json").unlink(), "config.json is missing"),
     "half a config": (
@@ -100,6 +106,30 @@ BREAKAGES = {
         lambda f: edit(f / "preprocessor_config.json", resample=2),
         "preprocessor_config.json asks for a preprocessing that is not CLIP's",
     ),
+    "another scale": (
+        lambda f: edit(f / "preprocessor_config.json", rescale_factor=1 / 127.5),
+        "preprocessor_config.json asks for a preprocessing that is not CLIP's",
+    ),
+    "no deviation": (
+        lambda f: edit(f / "preprocessor_config.json", image_std=[0, 1, 1]),
+        "preprocessor_config.json has an image_mean or image_std that cannot be",
+    ),
+    "a size of another type": (
+        lambda f: edit(f / "preprocessor_config.json", size=[[]]),
+        "preprocessor_config.json asks for a preprocessing that is not CLIP's",
+    ),
+    "endless nesting": (
+        lambda f: (f / "config.json").write_text("[" * 100_000),
+        "is not a checkpoint",
+    ),
+    "an index of something else": (
+        lambda f: reindex(f, [1]),
+        "is not a checkpoint",
+    ),
+    "an index that leads outside": (
+        lambda f: reindex(f, {"a": "../outside.safetensors"}),
+        "index.json names files outside the folder",
+    ),
     "no mean": (
         lambda f: edit(f / "preprocessor_config.json", image_mean=[0.5]),
         "preprocessor_config.json has no three numbers for image_mean",
@@ -132,6 +162,7 @@ def test_locating(tmp_path, monkeypatch):
     assert locate("builtin") == BUILTIN_FOLDER
     (tmp_path / "platform").mkdir()
     assert locate(None) == BUILTIN_FOLDER
+    # Whatever is in there, it was meant: a wrong layout is not to be passed over.
     (tmp_path / "platform" / "config.json").write_text("{}")
     assert locate(None) == tmp_path / "platform"
     assert locate(str(tmp_path)) == tmp_path
@@ -150,6 +181,11 @@ def test_the_fingerprint_is_of_what_changes_an_embedding(checkpoint, tmp_path):
     assert first != fingerprint(verify(checkpoint), "reference-1")
     other = make_checkpoint(tmp_path / "other", seed=1)
     assert first != fingerprint(verify(other), "display-1")
+    edit(checkpoint / "tokenizer_config.json", eos_token="x")
+    second = fingerprint(verify(checkpoint), "display-1")
+    assert first != second
+    edit(checkpoint / "config.json", text_config_dict={"hidden_act": "gelu"})
+    assert second != fingerprint(verify(checkpoint), "display-1")
     config = json.loads((checkpoint / "config.json").read_text())
     config["vision_config"]["hidden_act"] = "gelu"
     (checkpoint / "config.json").write_text(json.dumps(config))

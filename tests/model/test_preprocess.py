@@ -136,6 +136,15 @@ def test_the_pixel_limit_is_the_callers():
         preprocess(png(10, 11), SIZE, max_pixels=100)
 
 
+def test_a_jpeg_of_thousands_of_scans_is_refused_before_decoding():
+    """Its last scan, some 75 bytes, again and again: each costs a pass over all pixels."""
+    data = jpeg(640, 480, progressive=True)
+    last = data.rindex(b"\xff\xda")
+    assert preprocess(data, SIZE).shape == (SIZE, SIZE, 3)
+    with pytest.raises(TooManyPixels, match="scans"):
+        preprocess(data[:-2] + data[last:-2] * 2000 + data[-2:], SIZE)
+
+
 def test_a_thin_picture_costs_little_by_display_and_is_refused_by_reference():
     """The reference would make 224 x 1,120,000 pixels of it."""
     data = png(1, 5000)

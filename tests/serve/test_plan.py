@@ -11,7 +11,8 @@ from serve.plan import UNTUNED, match_of, plan, versions
 from serve.settings import Settings
 
 ENCODER = FakeEncoder(fixed_s=0.002, per_item_s=0.0001)
-TOWER = TowerProfile(24, "throughput", 12.5, 3.25, (MeasuredPoint(1, 16.0, 17.5),))
+POINTS = tuple(MeasuredPoint(n, 12.5 + 3.25 * n, 15 + 3.25 * n) for n in (1, 2, 4, 8, 16, 24))
+TOWER = TowerProfile(24, "throughput", 12.5, 3.25, POINTS)
 PROFILE = Profile(match_of(ENCODER.spec), {"encoder": 2}, TOWER, TOWER, versions())
 FAKE = Settings(backend="fake")
 
@@ -31,6 +32,7 @@ def test_a_profile_that_holds_is_taken(tmp_path):
     path = write(tmp_path, PROFILE)
     image, text = plan(dataclasses.replace(FAKE, profile=str(path)), ENCODER)
     assert (image.batch_size, text.batch_size) == (24, 24)
+    # What merging two batches saves: the fixed cost.
     assert image.max_wait_s == pytest.approx(0.0125)
 
 

@@ -153,7 +153,16 @@ def test_any_bytes_are_parsed_or_refused_with_a_listed_code(body, content_type, 
 
 
 @pytest.mark.parametrize(
-    "accept", ["", "*/*", "application/*", "application/json", "text/html, */*;q=0.1"]
+    "accept",
+    [
+        "",
+        "*/*",
+        "application/*",
+        "application/json",
+        "text/html, */*;q=0.1",
+        "application/json; charset=utf-8",
+        "text/html, application/json;charset=utf-8;q=0.5",
+    ],
 )
 def test_json_is_acceptable(accept):
     assert negotiate(accept) == "application/json"

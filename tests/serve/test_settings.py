@@ -79,6 +79,17 @@ def test_a_malformed_flag_is_named_as_a_flag():
         load({"batch_size": "abc"}, {})
 
 
+@pytest.mark.parametrize("rule", ["*.example.com", "https://example.com", "a/b", "user@host"])
+def test_a_host_rule_that_would_never_match_is_refused(rule):
+    with pytest.raises(SettingsError, match="must be a host or a .suffix"):
+        load(environ={"SWEETSPOT_DENY_HOST": rule})
+
+
+def test_budgets_that_no_request_fits_are_refused():
+    with pytest.raises(SettingsError, match="must be at least --max-body-bytes"):
+        load(environ={"SWEETSPOT_MAX_BODIES_BYTES": "1000"})
+
+
 def test_an_unknown_variable_stops_the_start():
     with pytest.raises(SettingsError, match="SWEETSPOT_BATCHSIZE=8: no such setting"):
         load(environ={"SWEETSPOT_BATCHSIZE": "8"})

@@ -39,6 +39,5 @@ def test_a_client_that_waits_for_a_go_ahead_is_not_waited_for():
     assert is_whole(HEAD + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
 
 
-def test_endless_headers_are_gunicorns_to_refuse():
-    assert not is_whole(b"x" * MAX_HEADER_BYTES)
-    assert is_whole(b"x" * (MAX_HEADER_BYTES + 1))
+def test_headers_without_an_end_are_never_whole():
+    assert not is_whole(b"x" * (MAX_HEADER_BYTES + 1))
