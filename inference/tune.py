@@ -131,13 +131,19 @@ def interleaved(
     rounds: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[int, list[float]]:
-    """Times in ms of each size, one after the other in every round, so that drift hits all."""
+    """Times in ms of a batch of each size, in turns, so that drift hits all alike.
+
+    A turn runs as many items of a small size as of the largest: right after a large batch, the
+    first small one pays for the memory that the large one moved.
+    """
     times_ms: dict[int, list[float]] = {n: [] for n in sizes}
     for _ in range(rounds):
         for n, times in times_ms.items():
+            batches = max(sizes) // n
             start_s = clock()
-            run(n)
-            times.append(1000 * (clock() - start_s))
+            for _ in range(batches):
+                run(n)
+            times.append(1000 * (clock() - start_s) / batches)
     return times_ms
 
 

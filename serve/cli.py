@@ -20,6 +20,8 @@ SERVER_ONLY = (
     "max_requests", "max_deadline_ms",
 )  # fmt: skip
 
+ENCODER_ONLY = ("model", "device", "backend", "preprocess", "latency_target_ms")
+
 
 def with_settings(without: Collection[str] = ()) -> Callable[[Any], Any]:
     """Give a command a flag for every setting; their help names the variable and the default."""
@@ -154,4 +156,43 @@ def settings(*, as_json: bool, **flags: Any) -> None:
     Console().print(table)
 
 
-COMMANDS = (serve, embed, settings)
+@click.group()
+def benchmark() -> None:
+    """Find the batch size past which latency only grows linearly, and show it."""
+
+
+@benchmark.command("encoder")
+@click.option("--json", "as_json", is_flag=True, help="print the profile, for machines")
+@click.option("--exhaustive", is_flag=True, help="also measure every image batch from 1 to 64")
+@click.option("--report", type=click.Path(dir_okay=False), help="write an HTML page with charts")
+@click.option("--write-profile", type=click.Path(file_okay=False), help="folder of sweetspot.json")
+@click.option("--compare", type=click.Path(exists=True, dir_okay=False), help="an older profile")
+@click.option("--max-loss", type=float, default=0.1, show_default=True, help="that may be lost")
+@with_settings(without=[one.name for one in declared.fields() if one.name not in ENCODER_ONLY])
+def benchmark_encoder(
+    *,
+    as_json: bool,
+    exhaustive: bool,
+    report: str | None,
+    write_profile: str | None,
+    compare: str | None,
+    max_loss: float,
+    **flags: Any,
+) -> None:
+    """Measure both towers of what `serve` would run here.
+
+    \b
+    Examples:
+      sweetspot benchmark encoder --report encoder.html
+      sweetspot benchmark encoder --model ./checkpoint --write-profile ./checkpoint
+      sweetspot benchmark encoder --latency-target-ms 50
+      sweetspot benchmark encoder --compare ./checkpoint/sweetspot.json
+    """
+    settings, _ = load_settings(flags)
+    from serve.benchmark import Asked, run
+
+    asked = Asked(as_json, exhaustive, report, write_profile, compare, max_loss)
+    raise SystemExit(run(settings, asked))
+
+
+COMMANDS = (serve, embed, benchmark, settings)

@@ -45,3 +45,19 @@ def test_every_make_target_of_the_readme_exists():
         assert targets
         for target in targets:
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_sweetspot_command_of_the_documents_is_one():
+    from click.testing import CliRunner
+
+    from sweetspot import main
+
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for line in re.findall(
+            r"^    (?:\S*/)?sweetspot ([^\n#|<]*)", page.read_text(), re.MULTILINE
+        ):
+            words = [word for word in line.split() if word.isalpha()]
+            names = words[:2] if words[0] == "benchmark" else words[:1]
+            shown = CliRunner().invoke(main, [*names, "--help"]).output
+            for flag in re.findall(r"(?<!\S)--[a-z-]+", line):
+                assert flag in shown, f"{page.name}: {line}"

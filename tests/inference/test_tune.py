@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inference.tune import QUICK, TuneConfig, around, image_runner, text_runner, tune
+from inference.tune import QUICK, TuneConfig, around, image_runner, interleaved, text_runner, tune
 from model.errors import OutOfMemory
 from model.fake import FakeEncoder
 
@@ -110,6 +110,14 @@ def test_an_interrupted_tune_keeps_what_was_measured_and_says_so():
     assert not tuned.complete
     assert 0 < len(tuned.samples_ms) <= 7
     assert tuned.spot.batch_size in tuned.samples_ms
+
+
+def test_sizes_are_compared_over_as_many_items():
+    machine = Machine(linear)
+    times_ms = interleaved(machine.run, [40, 8], 3, clock=lambda: machine.now_s)
+    assert machine.runs == [40, 8, 8, 8, 8, 8] * 3
+    assert times_ms[8] == pytest.approx([36.0] * 3)
+    assert times_ms[40] == pytest.approx([100.0] * 3)
 
 
 def test_the_towers_of_an_encoder_are_run():
