@@ -31,6 +31,13 @@ class Permits:
             self._free -= count
             return True
 
+    def acquire_up_to(self, count: int) -> int:
+        """Take as many as are free, at most `count`; gives how many."""
+        with self._lock:
+            taken = min(count, self._free)
+            self._free -= taken
+            return taken
+
     def release(self, count: int = 1) -> None:
         """Give `count` back."""
         with self._lock:

@@ -99,8 +99,9 @@ class Engine:
             Overloaded: no permits. ClientLeft: nobody waits any more.
         """
         request = Request(items, deadline_s)
-        window = min(request.distinct, self._config.window)
-        if not self._permits.acquire(window):
+        # A narrow window is slower, and better than a refusal.
+        window = self._permits.acquire_up_to(min(request.distinct, self._config.window))
+        if window == 0:
             raise Overloaded(RETRY_AFTER_S)
         # All are announced before the first is ready: it is not to leave alone.
         for item in [self._announce_next(request) for _ in range(window)]:

@@ -56,7 +56,9 @@ def download(hub_id: str) -> Path:
     except RevisionNotFoundError as exc:
         raise CheckpointError(f"{hub_id}: no such revision") from exc
     except LocalEntryNotFoundError as exc:
-        raise CheckpointError(f"{hub_id}: not in the cache, and the hub is out of reach") from exc
+        raise CheckpointError(
+            f"{hub_id}: no such folder, not in the cache, and the hub is out of reach"
+        ) from exc
     except (OSError, ValueError) as exc:
         raise CheckpointError(f"{hub_id}: the download failed: {exc}") from exc
     if not (folder / WEIGHTS).exists() and not (folder / WEIGHTS_INDEX).exists():

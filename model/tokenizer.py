@@ -19,6 +19,8 @@ class Tokenizer:
     Padding with the end token is exact for both ways CLIP finds the end of a text (the first
     end token, or, in legacy configurations with `eos_token_id: 2`, the first of the highest
     id), and the causal mask keeps it from reaching what stands before.
+
+    end: the end token's id. size: one more than the highest id.
     """
 
     def __init__(self, folder: Path, context_length: int) -> None:
@@ -33,7 +35,8 @@ class Tokenizer:
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_truncation()
         self._backend.no_padding()
-        self._end: int = tokenizer.eos_token_id
+        self.end: int = tokenizer.eos_token_id
+        self.size: int = 1 + max(self._backend.get_vocab(with_added_tokens=True).values())
         self._context_length = context_length
 
     def __call__(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], BoolArray]:
@@ -41,8 +44,8 @@ class Tokenizer:
         ids = [encoding.ids for encoding in self._backend.encode_batch(list(texts))]
         truncated = np.array([len(row) > self._context_length for row in ids], dtype=np.bool_)
         length = min(max(len(row) for row in ids), self._context_length)
-        tokens = np.full((len(ids), length), self._end, dtype=np.int64)
+        tokens = np.full((len(ids), length), self.end, dtype=np.int64)
         for row, values in zip(tokens, ids, strict=True):
-            kept = values if len(values) <= length else [*values[: length - 1], self._end]
+            kept = values if len(values) <= length else [*values[: length - 1], self.end]
             row[: len(kept)] = kept
         return tokens, truncated

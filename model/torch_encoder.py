@@ -19,6 +19,8 @@ from model.errors import CheckpointError, OutOfMemory
 from model.preprocess import POLICY_VERSION, preprocess
 from model.tokenizer import Tokenizer
 
+LEGACY_END = 2
+
 
 class TorchEncoder:
     """transformers' CLIP, with the normalisation folded into its first convolution."""
@@ -30,6 +32,7 @@ class TorchEncoder:
         self._device = _device(config.device)
         self._model = _load(checkpoint).to(self._device)
         self._tokenizer = Tokenizer(checkpoint.folder, checkpoint.context_length)
+        _check_vocabulary(checkpoint, self._model.text_model, self._tokenizer)
         self._spec = EncoderSpec(
             name=config.name or checkpoint.name,
             image_size=checkpoint.image_size,
@@ -129,11 +132,31 @@ def _load(checkpoint: Checkpoint) -> Any:
     if report["missing_keys"]:
         missing = min(report["missing_keys"])
         raise CheckpointError(f"the weights in {checkpoint.folder} lack {missing}")
+    if spare := [key for key in report["unexpected_keys"] if ".layers." in key]:
+        raise CheckpointError(
+            f"the weights in {checkpoint.folder} hold {min(spare)}: "
+            "more layers than config.json says"
+        )
     embeddings = model.vision_model.embeddings
     embeddings.patch_embedding = fold_normalization(
         embeddings.patch_embedding, checkpoint.mean, checkpoint.std
     )
     return model.eval().requires_grad_(requires_grad=False)
+
+
+def _check_vocabulary(checkpoint: Checkpoint, text_model: Any, tokenizer: Tokenizer) -> None:
+    """Tokenizer and text tower must be of one checkpoint: every id a row, one end token."""
+    rows = text_model.embeddings.token_embedding.num_embeddings
+    if tokenizer.size > rows:
+        raise CheckpointError(
+            f"the tokenizer in {checkpoint.folder} has {tokenizer.size} tokens, the weights {rows}"
+        )
+    # 2 is what every configuration said before transformers 4.31; the highest id is meant.
+    if text_model.eos_token_id not in (LEGACY_END, tokenizer.end):
+        raise CheckpointError(
+            f"{checkpoint.folder / 'config.json'} ends texts with token "
+            f"{text_model.eos_token_id}, the tokenizer with {tokenizer.end}"
+        )
 
 
 @contextmanager

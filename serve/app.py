@@ -51,6 +51,9 @@ def create_app(service: Service) -> Flask:
 def _invoke(engine: Engine, service: Service, limit: int) -> Response:
     settings = service.settings
     media_type = protocol.negotiate(request.headers.get("Accept", ""))
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding != "identity":
+        raise HttpError("unsupported_media_type", f"Content-Encoding {encoding!r}: send it plain")
     body = read(request.environ, limit, settings.body_timeout_ms / 1000)
     asked = protocol.parse(
         request.headers.get("Content-Type", ""),

@@ -98,7 +98,12 @@ class Settings:
     max_bodies_bytes: int = _whole(512 * MIB, 1, 2**40, "bodies of all requests together")
     max_items: int = _whole(50_000, 1, 10_000_000, "most items of a request")
     max_requests: int = _whole(64, 1, 1024, "requests worked on at once; more are refused")
-    max_items_in_flight: int = _whole(512, 1, 1_000_000, "items worked on at once; more wait")
+    max_items_in_flight: int = _whole(
+        512,
+        1,
+        1_000_000,
+        "items worked on at once; a request of more waits, one that finds no place is refused",
+    )
     max_image_bytes: int = _whole(20 * MIB, 1, 2**31, "largest encoded image")
     max_image_pixels: int = _whole(
         50_000_000, 1, 178_956_970, "largest width x height to decode; Pillow's own limit bounds it"

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import shlex
+import subprocess
 from contextlib import suppress
 
 import numpy as np
@@ -9,7 +11,7 @@ import requests
 
 from inference.thumbnail_server import Reply, ThumbnailServer
 from model.fake import FakeEncoder
-from tests.e2e.service import started
+from tests.e2e.service import ROOT, started
 from tests.images import jpeg, png
 
 
@@ -176,3 +178,21 @@ def test_a_deadline_of_the_request_is_kept(service):
         first, second = service.invoke(body).json()["results"]
     assert "embedding" in first
     assert second["error"]["code"] == "deadline_exceeded"
+
+
+def test_the_readmes_curl_commands_work(service):
+    """As they stand, with the port of this service."""
+    readme = (ROOT / "README.md").read_text()
+    commands = [line.strip() for line in readme.splitlines() if line.startswith("    curl ")]
+    assert len(commands) >= 3
+    for line in commands:
+        arguments = shlex.split(line.replace(":8080", f":{service.port}"))
+        result = subprocess.run([*arguments, "--fail", "-sS"], cwd=ROOT, capture_output=True)
+        assert result.returncode == 0, f"{line}: {result.stderr.decode()}"
+        assert b"error" not in result.stdout
+
+
+def test_a_compressed_body_is_refused_by_its_name(service):
+    response = service.invoke({"text": "a"}, headers={"Content-Encoding": "gzip"})
+    assert code_of(response) == (415, "unsupported_media_type")
+    assert "Content-Encoding" in response.json()["error"]["message"]

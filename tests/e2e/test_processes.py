@@ -253,7 +253,7 @@ def test_a_load_that_fails_later_stops_the_service_with_a_code(tmp_path):
     environ = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
     result = run("serve", "--model", "owner/name", "--port", str(free_port()), env=environ)
     assert result.returncode == 3
-    assert "owner/name: not in the cache" in result.stderr
+    assert "owner/name: no such folder, not in the cache" in result.stderr
     assert "Traceback" not in result.stderr
 
 

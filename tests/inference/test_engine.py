@@ -193,7 +193,7 @@ def test_permits_come_back_when_late_items_end():
         assert isinstance(embed(engine, [Text("x")])[0], Embedding)
 
 
-def test_more_items_than_permits_are_refused_at_once():
+def test_without_a_permit_a_request_is_refused_at_once():
     hold = threading.Event()
     encoder = FakeEncoder(fixed_s=1.0, sleep=lambda _: hold.wait())
     with opened(encoder, max_items_in_flight=2) as engine, ThreadPoolExecutor(1) as pool:
@@ -204,6 +204,19 @@ def test_more_items_than_permits_are_refused_at_once():
         assert caught.value.retry_after_s > 0
         hold.set()
         assert len(first.result()) == 2
+
+
+def test_a_request_starts_with_the_permits_that_are_free():
+    hold = threading.Event()
+    encoder = FakeEncoder(fixed_s=1.0, sleep=lambda _: hold.wait(30) and None)
+    with opened(encoder, max_items_in_flight=3) as engine, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(embed, engine, [Text("a"), Text("b")])
+        wait_for(lambda: engine.items_in_flight == 2)
+        second = pool.submit(embed, engine, [Text(f"{number}") for number in range(20)])
+        wait_for(lambda: engine.items_in_flight == 3)
+        hold.set()
+        assert len(first.result(30)) == 2
+        assert all(isinstance(result, Embedding) for result in second.result(30))
 
 
 def test_a_large_request_holds_permits_only_for_its_window():

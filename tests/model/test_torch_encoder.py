@@ -1,5 +1,6 @@
 """The towers on torch: folding, padding, truncation, batch mates, and what stops the start."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from model.checkpoint import verify
+from model.checkpoint import BUILTIN_FOLDER, verify
 from model.config import ModelConfig
 from model.errors import CheckpointError
 from model.load import load
@@ -117,6 +118,31 @@ def test_weights_of_another_shape_stop_the_start(small_checkpoint, tmp_path):
     del weights["vision_model.post_layernorm.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match="lack vision_model.post_layernorm.weight"):
+        TorchEncoder(verify(folder), ModelConfig(device="cpu"))
+
+
+def edit_config(folder, tower, **changes):
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config[tower] |= changes
+    path.write_text(json.dumps(config))
+
+
+def test_a_configuration_of_fewer_layers_than_the_weights_is_refused(small_checkpoint, tmp_path):
+    folder = Path(shutil.copytree(small_checkpoint, tmp_path / "copy"))
+    edit_config(folder, "vision_config", num_hidden_layers=1)
+    with pytest.raises(CheckpointError, match="more layers than config.json says"):
+        TorchEncoder(verify(folder), ModelConfig(device="cpu"))
+
+
+def test_a_tokenizer_of_another_model_is_refused(small_checkpoint, tmp_path):
+    folder = Path(shutil.copytree(small_checkpoint, tmp_path / "copy"))
+    edit_config(folder, "text_config", eos_token_id=7)
+    with pytest.raises(CheckpointError, match="ends texts with token 7, the tokenizer with"):
+        TorchEncoder(verify(folder), ModelConfig(device="cpu"))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(BUILTIN_FOLDER / name, folder / name)
+    with pytest.raises(CheckpointError, match="has 963 tokens, the weights"):
         TorchEncoder(verify(folder), ModelConfig(device="cpu"))
 
 
