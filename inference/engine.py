@@ -30,6 +30,7 @@ from inference.types import (
     Item,
     Result,
     Text,
+    is_unicode,
 )
 from model.encoder import Encoder, EncoderSpec, UInt8Array
 from model.errors import DecodeError
@@ -181,10 +182,8 @@ class Engine:
             raise TextInvalid("the text is empty")
         if len(text) > self._config.max_text_chars:
             raise TextInvalid(f"the text has more than {self._config.max_text_chars:,} characters")
-        try:
-            text.encode()
-        except UnicodeEncodeError as exc:
-            raise TextInvalid("the text is not valid Unicode") from exc
+        if not is_unicode(text):
+            raise TextInvalid("the text is not valid Unicode")
 
     def _prepare(
         self,

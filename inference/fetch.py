@@ -30,6 +30,7 @@ from inference.errors import (
 )
 from inference.s3 import S3Reader, split
 from inference.transport import GuardedAdapter, Resolver, system_resolver
+from inference.types import is_unicode
 from inference.urls import UrlPolicy
 from inference.watchdog import Watchdog
 from model.errors import CorruptImage
@@ -77,7 +78,7 @@ class Fetcher:
             wait=tenacity.wait_random_exponential(FIRST_BACK_OFF_S, max=2.0),
             reraise=True,
         )
-        if not _is_unicode(url):
+        if not is_unicode(url):
             raise FetchBlocked("the URL is not valid Unicode")
         once = self._fetch_s3 if url[:5].lower() == "s3://" else self._fetch_http
         with self._watchdog.limit(limit_s) as self._fuse.current:
@@ -181,14 +182,6 @@ class Fetcher:
 
     def _too_large(self) -> FetchTooLarge:
         return FetchTooLarge(f"more than {self._config.max_image_bytes:,} bytes")
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _joined(url: str, location: str) -> str:

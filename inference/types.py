@@ -73,6 +73,15 @@ class Failure:
 Result = Embedding | Failure
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be encoded: JSON lets half of a surrogate pair through."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Answer:
     """One result per item, in the order of the items, and where the time went."""

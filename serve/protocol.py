@@ -21,6 +21,7 @@ from inference.types import (
     Item,
     Result,
     Text,
+    is_unicode,
 )
 from model.encoder import EncoderSpec
 from serve.errors import BadRequest, HttpError
@@ -207,17 +208,9 @@ def _item(path: str, value: Any) -> tuple[Item, str | None]:
             field = path if path.startswith(tuple(LIST_FORMS)) else f"{path}.{key}".lstrip(".")
             raise BadRequest(f"{field} must be a string, not {_kind(value[key])}")
     item_id = value.get("id")
-    if item_id is not None and not _is_unicode(item_id):
+    if item_id is not None and not is_unicode(item_id):
         raise BadRequest(f"{path}.id is not valid Unicode")
     return ITEM_FORMS[keys[0]](value[keys[0]]), item_id
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _from_body(value: Any, parameters: Parameters) -> Parameters:
