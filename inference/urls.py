@@ -143,6 +143,8 @@ def parse(url: str) -> Target:
         raise FetchBlocked("the URL carries a user name")
     port = DEFAULT_PORTS[scheme] if parts.port is None else parts.port
     host = normal_host(parts.host)
+    if "%" in host:
+        raise FetchBlocked("the URL's host has a zone or an escape")
     if _NUMERIC.fullmatch(host) and not _is_address(host):
         raise FetchBlocked("the URL's address is not written in the usual way")
     return Target(scheme, host, port)

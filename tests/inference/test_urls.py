@@ -79,6 +79,7 @@ def test_honest_urls_are_understood(url, host, port):
         "http://example.com:abc/",
         "http://[::1/",
         "http://" + "a" * 9000 + ".com/",
+        "http://[fe80::1%25eth0]/",
         "http://16909060/",
         "http://1.2.772/",
         "http://0x1.2.3.4/",
