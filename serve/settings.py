@@ -155,7 +155,7 @@ def load(
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
     """Where profiles go that cannot stand beside their checkpoint: XDG's cache, or ~/.cache."""
     environ = os.environ if environ is None else environ
-    base = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "/tmp")) / ".cache"  # noqa: S108
+    base = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "/tmp")) / ".cache"  # noqa: S108 - no HOME
     return Path(base) / "sweetspot"
 
 
