@@ -25,7 +25,7 @@ THREADS = (1, 4, 8, 16, 32)
 
 def measure(server: ThumbnailServer, threads: int) -> tuple[float, int]:
     """Seconds from URLs to embeddings, and the most requests the server saw at once."""
-    fetch = FetchConfig(urls=UrlConfig(allow_hosts=("127.0.0.1",)), io_threads=threads)
+    fetch = FetchConfig(urls=UrlConfig(allow_hosts=("127.0.0.1",)), connections=threads)
     with Engine(FakeEncoder(), Fetcher(fetch), EngineConfig(io_threads=threads)) as engine:
         server.peak = 0
         start_s = time.perf_counter()

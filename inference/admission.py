@@ -1,93 +1,74 @@
-"""Admission and bookkeeping: permits for items in flight, and one request's items and results."""
+"""Who may start how many items: permits for items in flight, shared evenly among requests."""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Sequence
 
-from inference.errors import DeadlineExceeded
-from inference.stats import StageTimes
-from inference.types import Failure, Item, Result
+from inference.config import EngineConfig
+from inference.errors import Overloaded
+from inference.request import Job, Request
+from inference.types import LANES, Lane
+
+RETRY_AFTER_S = 1.0
 
 
-class Permits:
-    """A counted budget (items in flight, bytes of bodies) that refuses instead of waiting."""
+class Admission:
+    """Permits for items in flight over all requests; refuses instead of waiting.
 
-    def __init__(self, count: int) -> None:
+    A request has at most its window in flight. A permit that an item gives back goes to the
+    request with the fewest in flight that has more to start, interactive ones first; so one that
+    found few permits free does not stay behind.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._permits = self._free = config.max_items_in_flight
+        self._window = config.window
+        self._kept: dict[Lane, int] = {"interactive": 0, "bulk": config.interactive_permits}
         self._lock = threading.Lock()
-        self._free = count
+        # The items in flight of each request that has more to start, or some on their way.
+        self._in_flight: dict[Request, int] = {}
 
     @property
-    def free(self) -> int:
-        """How many are left."""
-        return self._free
+    def items_in_flight(self) -> int:
+        """Permits held by all requests together."""
+        return self._permits - self._free
 
-    def acquire(self, count: int) -> bool:
-        """Take `count` at once, or none."""
+    def enter(self, request: Request) -> list[Job]:
+        """Admit a request: the items that start now.
+
+        Raises:
+            Overloaded: no permit is free.
+        """
         with self._lock:
-            if count > self._free:
-                return False
-            self._free -= count
-            return True
+            if self._free <= self._kept[request.lane]:
+                raise Overloaded(RETRY_AFTER_S)
+            if request.has_more:
+                self._in_flight[request] = 0
+            return self._start()
 
-    def acquire_up_to(self, count: int) -> int:
-        """Take as many as are free, at most `count`; gives how many."""
+    def done(self, job: Job) -> list[Job]:
+        """An item has ended, and its permit is free: the items that start instead."""
         with self._lock:
-            taken = min(count, self._free)
-            self._free -= taken
-            return taken
+            self._free += 1
+            self._in_flight[job.request] -= 1
+            if self._in_flight[job.request] == 0 and not job.request.has_more:
+                del self._in_flight[job.request]
+            return self._start()
 
-    def release(self, count: int = 1) -> None:
-        """Give `count` back."""
-        with self._lock:
-            self._free += count
+    def _start(self) -> list[Job]:
+        """Use what permits are free."""
+        jobs: list[Job] = []
+        for lane in LANES:
+            while self._free > self._kept[lane] and (request := self._neediest(lane)):
+                self._free -= 1
+                self._in_flight[request] += 1
+                jobs.append(request.next())
+        return jobs
 
-
-class Request:
-    """The items of one call on their way, and the results that came back."""
-
-    def __init__(self, items: Sequence[Item], deadline_s: float) -> None:
-        self.deadline_s = deadline_s
-        self.times = StageTimes()
-        self.closed = False
-        self._results: list[Result | None] = [None] * len(items)
-        self._indices: dict[Item, list[int]] = {}
-        for index, item in enumerate(items):
-            self._indices.setdefault(item, []).append(index)
-        self.distinct = len(self._indices)
-        self._left = self.distinct
-        self._waiting = iter(list(self._indices))
-        self._changed = threading.Condition()
-
-    def next(self) -> Item | None:
-        """The next distinct item to start; None when there is none or nobody waits."""
-        with self._changed:
-            return None if self.closed else next(self._waiting, None)
-
-    def finish(self, item: Item, result: Result) -> None:
-        """Note the result of an item, at every index that asked for it."""
-        with self._changed:
-            if self.closed:
-                return
-            for index in self._indices[item]:
-                self._results[index] = result
-            self._left -= 1
-            if self._left == 0:
-                self._changed.notify()
-
-    def wait(self, at_most_s: float, drain_by_s: float) -> bool:
-        """Whether the request is over: all done, or the deadline reached."""
-        with self._changed:
-            left_s = min(self.deadline_s, drain_by_s) - time.monotonic()
-            if self._left and left_s > 0:
-                self._changed.wait(min(at_most_s, left_s))
-                left_s = min(self.deadline_s, drain_by_s) - time.monotonic()
-            return self._left == 0 or left_s <= 0
-
-    def close(self) -> list[Result]:
-        """Accept no more results; what is missing exceeded the deadline."""
-        late = Failure.of(DeadlineExceeded("not done before the request's deadline"))
-        with self._changed:
-            self.closed = True
-            return [late if result is None else result for result in self._results]
+    def _neediest(self, lane: Lane) -> Request | None:
+        waiting = (
+            request
+            for request, count in self._in_flight.items()
+            if request.lane == lane and count < self._window and request.has_more
+        )
+        return min(waiting, key=self._in_flight.__getitem__, default=None)

@@ -1,7 +1,7 @@
-"""Items of all requests meet here: a queue per tower, one thread for the device.
+"""Items of all requests meet here: `scheduler` says who goes next, these threads run it.
 
-The decision is `policy.take`; this file only holds the queues and runs what was decided. Images
-and texts never share a forward pass, and one runs at a time.
+One thread a stream: as many forward passes run at once. While they run, the items of the next
+batches are fetched and preprocessed elsewhere, and announce themselves here.
 """
 
 from __future__ import annotations
@@ -9,139 +9,155 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from inference import policy
-from inference.config import BatchConfig
+from inference.config import EngineConfig
 from inference.errors import EncodeFailed
-from inference.stats import StageTimes
-from inference.types import Embedding, Failure, Result
+from inference.live import BatchTimes
+from inference.scheduler import Batch, Entry, Scheduler
+from inference.types import TOWERS, Embedding, Failure, Lane, Result, Tower
 from model.encoder import Encoder
 
 log = logging.getLogger(__name__)
 
-Tower = Literal["image", "text"]
-TOWERS: tuple[Tower, ...] = ("image", "text")
 
+@dataclass(frozen=True)
+class TowerReport:
+    """How one tower fares. slowdown: live service times over those it was tuned by.
 
-@dataclass(eq=False)
-class Entry:
-    """One item ready for a tower.
-
-    payload: uint8 [S, S, 3], or a str. done: called once with the result, unless `wanted`
-    says at the last moment that nobody waits; then `shed` is called instead.
+    batch_size: the sweet spot. limit: what batches are kept to now. encode_s: spent so far.
     """
 
-    payload: Any
-    times: StageTimes
-    wanted: Callable[[], bool]
-    done: Callable[[Result], None]
-    shed: Callable[[], None]
-    queued_s: float = field(default_factory=time.perf_counter)
+    batch_size: int
+    limit: int
+    slowdown: float
+    encode_s: float
+    waiting: dict[Lane, int]
+    batches: dict[int, BatchTimes]
 
 
 class Batcher:
     """Owns the encoder's calls. Bounded by the permits that its callers hold."""
 
-    def __init__(self, encoder: Encoder, image: BatchConfig, text: BatchConfig) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        config: EngineConfig,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._encoder = encoder
-        self._configs: dict[Tower, BatchConfig] = {"image": image, "text": text}
-        self._queues: dict[Tower, deque[Entry]] = {tower: deque() for tower in TOWERS}
-        self._expected = dict.fromkeys(TOWERS, 0)
+        self._clock = clock
+        self._configs = {"image": config.image, "text": config.text}
+        self._scheduler = Scheduler(
+            {"image": config.image, "text": config.text}, config.interactive_wait_s
+        )
         self._changed = threading.Condition()
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
-        self._thread.start()
+        self._verdicts = {tower: self._scheduler.live[tower].verdict for tower in TOWERS}
+        self._threads = [
+            threading.Thread(target=self._run, name=f"batcher-{number}", daemon=True)
+            for number in range(config.streams)
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def expect(self, tower: Tower) -> None:
+    def expect(self, tower: Tower, lane: Lane) -> None:
         """Announce an item; `submit` or `withdraw` must follow."""
         with self._changed:
-            self._expected[tower] += 1
+            self._scheduler.expect(tower, lane, self._clock())
 
-    def withdraw(self, tower: Tower) -> None:
+    def withdraw(self, tower: Tower, lane: Lane) -> None:
         """Take back an announcement: the item failed on its way."""
         with self._changed:
-            self._expected[tower] -= 1
+            self._scheduler.withdraw(tower, lane)
             self._changed.notify()
 
-    def submit(self, tower: Tower, entry: Entry) -> None:
+    def submit(self, tower: Tower, lane: Lane, entry: Entry) -> None:
         """Hand over an announced item."""
         with self._changed:
-            self._expected[tower] -= 1
-            self._queues[tower].append(entry)
+            self._scheduler.submit(tower, lane, entry, self._clock())
             self._changed.notify()
 
+    def report(self, tower: Tower) -> TowerReport:
+        """A picture of this moment."""
+        with self._changed:
+            live, waiting = self._scheduler.live[tower], self._scheduler.waiting()
+            return TowerReport(
+                batch_size=self._configs[tower].batch_size,
+                limit=self._scheduler.batch_size(tower, self._clock()),
+                slowdown=live.slowdown,
+                encode_s=live.total_s,
+                waiting={lane: count for (one, lane), count in waiting.items() if one == tower},
+                batches=live.by_size(),
+            )
+
     def close(self) -> None:
-        """Encode what waits, then end the thread."""
+        """Encode what waits, then end the threads."""
         with self._changed:
             self._closing = True
-            self._changed.notify()
-        self._thread.join()
+            self._scheduler.close()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            tower, entries = batch
-            if wanted := [entry for entry in entries if self._is_wanted(entry)]:
-                self._serve(tower, wanted)
+            for entry in batch.shed:
+                entry.shed()
+            if batch.entries:
+                self._serve(batch)
 
-    def _is_wanted(self, entry: Entry) -> bool:
-        wanted = entry.wanted()
-        if not wanted:
-            entry.shed()
-        return wanted
-
-    def _next_batch(self) -> tuple[Tower, list[Entry]] | None:
-        """Wait until the policy lets somebody go. None when closed and empty."""
+    def _next_batch(self) -> Batch | None:
+        """Wait until somebody may go. None when closed and empty."""
         with self._changed:
             while True:
-                now_s = time.perf_counter()
-                ready = [(tower, count) for tower in TOWERS if (count := self._take(tower, now_s))]
-                if ready:
-                    tower, count = min(ready, key=lambda one: self._queues[one[0]][0].queued_s)
-                    return tower, [self._queues[tower].popleft() for _ in range(count)]
+                now_s = self._clock()
+                if batch := self._scheduler.next(now_s):
+                    return batch
                 if self._closing:
                     return None
-                self._changed.wait(self._until_next_s(now_s))
+                self._changed.wait(self._scheduler.wait_s(now_s))
 
-    def _take(self, tower: Tower, now_s: float) -> int:
-        queue = self._queues[tower]
-        if not queue:
-            return 0
-        expected = 0 if self._closing else self._expected[tower]
-        age_s = now_s - queue[0].queued_s
-        config = self._configs[tower]
-        return policy.take(len(queue), expected, age_s, config.batch_size, config.max_wait_s)
-
-    def _until_next_s(self, now_s: float) -> float | None:
-        """How long the oldest of the waiting may still wait; None when nobody waits."""
-        waits_s = [
-            self._configs[tower].max_wait_s - (now_s - queue[0].queued_s)
-            for tower, queue in self._queues.items()
-            if queue
-        ]
-        return max(0.0, min(waits_s)) if waits_s else None
-
-    def _serve(self, tower: Tower, entries: list[Entry]) -> None:
-        start_s = time.perf_counter()
-        results = self._encode(tower, [entry.payload for entry in entries])
-        end_s = time.perf_counter()
-        for entry, result in zip(entries, results, strict=True):
+    def _serve(self, batch: Batch) -> None:
+        start_s = self._clock()
+        results = self._encode(batch.tower, [entry.payload for entry in batch.entries])
+        end_s = self._clock()
+        self._note(batch, end_s - start_s)
+        for entry, result in zip(batch.entries, results, strict=True):
             entry.times.add("queue", entry.queued_s, start_s)
             entry.times.add("encode", start_s, end_s)
             entry.done(result)
 
+    def _note(self, batch: Batch, service_s: float) -> None:
+        """Keep the time that a batch took; say when tuning and present part."""
+        with self._changed:
+            self._scheduler.ran(batch, service_s)
+            live, before = self._scheduler.live[batch.tower], self._verdicts[batch.tower]
+            verdict = self._verdicts[batch.tower] = live.verdict
+            slowdown = live.slowdown
+        if verdict != before:
+            log.warning(
+                "%s batches take %.2f times what they were tuned by: %s",
+                batch.tower, slowdown, verdict,
+            )  # fmt: skip
+
     def _encode(self, tower: Tower, payloads: Sequence[Any]) -> Sequence[Result]:
         try:
-            if tower == "image":
-                return [Embedding(v) for v in self._encoder.encode_images(np.stack(payloads))]
-            vectors, truncated = self._encoder.encode_texts(payloads)
-            return [Embedding(v, bool(cut)) for v, cut in zip(vectors, truncated, strict=True)]
+            results = self._results(tower, payloads)
+            if len(results) != len(payloads):
+                raise RuntimeError(f"{len(results)} embeddings of {len(payloads)} items")
+            return results
         except Exception:
             log.exception("a forward pass of %d %ss failed", len(payloads), tower)
             failure = Failure.of(EncodeFailed("the forward pass failed"))
             return [failure] * len(payloads)
+
+    def _results(self, tower: Tower, payloads: Sequence[Any]) -> list[Result]:
+        if tower == "image":
+            return [Embedding(v) for v in self._encoder.encode_images(np.stack(payloads))]
+        vectors, truncated = self._encoder.encode_texts(payloads)
+        return [Embedding(v, bool(cut)) for v, cut in zip(vectors, truncated, strict=True)]

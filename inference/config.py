@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from inference.curve import Curve
+
 
 @dataclass(frozen=True)
 class UrlConfig:
@@ -21,13 +23,16 @@ class UrlConfig:
 
 @dataclass(frozen=True)
 class FetchConfig:
-    """Bounds of one fetch. max_image_bytes: after decompression of the transfer, too."""
+    """Bounds of one fetch. max_image_bytes: after decompression of the transfer, too.
+
+    connections: kept to one host at most.
+    """
 
     urls: UrlConfig = UrlConfig()
     connect_timeout_s: float = 3.0
     fetch_timeout_s: float = 10.0
     max_image_bytes: int = 20 * 2**20
-    io_threads: int = 32
+    connections: int = 64
     attempts: int = 3
     max_redirects: int = 3
 
@@ -37,24 +42,31 @@ class BatchConfig:
     """How batches of one tower form.
 
     max_wait_s: the longest an item waits for others that are on their way: what merging two
-    batches saves, by the latency curve.
+    batches saves, by the latency curve. curve: what the size was chosen on, where one was measured.
     """
 
     batch_size: int = 16
     max_wait_s: float = 0.05
+    curve: Curve | None = None
 
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """Bounds of all requests together and of each.
+    """Bounds of all requests together and of each, and the threads.
 
     max_items_in_flight: permits over all requests. window: the permits one request holds.
+    interactive_permits: those that bulk items leave alone. interactive_wait_s: what an interactive
+    item waits for the batch that runs, at most. streams: forward passes at once.
+    io_threads, cpu_threads: that fetch and decode, of either lane.
     """
 
     image: BatchConfig = BatchConfig()
     text: BatchConfig = BatchConfig()
     max_items_in_flight: int = 512
     window: int = 128
+    interactive_permits: int = 0
+    interactive_wait_s: float = 0.2
+    streams: int = 1
     io_threads: int = 32
     cpu_threads: int = 2
     max_image_bytes: int = 20 * 2**20

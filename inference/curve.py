@@ -25,6 +25,8 @@ Float64Array = NDArray[np.float64]
 TOLERANCE = 0.05
 # A second piece must explain this much of the error of one line, or it is noise that it explains.
 WORTH_A_KNEE = 0.3
+# No batch is larger.
+UNBOUNDED = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,16 @@ class Curve:
         if n >= self.knee:
             return self.a_ms + self.b_ms * n
         return self.a_ms + self.b_ms * self.knee - self.c_ms * (self.knee - n)
+
+    def largest_within(self, limit_ms: float) -> int:
+        """The largest n with T(n) <= limit_ms; 0 when there is none."""
+        over_knee_ms = limit_ms - self.latency_ms(self.knee)
+        slope_ms = self.b_ms if over_knee_ms >= 0 else self.c_ms
+        if slope_ms == 0:
+            return UNBOUNDED if over_knee_ms >= 0 else 0
+        # A hair is added: a limit that is T(n) itself is kept by n.
+        n = self.knee + over_knee_ms / slope_ms + 1e-9
+        return max(0, min(math.floor(n), UNBOUNDED))
 
     def throughput(self, n: float) -> float:
         """Items a second in batches of n."""

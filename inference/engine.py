@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
-from inference.admission import Permits, Request
-from inference.batcher import Batcher, Entry, Tower
+from inference.admission import Admission
+from inference.batcher import Batcher, TowerReport
 from inference.config import EngineConfig
 from inference.errors import (
     ClientLeft,
     DeadlineExceeded,
     EncodeFailed,
+    FetchTimeout,
     ItemError,
-    Overloaded,
     TextInvalid,
 )
 from inference.fetch import Fetcher
 from inference.inline import check_size, decode_base64, decode_data_url, is_data_url
+from inference.pools import Pools
+from inference.request import LATE, Job, Request
+from inference.scheduler import Entry
 from inference.types import (
     Answer,
     Failure,
@@ -28,31 +32,38 @@ from inference.types import (
     ImageBytes,
     ImageUrl,
     Item,
+    Lane,
     Result,
     Text,
+    Tower,
     is_unicode,
+    lane_of,
 )
-from model.encoder import Encoder, EncoderSpec, UInt8Array
+from model.encoder import Encoder, EncoderSpec
 from model.errors import DecodeError
 
 log = logging.getLogger(__name__)
 
 # How often a waiting request looks whether its client is still there.
 CLIENT_CHECK_S = 0.1
-RETRY_AFTER_S = 1.0
 
 
 class Engine:
     """Embeds the items of many requests at once. Open with `with`, or `close` it."""
 
-    def __init__(self, encoder: Encoder, fetcher: Fetcher, config: EngineConfig) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        fetcher: Fetcher,
+        config: EngineConfig,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._encoder = encoder
         self._fetcher = fetcher
         self._config = config
-        self._permits = Permits(config.max_items_in_flight)
-        self._io = ThreadPoolExecutor(config.io_threads, "fetch")
-        self._cpu = ThreadPoolExecutor(config.cpu_threads, "decode")
-        self._batcher = Batcher(encoder, config.image, config.text)
+        self._admission = Admission(config)
+        self._pools = Pools(config.io_threads, config.cpu_threads)
+        self._batcher = Batcher(encoder, config, clock)
         self._drain_by_s = float("inf")
         self._closing = False
 
@@ -77,13 +88,18 @@ class Engine:
     @property
     def items_in_flight(self) -> int:
         """Permits held by all requests together."""
-        return self._config.max_items_in_flight - self._permits.free
+        return self._admission.items_in_flight
+
+    def report(self, tower: Tower) -> TowerReport:
+        """How a tower fares at this moment."""
+        return self._batcher.report(tower)
 
     def embed(
         self,
         items: Sequence[Item],
         deadline_s: float,
         client_left: Callable[[], bool] = lambda: False,
+        lane: Lane | None = None,
     ) -> Answer:
         """Embed all items; equal items are fetched and encoded once.
 
@@ -92,6 +108,7 @@ class Engine:
             deadline_s: an instant of `time.monotonic`; what is not done then has failed with
                 `deadline_exceeded`.
             client_left: asked now and then; True sheds the rest.
+            lane: None is `lane_of` the items.
 
         Returns:
             One result per item, in order.
@@ -99,14 +116,8 @@ class Engine:
         Raises:
             Overloaded: no permits. ClientLeft: nobody waits any more.
         """
-        request = Request(items, deadline_s)
-        # A narrow window is slower, and better than a refusal.
-        window = self._permits.acquire_up_to(min(request.distinct, self._config.window))
-        if window == 0:
-            raise Overloaded(RETRY_AFTER_S)
-        # All are announced before the first is ready: it is not to leave alone.
-        for item in [self._announce_next(request) for _ in range(window)]:
-            self._start(request, item)
+        request = Request(items, deadline_s, lane or lane_of(items))
+        self._start(self._admission.enter(request))
         try:
             while not request.wait(CLIENT_CHECK_S, self._drain_by_s):
                 if client_left():
@@ -121,61 +132,55 @@ class Engine:
 
     def close(self) -> None:
         """Finish what runs and give back threads, connections and the encoder, in this order."""
-        self._closing = True
-        self._io.shutdown()
-        self._cpu.shutdown()
-        self._batcher.close()
-        self._fetcher.close()
+        self.stop()
         self._encoder.close()
 
-    def _announce_next(self, request: Request) -> Item | None:
-        """Tell the batcher of the request's next item; None when there is none."""
-        item = request.next()
-        if item is not None:
-            self._batcher.expect(tower_of(item))
-        return item
+    def stop(self) -> None:
+        """As `close`, but the encoder lives on."""
+        self._closing = True
+        self._pools.close()
+        self._batcher.close()
+        self._fetcher.close()
 
-    def _start_next(self, request: Request) -> None:
-        """Use the permit of an item that is done for the request's next one.
-
-        Always before the result of the former is noted: whoever sees a request answered sees
-        its permits free.
-        """
-        self._start(request, self._announce_next(request))
-
-    def _start(self, request: Request, item: Item | None) -> None:
-        """Start an announced item, or give the permit back when there is none."""
-        failed: list[tuple[Item, Failure]] = []
-        while item is not None:
+    def _start(self, jobs: Sequence[Job]) -> None:
+        """Send items on their way; one that has none fails, and others start in its place."""
+        unsent = self._announced(jobs)
+        failed: list[tuple[Job, Failure]] = []
+        while unsent:
+            job = unsent.popleft()
             try:
-                self._send(request, item)
-                break
+                self._send(job)
             except Exception as exc:  # noqa: BLE001 - a pool that is closed, say
-                self._batcher.withdraw(tower_of(item))
-                failed.append((item, _failure(exc)))
-                item = self._announce_next(request)
-        else:
-            self._permits.release()
-        for one, failure in failed:
-            request.finish(one, failure)
+                failed.append((job, _failure(exc)))
+                self._batcher.withdraw(job.tower, job.lane)
+                unsent += self._announced(self._admission.done(job))
+        for job, failure in failed:
+            job.finish(failure)
 
-    def _send(self, request: Request, item: Item) -> None:
+    def _announced(self, jobs: Sequence[Job]) -> deque[Job]:
+        """Tell the batcher of all before the first is ready: it is not to leave alone."""
+        for job in jobs:
+            self._batcher.expect(job.tower, job.lane)
+        return deque(jobs)
+
+    def _send(self, job: Job) -> None:
         """Send an item on its way. Raises ItemError for one that has none."""
         if self._closing:
             raise EncodeFailed("the service is stopping")
+        decode = self._pools.decode[job.lane]
         limit = self._config.max_image_bytes
-        match item:
+        match job.item:
             case Text(text):
                 self._check_text(text)
-                self._submit(request, item, text)
+                self._submit(job, text)
             case ImageUrl(url) if is_data_url(url):
-                self._prepare(self._cpu, request, item, lambda: decode_data_url(url, limit))
-            case ImageUrl(url):
-                self._prepare(self._io, request, item, lambda: self._fetch(request, url))
+                decode.submit(self._prepare, job, lambda: decode_data_url(url, limit))
+            case ImageUrl():
+                self._pools.fetch[job.lane].submit(self._fetch, job)
             case ImageBase64(text):
-                self._prepare(self._cpu, request, item, lambda: decode_base64(text, limit))
+                decode.submit(self._prepare, job, lambda: decode_base64(text, limit))
             case ImageBytes(data):
-                self._prepare(self._cpu, request, item, lambda: check_size(data, limit))
+                decode.submit(self._prepare, job, lambda: check_size(data, limit))
 
     def _check_text(self, text: str) -> None:
         if not text.strip():
@@ -185,68 +190,58 @@ class Engine:
         if not is_unicode(text):
             raise TextInvalid("the text is not valid Unicode")
 
-    def _prepare(
-        self,
-        pool: ThreadPoolExecutor,
-        request: Request,
-        item: Item,
-        get_data: Callable[[], bytes],
-    ) -> None:
-        """Have a pool get an image's bytes; then preprocess it and hand it to the batcher."""
-        pool.submit(self._run, pool, request, item, get_data)
+    def _fetch(self, job: Job) -> None:
+        """Fetch an image's bytes and have them preprocessed.
 
-    def _run(
-        self,
-        pool: ThreadPoolExecutor,
-        request: Request,
-        item: Item,
-        get_data: Callable[[], bytes],
-    ) -> None:
+        The fetching thread waits for the decoding one, so that encoded images in memory are never
+        more than there are fetching threads.
+        """
         try:
-            if request.closed or self._closing:
-                raise EncodeFailed("the service is stopping")
-            data = get_data()
-            if pool is self._cpu:
-                pixels = self._preprocess(request, data)
-            else:
-                # The fetching thread waits for a decoding one, so encoded images in memory are
-                # never more than there are fetching threads.
-                pixels = self._cpu.submit(self._preprocess, request, data).result()
+            self._check_wanted(job)
+            url = job.item.url  # type: ignore[union-attr]  # no other item is fetched
+            with job.times.measure("fetch"):
+                data = self._fetcher.fetch(url, job.request.deadline_s)
+            self._pools.decode[job.lane].submit(self._prepare, job, lambda: data).result()
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this item's
-            self._fail(request, item, _failure(exc))
+            self._fail(job, exc)
+
+    def _prepare(self, job: Job, get_data: Callable[[], bytes]) -> None:
+        """Preprocess an image and hand it to the batcher; this ends in a result in any case."""
+        try:
+            self._check_wanted(job)
+            data = get_data()
+            with job.times.measure("decode"):
+                pixels = self._encoder.preprocess(data)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is this item's
+            self._fail(job, exc)
         else:
-            self._submit(request, item, pixels)
+            self._submit(job, pixels)
 
-    def _fetch(self, request: Request, url: str) -> bytes:
-        with request.times.measure("fetch"):
-            return self._fetcher.fetch(url, request.deadline_s)
-
-    def _preprocess(self, request: Request, data: bytes) -> UInt8Array:
-        if request.closed:
+    def _check_wanted(self, job: Job) -> None:
+        """No work for nobody. Raises ItemError, which nobody will see."""
+        if job.request.closed:
             raise DeadlineExceeded("shed: nobody waits for it")
-        with request.times.measure("decode"):
-            return self._encoder.preprocess(data)
+        if self._closing:
+            raise EncodeFailed("the service is stopping")
 
-    def _submit(self, request: Request, item: Item, payload: object) -> None:
+    def _submit(self, job: Job, payload: object) -> None:
+        def leave() -> None:
+            # Before the result is noted: whoever sees a request answered sees its permits free.
+            self._start(self._admission.done(job))
+
         def done(result: Result) -> None:
-            self._start_next(request)
-            request.finish(item, result)
+            leave()
+            job.finish(result)
 
-        self._batcher.submit(
-            tower_of(item),
-            Entry(
-                payload,
-                request.times,
-                wanted=lambda: not request.closed,
-                done=done,
-                shed=lambda: self._start_next(request),
-            ),
-        )
+        entry = Entry(payload, job.times, lambda: not job.request.closed, done, leave)
+        self._batcher.submit(job.tower, job.lane, entry)
 
-    def _fail(self, request: Request, item: Item, failure: Failure) -> None:
-        self._batcher.withdraw(tower_of(item))
-        self._start_next(request)
-        request.finish(item, failure)
+    def _fail(self, job: Job, exc: Exception) -> None:
+        if isinstance(exc, FetchTimeout) and time.monotonic() >= job.request.deadline_s:
+            exc = DeadlineExceeded(LATE)  # the request's limit cut the fetch off, not its own
+        self._batcher.withdraw(job.tower, job.lane)
+        self._start(self._admission.done(job))
+        job.finish(_failure(exc))
 
 
 def _failure(exc: Exception) -> Failure:
@@ -255,8 +250,3 @@ def _failure(exc: Exception) -> Failure:
         return Failure.of(exc)
     log.error("an item failed unexpectedly", exc_info=exc)
     return Failure.of(EncodeFailed("internal error"))
-
-
-def tower_of(item: Item) -> Tower:
-    """Which half of the encoder embeds it."""
-    return "text" if isinstance(item, Text) else "image"

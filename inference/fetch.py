@@ -50,7 +50,7 @@ class _Session(requests.Session):
 
 
 class Fetcher:
-    """Fetches from many threads at once; at most `io_threads` connections a host are kept."""
+    """Fetches from many threads at once; at most `connections` a host are kept."""
 
     def __init__(self, config: FetchConfig, resolver: Resolver = system_resolver) -> None:
         self._config = config
@@ -101,7 +101,7 @@ class Fetcher:
         session.trust_env = False
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         session.headers = requests.structures.CaseInsensitiveDict(HEADERS)
-        adapter = GuardedAdapter(self._policy, resolver, self._config.io_threads, self._watch)
+        adapter = GuardedAdapter(self._policy, resolver, self._config.connections, self._watch)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         return session

@@ -54,11 +54,21 @@ class TowerProfile:
 
 
 @dataclass(frozen=True)
+class Threads:
+    """encoder: of one forward pass. streams: forward passes at once. decode, io: that prepare."""
+
+    encoder: int
+    streams: int
+    decode: int
+    io: int
+
+
+@dataclass(frozen=True)
 class Profile:
-    """threads: `encoder`, `decode`, `io`. versions: of packages; a difference only warns."""
+    """What was measured and chosen. versions: of packages; a difference only warns."""
 
     match: Match
-    threads: dict[str, int]
+    threads: Threads
     image: TowerProfile
     text: TowerProfile
     versions: dict[str, str] = field(default_factory=dict)
@@ -123,7 +133,7 @@ def document(profiles: Iterable[Profile]) -> dict[str, Any]:
 def _profile(one: dict[str, Any]) -> Profile:
     return Profile(
         match=Match(**one["match"]),
-        threads=dict(one["threads"]),
+        threads=Threads(**one["threads"]),
         image=_tower(one["image"]),
         text=_tower(one["text"]),
         versions=dict(one["versions"]),

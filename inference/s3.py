@@ -59,7 +59,7 @@ class S3Reader:
         return boto3.client(
             "s3",
             config=Config(
-                max_pool_connections=self._config.io_threads,
+                max_pool_connections=self._config.connections,
                 connect_timeout=self._config.connect_timeout_s,
                 read_timeout=self._config.fetch_timeout_s,
                 # The fetcher retries, within the deadline of the request.

@@ -24,6 +24,27 @@ class StageTimes:
             first, last = self._spans.get(stage, (start_s, end_s))
             self._spans[stage] = (min(first, start_s), max(last, end_s))
 
+    def as_ms(self) -> dict[str, float]:
+        """`fetch_ms`, `decode_ms`, `queue_ms`, `encode_ms`, and `total_ms` until now."""
+        with self._lock:
+            spans = dict(self._spans)
+        spans["total"] = (self._begun_s, time.perf_counter())
+        durations_s = ((stage, *spans.get(stage, (0.0, 0.0))) for stage in (*STAGES, "total"))
+        return {f"{stage}_ms": round(1000 * (end - start), 3) for stage, start, end in durations_s}
+
+
+class ItemTimes:
+    """What each stage took of one item; each also widens the spans of the item's request."""
+
+    def __init__(self, request: StageTimes) -> None:
+        self._request = request
+        self.spent_s: dict[str, float] = {}
+
+    def add(self, stage: str, start_s: float, end_s: float) -> None:
+        """The item was in a stage from start to end, instants of `time.perf_counter`."""
+        self.spent_s[stage] = self.spent_s.get(stage, 0.0) + end_s - start_s
+        self._request.add(stage, start_s, end_s)
+
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
         """Add the time that the block takes, also when it raises."""
@@ -32,11 +53,3 @@ class StageTimes:
             yield
         finally:
             self.add(stage, start_s, time.perf_counter())
-
-    def as_ms(self) -> dict[str, float]:
-        """`fetch_ms`, `decode_ms`, `queue_ms`, `encode_ms`, and `total_ms` until now."""
-        with self._lock:
-            spans = dict(self._spans)
-        spans["total"] = (self._begun_s, time.perf_counter())
-        durations_s = ((stage, *spans.get(stage, (0.0, 0.0))) for stage in (*STAGES, "total"))
-        return {f"{stage}_ms": round(1000 * (end - start), 3) for stage, start, end in durations_s}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +64,10 @@ class Tuned:
     latency_target_ms: float | None = None
 
 
-def image_runner(encoder: Encoder) -> Callable[[int], None]:
+Run = Callable[[int], None]
+
+
+def image_runner(encoder: Encoder) -> Run:
     """A forward pass of the image tower on n pictures of noise."""
     side = encoder.spec.image_size
     dice = np.random.default_rng(0)
@@ -74,7 +79,7 @@ def image_runner(encoder: Encoder) -> Callable[[int], None]:
     return run
 
 
-def text_runner(encoder: Encoder) -> Callable[[int], None]:
+def text_runner(encoder: Encoder) -> Run:
     """A forward pass of the text tower on n texts of mixed length."""
 
     def run(n: int) -> None:
@@ -83,8 +88,24 @@ def text_runner(encoder: Encoder) -> Callable[[int], None]:
     return run
 
 
+@contextmanager
+def on_streams(run: Run, streams: int) -> Iterator[Run]:
+    """The same batch on every stream at once, as a busy service runs them; ends with the last.
+
+    Always in threads of its own: a forward pass keeps the number of CPU threads that its thread
+    began with.
+    """
+    with ThreadPoolExecutor(streams, "stream") as pool:
+
+        def run_on_all(n: int) -> None:
+            for _ in pool.map(run, [n] * streams):
+                pass
+
+        yield run_on_all
+
+
 def tune(
-    run: Callable[[int], None],
+    run: Run,
     config: TuneConfig,
     report: Callable[[str], None] = lambda _: None,
     clock: Callable[[], float] = time.perf_counter,
@@ -126,7 +147,7 @@ def tune(
 
 
 def interleaved(
-    run: Callable[[int], None],
+    run: Run,
     sizes: Sequence[int],
     rounds: int,
     clock: Callable[[], float] = time.perf_counter,
@@ -158,7 +179,7 @@ def around(size: int, measured: Collection[int]) -> list[int]:
 class _Tuner:
     def __init__(
         self,
-        run: Callable[[int], None],
+        run: Run,
         config: TuneConfig,
         report: Callable[[str], None],
         clock: Callable[[], float],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,14 @@ from inference.errors import ItemError
 from inference.stats import StageTimes
 from model.errors import DecodeError
 
+Tower = Literal["image", "text"]
+TOWERS: tuple[Tower, ...] = ("image", "text")
+Lane = Literal["interactive", "bulk"]
+LANES: tuple[Lane, ...] = ("interactive", "bulk")
+
 MAX_MESSAGE_CHARS = 300
+# What a person waits for: a query and its variants, or one screenshot.
+INTERACTIVE_TEXTS = 8
 
 
 @dataclass(frozen=True)
@@ -47,19 +56,27 @@ Item = ImageUrl | ImageBase64 | ImageBytes | Text
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """vector: float32 [D], unit norm. truncated: the text was cut to the context length."""
+    """vector: float32 [D], unit norm. truncated: the text was cut to the context length.
+
+    times_s: what each stage took of this item.
+    """
 
     vector: NDArray[np.float32]
     truncated: bool = False
+    times_s: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An item's error as a value: a code of the closed list, a short message for people."""
+    """An item's error as a value: a code of the closed list, a short message for people.
+
+    times_s: what each stage took of this item.
+    """
 
     code: str
     message: str
     retryable: bool
+    times_s: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, error: ItemError | DecodeError) -> Failure:
@@ -71,6 +88,17 @@ class Failure:
 
 
 Result = Embedding | Failure
+
+
+def tower_of(item: Item) -> Tower:
+    """Which half of the encoder embeds it."""
+    return "text" if isinstance(item, Text) else "image"
+
+
+def lane_of(items: Sequence[Item]) -> Lane:
+    """The lane of a request that names none: a few texts or one image are interactive."""
+    texts = all(isinstance(item, Text) for item in items)
+    return "interactive" if len(items) <= (INTERACTIVE_TEXTS if texts else 1) else "bulk"
 
 
 def is_unicode(text: str) -> bool:

@@ -36,7 +36,11 @@ class EncoderSpec:
 
 
 class Encoder(Protocol):
-    """Turns batches into embeddings. `preprocess` may run in many threads, the rest in one."""
+    """Turns batches into embeddings.
+
+    `preprocess` may run in many threads, the towers in as many as there are streams, the rest in
+    one.
+    """
 
     @property
     def spec(self) -> EncoderSpec:
@@ -50,6 +54,9 @@ class Encoder(Protocol):
 
     def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
         """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
+
+    def use_threads(self, threads: int) -> None:
+        """Run forward passes on so many CPU threads, in threads that have not yet called."""
 
     def warm_up(self) -> None:
         """Run each tower once, so that the first caller does not pay for it."""

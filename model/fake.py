@@ -71,6 +71,9 @@ class FakeEncoder:
         embeddings = np.stack([_embedding(text.encode()) for text in texts])
         return embeddings, np.array(truncated, dtype=np.bool_)
 
+    def use_threads(self, threads: int) -> None:
+        """It computes nothing."""
+
     def warm_up(self) -> None:
         """Nothing is cold."""
 

@@ -27,7 +27,7 @@ class TorchEncoder:
 
     def __init__(self, checkpoint: Checkpoint, config: ModelConfig) -> None:
         if config.threads:
-            torch.set_num_threads(config.threads)
+            self.use_threads(config.threads)
         self._config = config
         self._device = _device(config.device)
         self._model = _load(checkpoint).to(self._device)
@@ -73,6 +73,10 @@ class TorchEncoder:
             ids = torch.from_numpy(tokens).to(self._device)  # [N, L]
             features = self._model.get_text_features(input_ids=ids).pooler_output
             return _unit_norm(features), truncated
+
+    def use_threads(self, threads: int) -> None:
+        """Torch's own number, which a thread takes over at its first forward pass."""
+        torch.set_num_threads(threads)
 
     def warm_up(self) -> None:
         """Run each tower once."""

@@ -1,20 +1,27 @@
-"""The Flask application: `/ping` and `/invocations`, nothing else."""
+"""The Flask application: `/ping`, `/invocations` and `/metrics`, nothing else."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import orjson
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from inference.engine import Engine
 from inference.errors import ClientLeft, Overloaded
-from serve import protocol, telemetry
+from inference.types import Answer, Lane, lane_of
+from serve import protocol
 from serve.body import Bodies, client_left, read
 from serve.errors import BadRequest, HttpError, overloaded
+from serve.metrics import CONTENT_TYPE, Metrics
+from serve.protocol import EmbedRequest
 from serve.service import Service
+from serve.settings import Settings
+from serve.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +35,8 @@ def create_app(service: Service) -> Flask:
     app = Flask("sweetspot", static_folder=None)
     settings = service.settings
     bodies = Bodies(settings.max_requests, settings.max_bodies_bytes, settings.max_body_bytes)
+    metrics = Metrics(lambda: service.engine)
+    telemetry = Telemetry(metrics)
 
     @app.route("/ping", methods=["GET", "POST"])
     def ping() -> Response:
@@ -40,45 +49,62 @@ def create_app(service: Service) -> Flask:
         if service.engine is None or service.draining:
             raise _not_ready(service)
         with bodies.admit(request.environ) as limit:
-            return _invoke(service.engine, service, limit)
+            media_type, asked = _parse(settings, limit)
+            lane = asked.parameters.lane or lane_of(asked.items)
+            with bodies.admit_to(lane):
+                try:
+                    answer = _embed(service, asked, lane, request.environ)
+                except ClientLeft:
+                    telemetry.left(lane)
+                    return Response(status=CLIENT_CLOSED_REQUEST)
+                response = _render(service, media_type, asked, answer)
+        telemetry.answered(lane, answer)
+        return response
 
-    app.register_error_handler(HttpError, _logged_refusal)
+    @app.route("/metrics")
+    def scrape() -> Response:
+        return Response(metrics.render(), content_type=CONTENT_TYPE)
+
+    app.register_error_handler(HttpError, partial(_logged_refusal, telemetry))
     app.register_error_handler(HTTPException, _unknown_path)
-    app.register_error_handler(Exception, _internal)
+    app.register_error_handler(Exception, partial(_internal, telemetry))
     return app
 
 
-def _invoke(engine: Engine, service: Service, limit: int) -> Response:
-    settings = service.settings
+def _parse(settings: Settings, limit: int) -> tuple[str, EmbedRequest]:
+    """Read the request: the answer's media type, and what is asked."""
     media_type = protocol.negotiate(request.headers.get("Accept", ""))
     encoding = request.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
         raise HttpError("unsupported_media_type", f"Content-Encoding {encoding!r}: send it plain")
-    body = read(request.environ, limit, settings.body_timeout_ms / 1000)
     asked = protocol.parse(
         request.headers.get("Content-Type", ""),
         request.headers.get(protocol.CUSTOM_ATTRIBUTES, ""),
-        body,
+        read(request.environ, limit, settings.body_timeout_ms / 1000),
         settings.max_items,
     )
-    del body
     if asked.parameters.stream:
         raise BadRequest(f"an answer in {media_type} cannot be streamed")
+    return media_type, asked
+
+
+def _embed(service: Service, asked: EmbedRequest, lane: Lane, environ: Mapping[str, Any]) -> Answer:
+    settings, engine = service.settings, service.loaded
     deadline_ms = min(
         asked.parameters.deadline_ms or settings.deadline_ms, settings.max_deadline_ms
     )
-    environ = request.environ
     try:
-        answer = engine.embed(
-            asked.items, time.monotonic() + deadline_ms / 1000, lambda: client_left(environ)
+        return engine.embed(
+            asked.items, time.monotonic() + deadline_ms / 1000, lambda: client_left(environ), lane
         )
     except Overloaded as exc:
         raise overloaded(exc) from exc
-    except ClientLeft:
-        return Response(status=CLIENT_CLOSED_REQUEST)
-    response = Response(protocol.render(asked, answer, engine.spec), mimetype=media_type)
-    response.headers[protocol.CUSTOM_ATTRIBUTES] = protocol.render_attributes(answer, engine.spec)
-    telemetry.log_answered(asked, answer)
+
+
+def _render(service: Service, media_type: str, asked: EmbedRequest, answer: Answer) -> Response:
+    spec = service.loaded.spec
+    response = Response(protocol.render(asked, answer, spec), mimetype=media_type)
+    response.headers[protocol.CUSTOM_ATTRIBUTES] = protocol.render_attributes(answer, spec)
     return response
 
 
@@ -94,20 +120,22 @@ def _refuse(error: HttpError) -> Response:
     return response
 
 
-def _logged_refusal(error: HttpError) -> Response:
-    telemetry.log_refused(error.status, error.code, str(error))
+def _logged_refusal(telemetry: Telemetry, error: HttpError) -> Response:
+    telemetry.refused(error.status, error.code, str(error))
     return _refuse(error)
 
 
 def _unknown_path(error: HTTPException) -> Response:
     """404 and 405 of the router, in the form of our other errors."""
     response = _refuse(
-        BadRequest(f"{request.method} {request.path[:100]}: POST /invocations or GET /ping")
+        BadRequest(
+            f"{request.method} {request.path[:100]}: POST /invocations, GET /ping or /metrics"
+        )
     )
     response.status_code = error.code or response.status_code
     return response
 
 
-def _internal(_: Exception) -> Response:
-    log.exception("a request failed")
-    return _refuse(HttpError("internal", "internal error"))
+def _internal(telemetry: Telemetry, error: Exception) -> Response:
+    log.error("a request failed", exc_info=error)
+    return _logged_refusal(telemetry, HttpError("internal", "internal error"))

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from inference.machine import cores, cpu_name
 from inference.profile import Profile, ProfileError, document, find, write
+from inference.threads import plain
 from inference.tune import TuneConfig, Tuned, image_runner, interleaved, text_runner, tune
 from model.encoder import Encoder
 from model.errors import ModelError
@@ -163,12 +164,7 @@ def _profile(settings: Settings, encoder: Encoder, towers: dict[str, Tuned]) -> 
         return None
     return Profile(
         match=match_of(encoder.spec),
-        threads={
-            "encoder": cores(),
-            "streams": 1,
-            "decode": settings.decode_threads or cores(),
-            "io": settings.io_threads,
-        },
+        threads=plain(cores()),
         image=tower_profile(towers["image"]),
         text=tower_profile(towers["text"]),
         versions=versions(),

@@ -11,22 +11,45 @@ from typing import Any
 
 from gunicorn.http.errors import ParseException
 
-from inference.admission import Permits
+from inference.permits import Permits
+from inference.types import Lane
 from serve.errors import BadRequest, HttpError
+from serve.settings import INTERACTIVE_REQUESTS
 
 CHUNK_BYTES = 1024 * 1024
 # What an answer may take to be received by its client.
 ANSWER_TIMEOUT_S = 60.0
 RETRY_AFTER_MS = 1000
+# Bytes kept for the bodies of interactive requests, up to this size: one part in so many of all.
+INTERACTIVE_BODY_BYTES = 4 * 2**20
+INTERACTIVE_SHARE = 16
 
 
 class Bodies:
     """The budgets that a request draws on before its body is read."""
 
     def __init__(self, max_requests: int, max_bodies_bytes: int, max_body_bytes: int) -> None:
-        self._requests = Permits(max_requests)
+        self._requests = Permits(max_requests + INTERACTIVE_REQUESTS)
+        self._bulk = Permits(max_requests)
         self._bytes = Permits(max_bodies_bytes)
         self._max_body_bytes = max_body_bytes
+        self._kept_bytes = min(
+            max_bodies_bytes // INTERACTIVE_SHARE, max_bodies_bytes - max_body_bytes
+        )
+
+    @contextmanager
+    def admit_to(self, lane: Lane) -> Iterator[None]:
+        """Hold a request's place in its lane, which its body told. Raises HttpError, `overloaded`.
+
+        Interactive ones find the places that bulk ones may not take.
+        """
+        if lane == "bulk" and not self._bulk.acquire(1):
+            raise _overloaded("too many requests at once; retry later")
+        try:
+            yield
+        finally:
+            if lane == "bulk":
+                self._bulk.release()
 
     @contextmanager
     def admit(self, environ: Mapping[str, Any]) -> Iterator[int]:
@@ -39,7 +62,8 @@ class Bodies:
         if not self._requests.acquire(1):
             raise _overloaded("too many requests at once; retry later")
         try:
-            if not self._bytes.acquire(limit):
+            leave = self._kept_bytes if limit > INTERACTIVE_BODY_BYTES else 0
+            if not self._bytes.acquire(limit, leave):
                 raise _overloaded("too many bytes of bodies at once; retry later")
             try:
                 yield limit

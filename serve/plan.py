@@ -1,14 +1,14 @@
-"""Which batch sizes to run with: given, from a profile that holds here, or measured now."""
+"""What to run with: batch sizes, waits and threads; given, from a profile, or measured now."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from inference.config import BatchConfig
-from inference.curve import Curve, Point, fit
+from inference.curve import Curve, Point, fit, sweet_spot
 from inference.machine import cores, cpu_name
 from inference.profile import (
     FILE_NAME,
@@ -16,10 +16,13 @@ from inference.profile import (
     MeasuredPoint,
     Profile,
     ProfileError,
+    Threads,
     TowerProfile,
     find,
 )
-from inference.tune import QUICK, Tuned, image_runner, text_runner, tune
+from inference.threads import plain, words
+from inference.tune import QUICK, Run, Tuned, image_runner, text_runner, tune
+from inference.types import Tower
 from model.checkpoint import locate
 from model.encoder import Encoder, EncoderSpec
 from serve.settings import Settings, cache_folder
@@ -29,26 +32,36 @@ log = logging.getLogger(__name__)
 PACKAGES = ("torch", "transformers", "numpy", "pillow")
 # Nobody waits longer for company, whatever the curve says.
 MAX_WAIT_S = 0.1
-# For a size that was given and has no curve.
+# For a size that has no curve.
 DEFAULT_WAIT_S = 0.01
-UNTUNED = BatchConfig(batch_size=16, max_wait_s=DEFAULT_WAIT_S)
+UNTUNED_SIZE = 16
 
 
-def plan(
-    settings: Settings, encoder: Encoder, *, may_tune: bool = True
-) -> tuple[BatchConfig, BatchConfig]:
-    """Batch sizes and waits of the image and the text tower.
+@dataclass(frozen=True)
+class Plan:
+    """image, text: how batches of each tower form. threads: how the cores are shared."""
 
-    Without a size, a profile, or `may_tune`, a modest guess.
+    image: BatchConfig
+    text: BatchConfig
+    threads: Threads
+
+
+def plan(settings: Settings, encoder: Encoder, *, may_tune: bool = True) -> Plan:
+    """Settle what to run with, and set the encoder's threads.
+
+    A size or a number of threads that was given is taken; else what a profile says that holds
+    here; else a quick tune decides, or, without `may_tune`, a modest guess.
     """
     profile = _find(settings, encoder.spec)
-    image = _given(settings.batch_size) or (profile and _from_profile(profile.image))
-    text = _given(settings.text_batch_size) or (profile and _from_profile(profile.text))
-    if may_tune:
-        config = replace(QUICK, latency_target_ms=settings.latency_target_ms)
-        image = image or _from_tune("image", tune(image_runner(encoder), config))
-        text = text or _from_tune("text", tune(text_runner(encoder), config))
-    return image or UNTUNED, text or UNTUNED
+    threads = _threads(settings, profile)
+    encoder.use_threads(threads.encoder)
+    planner = _Planner(settings.latency_target_ms, may_tune=may_tune)
+    measured = (profile.image, profile.text) if profile else (None, None)
+    image = planner.tower("image", settings.batch_size, measured[0], image_runner(encoder))
+    text = planner.tower("text", settings.text_batch_size, measured[1], text_runner(encoder))
+    sizes = (image.batch_size, text.batch_size)
+    log.info("batches of at most %d images, %d texts; %s", *sizes, words(threads))
+    return Plan(image, text, threads)
 
 
 def match_of(spec: EncoderSpec) -> Match:
@@ -89,7 +102,13 @@ def tower_profile(tuned: Tuned) -> TowerProfile:
 
 
 def _find(settings: Settings, spec: EncoderSpec) -> Profile | None:
-    """The first profile that holds: the one named, beside the checkpoint, in the cache."""
+    """The first profile that holds: the one named, beside the checkpoint, in the cache.
+
+    None is looked for where all that it would say is given.
+    """
+    asked = (settings.batch_size, settings.text_batch_size, settings.decode_threads)
+    if settings.profile is None and "auto" not in asked:
+        return None
     try:
         found = find(_places(settings), match_of(spec))
     except ProfileError as exc:
@@ -109,23 +128,53 @@ def _places(settings: Settings) -> list[Path]:
     return [*places, cache_folder() / FILE_NAME]
 
 
-def _given(size: str | int) -> BatchConfig | None:
-    return BatchConfig(size, DEFAULT_WAIT_S) if isinstance(size, int) else None
+def _threads(settings: Settings, profile: Profile | None) -> Threads:
+    """The profile's, or the plain plan's; those given by the settings in their place."""
+    threads = profile.threads if profile else plain(cores())
+    given = {"decode": settings.decode_threads, "io": settings.io_threads}
+    return replace(threads, **{k: n for k, n in given.items() if isinstance(n, int)})
 
 
-def _from_profile(tower: TowerProfile) -> BatchConfig:
-    curve = fit([Point(point.n, point.p50_ms, point.p95_ms) for point in tower.points])
-    return _config(curve, tower.batch_size)
+class _Planner:
+    """Settles towers, one after the other."""
 
+    def __init__(self, latency_target_ms: int | None, *, may_tune: bool) -> None:
+        self._target_ms, self._may_tune = latency_target_ms, may_tune
 
-def _from_tune(name: str, tuned: Tuned) -> BatchConfig:
-    log.info(
-        "%s batches of %d by a quick, coarse tune: %s; T(n) = %.1f + %.2f n ms",
-        name, tuned.spot.batch_size, tuned.spot.sentence, tuned.curve.a_ms, tuned.curve.b_ms,
-    )  # fmt: skip
-    return _config(tuned.curve, tuned.spot.batch_size)
+    def tower(
+        self, name: Tower, asked: str | int, profile: TowerProfile | None, run: Run
+    ) -> BatchConfig:
+        """One tower's batches."""
+        given = asked if isinstance(asked, int) else None
+        if profile is not None:
+            return self._from_profile(profile, given)
+        if not self._may_tune:
+            return BatchConfig(given or UNTUNED_SIZE, DEFAULT_WAIT_S)
+        return self._look(run, given) if given else self._tune(name, run)
+
+    def _from_profile(self, profile: TowerProfile, given: int | None) -> BatchConfig:
+        """The profile's choice; another on its points when a latency target is set."""
+        curve = fit([Point(point.n, point.p50_ms, point.p95_ms) for point in profile.points])
+        chosen = profile.batch_size
+        if self._target_ms is not None:
+            chosen = sweet_spot(curve, self._target_ms).batch_size
+        return _config(curve, given or chosen)
+
+    def _look(self, run: Run, given: int) -> BatchConfig:
+        """Two points of the curve, for what it says of waiting; the size is given."""
+        look = replace(QUICK, sizes=(1, given), min_rounds=1, max_rounds=1)
+        return _config(tune(run, look).curve, given)
+
+    def _tune(self, name: Tower, run: Run) -> BatchConfig:
+        tuned = tune(run, replace(QUICK, latency_target_ms=self._target_ms))
+        log.info(
+            "%s batches of %d by a quick, coarse tune: %s; T(n) = %.1f + %.2f n ms",
+            name, tuned.spot.batch_size, tuned.spot.sentence, tuned.curve.a_ms, tuned.curve.b_ms,
+        )  # fmt: skip
+        return _config(tuned.curve, tuned.spot.batch_size)
 
 
 def _config(curve: Curve, batch_size: int) -> BatchConfig:
     """Waiting for others may cost what merging two halves of a batch saves, no more."""
-    return BatchConfig(batch_size, min(curve.merging_saves_ms(batch_size) / 1000, MAX_WAIT_S))
+    wait_s = min(curve.merging_saves_ms(batch_size) / 1000, MAX_WAIT_S)
+    return BatchConfig(batch_size, wait_s, curve)

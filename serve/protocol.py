@@ -19,6 +19,7 @@ from inference.types import (
     ImageBytes,
     ImageUrl,
     Item,
+    Lane,
     Result,
     Text,
     is_unicode,
@@ -45,7 +46,7 @@ class Parameters:
     encoding: str = "float"
     timings: bool = False
     deadline_ms: int | None = None
-    lane: str | None = None
+    lane: Lane | None = None
     stream: bool = False
 
 

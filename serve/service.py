@@ -13,15 +13,15 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
+from inference.config import EngineConfig, FetchConfig, UrlConfig
 from inference.engine import Engine
 from inference.fetch import Fetcher
 from inference.machine import cores
-from inference.types import Embedding, ImageBytes, Item, Text
+from inference.types import LANES, Embedding, ImageBytes, Item, Text
 from model.config import ModelConfig
 from model.errors import CheckpointError
 from model.load import load
-from serve.plan import plan
+from serve.plan import Plan, plan
 from serve.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ BOOT_ERROR = 3
 SELF_TEST_TIMEOUT_S = 60.0
 # Leaves time within the 25 s of the drain to send what was answered.
 DRAIN_S = 20.0
+# One permit in so many is for interactive items alone.
+INTERACTIVE_SHARE = 8
 
 
 class Service:
@@ -45,6 +47,13 @@ class Service:
     def ready(self) -> bool:
         """Whether a warmed model has embedded an image and a text, and the door is open."""
         return self.engine is not None and not self.draining
+
+    @property
+    def loaded(self) -> Engine:
+        """The engine. Only once it is there."""
+        if self.engine is None:
+            raise RuntimeError("asked of a service that is still loading")
+        return self.engine
 
     def start(self, on_failure: Callable[[], None] | None = None) -> None:
         """Load in the background; a failure is logged and ends the process by default."""
@@ -83,8 +92,9 @@ class Service:
 def open_engine(settings: Settings, *, may_tune: bool = True) -> Engine:
     """Load the model, settle the batch sizes, start the pipeline. Raises CheckpointError."""
     encoder = load(model_config(settings))
-    image, text = plan(settings, encoder, may_tune=may_tune)
-    return Engine(encoder, Fetcher(fetch_config(settings)), engine_config(settings, image, text))
+    planned = plan(settings, encoder, may_tune=may_tune)
+    fetcher = Fetcher(fetch_config(settings, planned.threads.io))
+    return Engine(encoder, fetcher, engine_config(settings, planned))
 
 
 def model_config(settings: Settings) -> ModelConfig:
@@ -100,8 +110,8 @@ def model_config(settings: Settings) -> ModelConfig:
     )
 
 
-def fetch_config(settings: Settings) -> FetchConfig:
-    """What the fetcher needs to know."""
+def fetch_config(settings: Settings, io_threads: int) -> FetchConfig:
+    """What the fetcher needs to know. io_threads: of either lane."""
     return FetchConfig(
         urls=UrlConfig(
             allow_hosts=settings.allow_host,
@@ -112,19 +122,22 @@ def fetch_config(settings: Settings) -> FetchConfig:
         connect_timeout_s=settings.connect_timeout_ms / 1000,
         fetch_timeout_s=settings.fetch_timeout_ms / 1000,
         max_image_bytes=settings.max_image_bytes,
-        io_threads=settings.io_threads,
+        connections=len(LANES) * io_threads,
     )
 
 
-def engine_config(settings: Settings, image: BatchConfig, text: BatchConfig) -> EngineConfig:
+def engine_config(settings: Settings, planned: Plan) -> EngineConfig:
     """What the engine needs to know."""
     return EngineConfig(
-        image=image,
-        text=text,
+        image=planned.image,
+        text=planned.text,
         max_items_in_flight=settings.max_items_in_flight,
         window=min(EngineConfig.window, settings.max_items_in_flight),
-        io_threads=settings.io_threads,
-        cpu_threads=settings.decode_threads or cores(),
+        interactive_permits=settings.max_items_in_flight // INTERACTIVE_SHARE,
+        interactive_wait_s=settings.interactive_wait_ms / 1000,
+        streams=planned.threads.streams,
+        io_threads=planned.threads.io,
+        cpu_threads=planned.threads.decode,
         max_image_bytes=settings.max_image_bytes,
     )
 

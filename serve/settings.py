@@ -24,6 +24,8 @@ _INJECTED = re.compile(r"SWEETSPOT_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\
 _INJECTED_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 _NOT_A_HOST = re.compile(r"[*/@\s]")
 MIB = 2**20
+# Places beside those of `max_requests` that only interactive requests take.
+INTERACTIVE_REQUESTS = 16
 
 
 class SettingsError(Exception):
@@ -81,8 +83,11 @@ class Settings:
         1, 600_000, "tune for the largest batch whose p95 keeps this, not for throughput"
     )
     profile: str | None = _text("profile file to take batch sizes from")
-    decode_threads: int = _whole(0, 0, 256, "threads that decode and resize; 0 is one a core")
-    io_threads: int = _whole(32, 1, 1024, "threads that fetch")
+    interactive_wait_ms: int = _whole(
+        200, 1, 600_000, "the longest a query waits for the bulk batch that runs, beyond one item's"
+    )
+    decode_threads: str | int = _auto_or_whole(1, 256, "threads that decode and resize, a lane")
+    io_threads: str | int = _auto_or_whole(1, 1024, "threads that fetch, a lane")
     deadline_ms: int = _whole(55_000, 1, 3_600_000, "deadline of a request", batch=570_000)
     max_deadline_ms: int = _whole(3_600_000, 1, 3_600_000, "the longest a request may ask for")
     connect_timeout_ms: int = _whole(3_000, 1, 600_000, "limit to connect to an image's server")
@@ -97,7 +102,9 @@ class Settings:
     max_body_bytes: int = _whole(25 * MIB, 1, 2**31, "largest body of a request", batch=100 * MIB)
     max_bodies_bytes: int = _whole(512 * MIB, 1, 2**40, "bodies of all requests together")
     max_items: int = _whole(50_000, 1, 10_000_000, "most items of a request")
-    max_requests: int = _whole(64, 1, 1024, "requests worked on at once; more are refused")
+    max_requests: int = _whole(
+        64, 1, 1024, "bulk requests worked on at once; more are refused. 16 interactive ones on top"
+    )
     max_items_in_flight: int = _whole(
         512,
         1,

@@ -1,39 +1,64 @@
-"""What the service says of itself in its log: one line a request, none for a ping."""
+"""What the service says of itself: one structured line a request, none for a ping, and counts."""
 
 from __future__ import annotations
 
 import logging
 import sys
 
-from inference.types import Answer, Failure
-from serve.protocol import EmbedRequest
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+from inference.types import Answer, Lane
+from serve.metrics import Metrics, failures
 
 log = logging.getLogger("sweetspot.request")
 
+FOR_PEOPLE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+FIELDS = ("asctime", "levelname", "name", "message")
+NAMES = {"asctime": "time", "levelname": "level", "name": "logger"}
+
 
 def configure_logging() -> None:
-    """Log to standard error, where the platform and `docker logs` look."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        force=True,
+    """Log to standard error, where the platform and `docker logs` look.
+
+    A line is a JSON object, with the fields of a request as its own; on a terminal, plain words.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        logging.Formatter(FOR_PEOPLE)
+        if sys.stderr.isatty()
+        else OrjsonFormatter(FIELDS, rename_fields=NAMES)
     )
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     # Its warnings name whole URLs, signatures of presigned ones included.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
-def log_answered(request: EmbedRequest, answer: Answer) -> None:
-    """Items, failures by code, and the span of each stage; never a URL or a text."""
-    codes: dict[str, int] = {}
-    for result in answer.results:
-        if isinstance(result, Failure):
-            codes[result.code] = codes.get(result.code, 0) + 1
-    times = " ".join(f"{name}={value:.1f}" for name, value in answer.times.as_ms().items())
-    failures = ",".join(f"{code}:{count}" for code, count in sorted(codes.items())) or "none"
-    log.info("status=200 items=%d failures=%s %s", len(request.items), failures, times)
+class Telemetry:
+    """Logs and counts the ends of requests; never a URL or a text."""
 
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
 
-def log_refused(status: int, code: str, message: str) -> None:
-    """A request that ended without results."""
-    log.info("status=%d code=%s message=%r", status, code, message)
+    def answered(self, lane: Lane, answer: Answer) -> None:
+        """Items, failures by code, and the span of each stage."""
+        codes, times_ms = failures(answer), answer.times.as_ms()
+        self._metrics.answered(lane, answer, codes)
+        words = ", ".join(f"{count} {code}" for code, count in sorted(codes.items()))
+        log.info(
+            "200: %d %s items in %.0f ms%s",
+            len(answer.results), lane, times_ms["total_ms"], f"; failed: {words}" if words else "",
+            extra={
+                "status": 200, "lane": lane, "items": len(answer.results), "failures": codes,
+                **times_ms,
+            },
+        )  # fmt: skip
+
+    def refused(self, status: int, code: str, message: str) -> None:
+        """A request that ended without results."""
+        self._metrics.ended(None, code)
+        log.info("%d: %s: %s", status, code, message, extra={"status": int(status), "code": code})
+
+    def left(self, lane: Lane) -> None:
+        """A client that closed its connection before the answer."""
+        self._metrics.ended(lane, "client_left")
+        log.info("the client left", extra={"lane": lane, "code": "client_left"})

@@ -172,16 +172,23 @@ def test_more_requests_than_admitted_are_refused_at_once(tmp_path):
         started(tmp_path, "--backend", "fake", "--max-requests", "2") as service,
         ThreadPoolExecutor(2) as pool,
     ):
-        held = [pool.submit(service_call, service, slow.url(f"/{n}.jpg")) for n in range(2)]
+        held = [pool.submit(bulk_call, service, slow.url(f"/{n}.jpg")) for n in range(2)]
         limit_s = time.monotonic() + 10
         while slow.requests < 2 and time.monotonic() < limit_s:
             time.sleep(0.01)
-        response = requests.post(service.url("/invocations"), BODY, timeout=10)
-        assert response.status_code == 503
-        assert response.json()["error"]["code"] == "overloaded"
-        assert response.json()["error"]["retry_after_ms"] > 0
+        refused = bulk_call(service, slow.url("/2.jpg"))
+        assert refused.status_code == 503
+        assert refused.json()["error"]["code"] == "overloaded"
+        assert refused.json()["error"]["retry_after_ms"] > 0
+        # A query finds a place that bulk requests may not take.
+        assert service.invoke({"text": "a"}).status_code == 200
         assert service.ping().status_code == 200
         assert [one.result().status_code for one in held] == [200, 200]
+
+
+def bulk_call(service, url):
+    body = {"url": url, "parameters": {"lane": "bulk"}}
+    return requests.post(service.url("/invocations"), json=body, timeout=30)
 
 
 def service_call(service, url):

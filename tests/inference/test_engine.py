@@ -264,7 +264,7 @@ def test_an_engine_that_closes_answers_what_it_cannot_start():
         answer = pool.submit(embed, engine, items)
         wait_for(lambda: engine.items_in_flight == 4)
         closing = pool.submit(engine.close)
-        wait_for(lambda: engine._io._shutdown)
+        wait_for(lambda: engine._closing)
         hold.set()
         results = answer.result(30).copy()
         closing.result(30)

@@ -14,6 +14,7 @@ from inference.profile import (
     MeasuredPoint,
     Profile,
     ProfileError,
+    Threads,
     TowerProfile,
     find,
     read,
@@ -22,7 +23,7 @@ from inference.profile import (
 
 MATCH = Match("Some CPU", 2, "cpu", "4f0c", "torch", "float32")
 TOWER = TowerProfile(8, "throughput", 12.5, 3.25, (MeasuredPoint(1, 16.0, 17.5),))
-PROFILE = Profile(MATCH, {"encoder": 2}, TOWER, TOWER, {"torch": "2.13.0"})
+PROFILE = Profile(MATCH, Threads(2, 1, 2, 32), TOWER, TOWER, {"torch": "2.13.0"})
 
 
 def test_what_is_written_reads_back(tmp_path):

@@ -1,0 +1,142 @@
+"""Share the cores between encoding and decoding: measure plans in the pipeline itself."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from inference.config import BatchConfig, EngineConfig, FetchConfig
+from inference.engine import Engine
+from inference.errors import EncodeFailed
+from inference.fetch import Fetcher
+from inference.profile import Threads
+from inference.types import Failure, ImageBytes
+from model.encoder import Encoder
+
+# Another plan than the plain one must be faster by this share: streams cost latency.
+WORTH_ANOTHER = 0.05
+# What a thumbnail's server takes, by which threads that fetch are counted: a far one.
+FETCH_LATENCY_S = 0.5
+MIN_IO_THREADS, MAX_IO_THREADS = 32, 256
+# A run is so many batches on each stream, and what is longer than its time ends sooner.
+BATCHES = 4
+DEADLINE_S = 120.0
+
+
+@dataclass(frozen=True)
+class MeasuredThreads:
+    """images_s: of each run, from encoded bytes to embeddings."""
+
+    threads: Threads
+    images_s: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Images a second."""
+        return statistics.median(self.images_s)
+
+
+def plain(cores: int) -> Threads:
+    """Without a measurement: one forward pass on all cores, as many threads that decode."""
+    return Threads(encoder=cores, streams=1, decode=cores, io=MIN_IO_THREADS)
+
+
+def candidates(cores: int) -> list[Threads]:
+    """Plans worth a run on so many cores, the plain one first.
+
+    One stream or two, four, ... that share the cores; threads that decode for all cores or half.
+    """
+    streams = [2**power for power in range(max(1, cores.bit_length())) if 2**power <= cores][:4]
+    decoding = list(dict.fromkeys((cores, math.ceil(cores / 2))))
+    return [
+        replace(plain(cores), encoder=cores // count, streams=count, decode=decode)
+        for count in streams
+        for decode in decoding
+    ]
+
+
+def io_threads(images_s: float) -> int:
+    """Threads that fetch for a throughput, by Little's law: rate x time in flight."""
+    return max(MIN_IO_THREADS, min(MAX_IO_THREADS, math.ceil(images_s * FETCH_LATENCY_S)))
+
+
+def measure(
+    encoder: Encoder,
+    pictures: Sequence[bytes],
+    batch: BatchConfig,
+    plans: Sequence[Threads],
+    rounds: int = 3,
+    report: Callable[[str], None] = lambda _: None,
+    seed: int = 0,
+) -> list[MeasuredThreads]:
+    """Run every plan once a round, in shuffled order.
+
+    Args:
+        encoder: lives on; what it runs on in the end is the caller's to set.
+        pictures: encoded images, as users send them.
+        batch: of the image tower.
+        plans: at least one.
+        rounds: each of all plans.
+        report: told in words what goes on.
+        seed: of the order.
+
+    Raises:
+        EncodeFailed: a picture could not be embedded.
+    """
+    images_s: dict[Threads, list[float]] = {plan: [] for plan in plans}
+    order, dice = list(plans), random.Random(seed)
+    for turn in range(1, rounds + 1):
+        dice.shuffle(order)
+        for plan in order:
+            report(f"round {turn} of {rounds}: {words(plan)}")
+            images_s[plan].append(_run(encoder, pictures, batch, plan))
+    return [MeasuredThreads(plan, tuple(rates)) for plan, rates in images_s.items()]
+
+
+def choose(measured: Sequence[MeasuredThreads]) -> Threads:
+    """The first (plain) plan, unless another is clearly faster; with its threads that fetch."""
+    best = max(measured, key=lambda one: one.median)
+    chosen = best if best.median > (1 + WORTH_ANOTHER) * measured[0].median else measured[0]
+    return replace(chosen.threads, io=io_threads(chosen.median))
+
+
+def words(plan: Threads) -> str:
+    """A plan for people."""
+    streams = f"{plan.streams} stream{'s' if plan.streams > 1 else ''}"
+    return f"{streams} of {plan.encoder}, {plan.decode} decoding"
+
+
+def _run(encoder: Encoder, pictures: Sequence[bytes], batch: BatchConfig, plan: Threads) -> float:
+    """Images a second through the engine. The first batch on each stream is not counted."""
+    encoder.use_threads(plan.encoder)
+    config = EngineConfig(
+        image=batch,
+        streams=plan.streams,
+        cpu_threads=plan.decode,
+        window=max(EngineConfig.window, 2 * batch.batch_size * plan.streams),
+        max_items_in_flight=1_000_000,
+    )
+    engine = Engine(encoder, Fetcher(FetchConfig()), config)
+    try:
+        _embed(engine, pictures, batch.batch_size * plan.streams)
+        count = BATCHES * batch.batch_size * plan.streams
+        start_s = time.perf_counter()
+        _embed(engine, pictures, count)
+        return count / (time.perf_counter() - start_s)
+    finally:
+        engine.stop()
+
+
+def _embed(engine: Engine, pictures: Sequence[bytes], count: int) -> None:
+    # Equal items are encoded once; a number behind the end of a picture is no part of it.
+    items = [
+        ImageBytes(pictures[index % len(pictures)] + index.to_bytes(4, "little"))
+        for index in range(count)
+    ]
+    for result in engine.embed(items, time.monotonic() + DEADLINE_S, lane="bulk").results:
+        if isinstance(result, Failure):
+            raise EncodeFailed(f"a picture of the measurement failed: {result.message}")
