@@ -189,7 +189,7 @@ def benchmark_encoder(
       sweetspot benchmark encoder --compare ./checkpoint/sweetspot.json
     """
     settings, _ = load_settings(flags)
-    from serve.benchmark import Asked, run
+    from serve.benchmark.encoder import Asked, run
 
     asked = Asked(as_json, exhaustive, report, write_profile, compare, max_loss)
     raise SystemExit(run(settings, asked))

@@ -20,8 +20,8 @@ from inference.tune import TuneConfig, Tuned, image_runner, interleaved, text_ru
 from model.encoder import Encoder
 from model.errors import ModelError
 from model.load import load
+from serve.benchmark.page import equation, page, warning
 from serve.plan import match_of, tower_profile, versions
-from serve.report import equation, page, warning
 from serve.service import model_config
 from serve.settings import Settings
 
