@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from inference.load import Load
-from inference.recorder import Call, Recorder, Sample, Window
+from inference.recorder import Call, Recorder, Sample, Window, last_s
 
 
 def closed_loop(
@@ -83,7 +83,10 @@ def arrivals(rate_per_s: float, seed: int) -> Iterator[float]:
 
 @dataclass(frozen=True)
 class ClosedLoop:
-    """`concurrency` callers, each of which measures `at_least` so many requests, however slow."""
+    """`concurrency` callers, who ask on until each has measured `at_least` so many requests.
+
+    None stops before: requests of a full house and of an empty one are not the same.
+    """
 
     call: Call
     concurrency: int
@@ -91,31 +94,41 @@ class ClosedLoop:
 
     def threads(self, recorder: Recorder) -> list[threading.Thread]:
         """The callers, not yet started."""
-        ask = self._asking(recorder)
+        ask = self._asking(recorder, _Waiting(self.concurrency))
         return [recorder.thread(ask, caller) for caller in range(self.concurrency)]
 
-    def items_per_s(self, samples: Sequence[Sample], duration_s: float) -> float:  # noqa: ARG002
+    def items_per_s(self, samples: Sequence[Sample], start_s: float, end_s: float) -> float:  # noqa: ARG002
         """The sum of the callers' rates, each over whole requests of its own.
 
-        A window cut at fixed instants would count long requests wrongly at both its ends.
+        A window cut at fixed instants would count long requests wrongly at both its ends. What
+        was answered after the others had stopped asking was answered faster; it is left out.
         """
         callers: dict[int, list[Sample]] = {}
         for one in samples:
             callers.setdefault(one.caller, []).append(one)
+        enough_s = [own[self.at_least - 1].end_s for own in callers.values() if self._has(own)]
+        stop_s = max([end_s, *enough_s])
+        full = [[one for one in own if one.end_s <= stop_s] for own in callers.values()]
         return sum(
             sum(one.ok for one in own) / max(own[-1].end_s - own[0].start_s, 1e-9)
-            for own in callers.values()
+            for own in full
+            if own
         )
 
-    def _asking(self, recorder: Recorder) -> Callable[[int], None]:
+    def _has(self, own: Sequence[Sample]) -> bool:
+        return len(own) >= self.at_least
+
+    def _asking(self, recorder: Recorder, waiting: _Waiting) -> Callable[[int], None]:
         def ask(caller: int) -> None:
             window, measured = recorder.window, 0
             while not window.stopped:
                 start_s = perf_counter()
-                if start_s >= window.end_s and measured >= self.at_least:
+                if start_s >= window.end_s and waiting.nobody:
                     return
                 recorder.measure(self.call, caller, start_s)
                 measured += start_s >= window.start_s
+                if measured == self.at_least:
+                    waiting.leave(caller)
 
         return ask
 
@@ -134,9 +147,9 @@ class OpenLoop:
         ask = self._asking(recorder, _Arrivals(arrivals(self.rate_per_s, self.seed), recorder))
         return [recorder.thread(ask, caller) for caller in range(self.max_in_flight)]
 
-    def items_per_s(self, samples: Sequence[Sample], duration_s: float) -> float:
+    def items_per_s(self, samples: Sequence[Sample], start_s: float, end_s: float) -> float:
         """Over the whole time: it is the arrivals that set the pace."""
-        return sum(one.ok for one in samples) / max(duration_s, 1e-9)
+        return sum(one.ok for one in samples) / max(last_s(samples, end_s) - start_s, 1e-9)
 
     def _asking(self, recorder: Recorder, row: _Arrivals) -> Callable[[int], None]:
         def ask(caller: int) -> None:
@@ -148,6 +161,25 @@ class OpenLoop:
                 free_since_s = perf_counter()
 
         return ask
+
+
+class _Waiting:
+    """The callers that have not measured enough."""
+
+    def __init__(self, count: int) -> None:
+        self._lock = threading.Lock()
+        self._callers = set(range(count))
+
+    @property
+    def nobody(self) -> bool:
+        """Whether all have."""
+        with self._lock:
+            return not self._callers
+
+    def leave(self, caller: int) -> None:
+        """This one has."""
+        with self._lock:
+            self._callers.discard(caller)
 
 
 class _Arrivals:

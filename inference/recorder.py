@@ -24,8 +24,13 @@ class Sample:
     answered: bool
 
 
-# From samples in the order of their ends, and the measured time in s, to items a second.
-Rate = Callable[[Sequence[Sample], float], float]
+# From samples in the order of their ends, and the window's two instants, to items a second.
+Rate = Callable[[Sequence[Sample], float, float], float]
+
+
+def last_s(samples: Sequence[Sample], end_s: float) -> float:
+    """The end, or the last answer when that came later."""
+    return max([end_s, *(one.end_s for one in samples)])
 
 
 class Window:
@@ -110,7 +115,7 @@ class Recorder:
         with self._lock:
             if self._crash is not None:
                 raise self._crash
-            duration_s = self._duration_s()
+            start_s, end_s = self.window.start_s, min(time.perf_counter(), self.window.end_s)
             answered = [one for one in self._samples if one.answered]
             return Load(
                 requests=len(answered),
@@ -119,17 +124,11 @@ class Recorder:
                 errors=dict(self._errors),
                 retried=self._retried,
                 dropped=self._dropped,
-                duration_s=duration_s,
-                items_per_s=rate(self._samples, duration_s),
+                duration_s=max(0.0, last_s(self._samples, end_s) - start_s),
+                items_per_s=rate(self._samples, start_s, end_s),
                 latencies_ms=tuple(1000 * (one.end_s - one.start_s) for one in answered),
                 complete=complete,
             )
-
-    def _duration_s(self) -> float:
-        """From the end of the warm-up to the end, or to the last answer when that came later."""
-        until_s = min(time.perf_counter(), self.window.end_s)
-        ends_s = (one.end_s for one in self._samples)
-        return max(0.0, max([until_s, *ends_s]) - self.window.start_s)
 
     def _run(self, ask: Callable[[int], None], caller: int) -> None:
         self.window.wait_until_open()

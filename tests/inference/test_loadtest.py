@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from inference.load import Outcome, RequestFailed
 from inference.loadtest import ClosedLoop, OpenLoop, arrivals, closed_loop, open_loop, together
-from inference.recorder import Recorder, Window
+from inference.recorder import Recorder, Sample, Window
 
 SHORT_S = 0.05
 
@@ -95,15 +95,57 @@ def test_the_warm_up_is_not_counted():
     recorder.measure(lambda: Outcome(1, {"fetch_dns": 1}, retried=1), 0, window.start_s - 1.0)
     recorder.drop(window.start_s - 1.0)
     recorder.measure(lambda: Outcome(1), 0, window.start_s)
-    load = recorder.load(lambda samples, duration_s: 0.0, complete=True)
+    load = recorder.load(lambda samples, start_s, end_s: 0.0, complete=True)
     assert (load.requests, load.items_ok, load.failed) == (1, 1, {})
     assert load.retried == load.dropped == 0
 
 
-def test_the_rate_of_a_closed_loop_is_items_over_the_callers_own_time():
-    load = closed_loop(Calls(lambda number: Outcome(10)), 1, SHORT_S)
-    own_s = sum(load.latencies_ms) / 1000
-    assert load.items_per_s <= load.items_ok / own_s
+def test_a_caller_asks_on_until_the_slowest_has_measured_enough():
+    """One is held until the other has asked ten times: the house stays full for it."""
+    ten_asked = threading.Event()
+
+    def work(number):
+        if number == 1:
+            assert ten_asked.wait(60)
+        if number == 10:
+            ten_asked.set()
+        return Outcome(1)
+
+    assert closed_loop(Calls(work), 2, 0.0).requests >= 10
+
+
+def queue(callers, service_s, rounds):
+    """Samples of callers who wait in one line for one server, from its opening on."""
+    turns = itertools.count(1)
+    last_s = dict.fromkeys(range(callers), 0.0)
+    samples = []
+    for _ in range(rounds):
+        for caller in range(callers):
+            end_s = next(turns) * service_s
+            samples.append(Sample(caller, last_s[caller], end_s, ok=64, answered=True))
+            last_s[caller] = end_s
+    return samples
+
+
+@given(st.integers(1, 16), st.floats(0.01, 10), st.integers(2, 9))
+def test_the_rate_of_a_closed_loop_is_the_servers(callers, service_s, rounds):
+    """However few requests fit into the time: the first of each caller belongs to the warm-up."""
+    samples = queue(callers, service_s, rounds)[callers:]
+    loop = ClosedLoop(Calls(), callers)
+    assert loop.items_per_s(samples, 0.0, 0.0) == pytest.approx(64 / service_s)
+
+
+def test_what_is_answered_after_the_others_stopped_does_not_raise_the_rate():
+    samples = queue(4, 1.0, 3)[4:]
+    alone = Sample(0, samples[-1].end_s, samples[-1].end_s + 0.01, ok=64, answered=True)
+    loop = ClosedLoop(Calls(), 4, at_least=2)
+    assert loop.items_per_s([*samples, alone], 0.0, 0.0) == pytest.approx(64)
+
+
+def test_failed_requests_take_time_and_give_no_items():
+    samples = [Sample(0, 0.0, 1.0, 10, answered=True), Sample(0, 1.0, 2.0, 0, answered=False)]
+    assert ClosedLoop(Calls(), 1).items_per_s(samples, 0.0, 2.0) == 5.0
+    assert OpenLoop(Calls(), 1.0, 1).items_per_s(samples, 0.0, 2.0) == 5.0
 
 
 def test_what_a_call_should_not_raise_reaches_the_caller():
@@ -147,7 +189,7 @@ def test_latency_counts_from_the_arrival_not_from_when_a_caller_had_time():
     window.open(duration_s=60.0, warm_up_s=-60.0)
     recorder = Recorder(window)
     recorder.measure(lambda: Outcome(1), 0, window.begun_s - 5.0)
-    assert recorder.load(lambda samples, duration_s: 0.0, complete=True).p50_ms >= 5000
+    assert recorder.load(lambda samples, start_s, end_s: 0.0, complete=True).p50_ms >= 5000
 
 
 def test_loops_run_beside_each_other():
