@@ -17,6 +17,9 @@ from time import perf_counter
 from inference.load import Load
 from inference.recorder import Call, Recorder, Sample, Window, last_s
 
+# An interrupt that comes in the instant before a wait does not end it; so no wait is long.
+LOOK_S = 0.2
+
 
 def closed_loop(
     call: Call, concurrency: int, duration_s: float, warm_up_s: float = 0.0, at_least: int = 1
@@ -65,7 +68,8 @@ def together(
             thread.start()
         window.open(duration_s, warm_up_s)
         for thread in threads:
-            thread.join()
+            while thread.is_alive():
+                thread.join(LOOK_S)
     except KeyboardInterrupt:
         complete = False
     finally:
