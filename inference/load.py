@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -65,3 +68,26 @@ class Load:
 def percentile(values: Sequence[float], q: float) -> float | None:
     """The q-th percentile (0..100), interpolated; None of nothing."""
     return float(np.percentile(values, q)) if len(values) else None
+
+
+def pooled(loads: Sequence[Load]) -> Load:
+    """Several turns of the same as one: counts added, latencies together, the median rate."""
+    return Load(
+        requests=sum(one.requests for one in loads),
+        items_ok=sum(one.items_ok for one in loads),
+        failed=_added([one.failed for one in loads]),
+        errors=_added([one.errors for one in loads]),
+        retried=sum(one.retried for one in loads),
+        dropped=sum(one.dropped for one in loads),
+        duration_s=sum(one.duration_s for one in loads),
+        items_per_s=statistics.median([one.items_per_s for one in loads] or [0.0]),
+        latencies_ms=tuple(itertools.chain.from_iterable(one.latencies_ms for one in loads)),
+        complete=all(one.complete for one in loads),
+    )
+
+
+def _added(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(total)

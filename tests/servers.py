@@ -30,6 +30,7 @@ class ScriptedContainer:
 
     def __init__(self, *replies):
         self.requests = []
+        self.asked = threading.Semaphore(0)  # released for each request
         self._replies = list(replies)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
@@ -57,6 +58,7 @@ class ScriptedContainer:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 container.requests.append((self.path, dict(self.headers), body))
+                container.asked.release()
                 reply = container._next()
                 if reply is None:
                     return

@@ -149,11 +149,11 @@ def _x_axis(
 def _legend(series: Sequence[Series], margin: int) -> list[Text]:
     if len(series) < 2:
         return []
-    names = [
-        (f"{MARKS[index % len(MARKS)]} {one.name}  ", COLOURS[index % len(COLOURS)])
-        for index, one in enumerate(series)
-    ]
-    return [Text.assemble(" " * margin, *names)]
+    legend = Text(" " * margin)
+    for index, one in enumerate(series):
+        mark, colour = MARKS[index % len(MARKS)], COLOURS[index % len(COLOURS)]
+        legend.append(f"{'  ' if index else ''}{mark} {one.name}", colour)
+    return [legend]
 
 
 def _number(value: float) -> str:

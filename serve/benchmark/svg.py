@@ -17,7 +17,7 @@ svg { margin: 0 .8em .8em 0 } text { font: 11px system-ui, sans-serif; fill: #56
 .measured { fill: #2563eb } .whisker { stroke: #2563eb; opacity: .45 }
 .line { fill: none; stroke: #f59e0b; stroke-width: 2 } .chosen { stroke: #16a34a; stroke-width: 2 }
 .target { stroke: #dc2626; stroke-dasharray: 5 4 } .note { fill: #16a34a; font-weight: 600 }
-.red { fill: #dc2626 }
+.red { fill: #dc2626 } .note, .red { paint-order: stroke; stroke: #fff; stroke-width: 3px }
 """
 
 Points = Sequence[tuple[float, float]]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.load import Load, RequestFailed, percentile
+from inference.load import Load, RequestFailed, percentile, pooled
 
 numbers = st.lists(st.floats(0, 1e6), min_size=1, max_size=50)
 shares = st.floats(0, 100)
@@ -42,3 +42,12 @@ def test_a_load_knows_its_percentiles(name):
     latencies = tuple(float(n) for n in range(101))
     load = Load(101, 101, {}, {}, 0, 0, 1.0, 101.0, latencies)
     assert getattr(load, name) == float(name[1:3])
+
+
+def test_turns_are_pooled():
+    first = Load(2, 4, {"a": 1}, {}, 1, 0, 1.0, 10.0, (1.0, 2.0))
+    second = Load(1, 2, {"a": 2, "b": 1}, {"timeout": 1}, 0, 3, 1.5, 20.0, (3.0,), complete=False)
+    assert pooled([first, second]) == Load(
+        3, 6, {"a": 3, "b": 1}, {"timeout": 1}, 1, 3, 2.5, 15.0, (1.0, 2.0, 3.0), complete=False
+    )
+    assert pooled([]).p50_ms is None
