@@ -158,7 +158,7 @@ def settings(*, as_json: bool, **flags: Any) -> None:
 
 @click.group()
 def benchmark() -> None:
-    """Find the batch size past which latency only grows linearly, and show it."""
+    """Measure the encoder's batch sizes, or a running endpoint under load."""
 
 
 @benchmark.command("encoder")
@@ -189,10 +189,67 @@ def benchmark_encoder(
       sweetspot benchmark encoder --compare ./checkpoint/sweetspot.json
     """
     settings, _ = load_settings(flags)
-    from serve.benchmark import Asked, run
+    from serve.benchmark.encoder import Asked, run
 
     asked = Asked(as_json, exhaustive, report, write_profile, compare, max_loss)
     raise SystemExit(run(settings, asked))
+
+
+def _numbers(context: Any, option: Any, value: str) -> tuple[int, ...]:  # noqa: ARG001
+    """Whole numbers from 1 between commas; one given twice counts once."""
+    parts = [part.strip() for part in value.split(",")]
+    for part in parts:
+        if not (part.isascii() and part.isdigit() and int(part) > 0):
+            raise click.BadParameter(f"{part!r} is no whole number from 1")
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
+ABOVE_0 = click.FloatRange(min=0, min_open=True)
+
+
+@benchmark.command("endpoint")
+@click.option("--url", help="of the endpoint: http://localhost:8080, say")
+@click.option("--endpoint-name", help="of an endpoint on SageMaker, asked through boto3")
+@click.option("--urls", type=click.Path(exists=True, dir_okay=False), help="send these, one a line")
+@click.option("--inline", is_flag=True, help="send thumbnails in the body, not URLs of them")
+@click.option("--latency-ms", type=click.FloatRange(min=0), default=20.0, show_default=True,
+              help="of the local server of thumbnails, whose URLs are sent by default")  # fmt: skip
+@click.option("--batch", callback=_numbers, default="1,4,16,64", show_default=True,
+              metavar="N,...", help="images in a request")  # fmt: skip
+@click.option("--concurrency", callback=_numbers, default="1,4,16", show_default=True,
+              metavar="N,...", help="requests at once: callers, who ask on and on")  # fmt: skip
+@click.option("--rate", type=ABOVE_0, help="instead: requests a second, arriving at random")
+@click.option("--duration-s", type=ABOVE_0, default=5.0, show_default=True,
+              help="of each combination, after a warm-up")  # fmt: skip
+@click.option("--interactive-rate", type=ABOVE_0,
+              help="also measure so many texts and so many screenshots a second beside bulk "
+              "requests of the first --batch and --concurrency")  # fmt: skip
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True,
+              help="turns of bulk with and without them")  # fmt: skip
+@click.option("--latency-target-ms", type=ABOVE_0,
+              help="recommend only what keeps this p95 of a request")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="print one document, for machines")
+@click.option("--report", type=click.Path(dir_okay=False), help="write an HTML page with charts")
+@click.option("--compare", type=click.Path(exists=True, dir_okay=False), help="an older document")
+@click.option("--max-loss", type=float, default=0.1, show_default=True,
+              help="that the best combination may lose against it")  # fmt: skip
+def benchmark_endpoint(**asked: Any) -> None:
+    """Put load on a running endpoint: how many images a request, how many requests at once?
+
+    \b
+    Examples:
+      sweetspot serve --allow-host 127.0.0.1     # in another terminal
+      sweetspot benchmark endpoint --url http://localhost:8080 --report endpoint.html
+      sweetspot benchmark endpoint --url http://localhost:8080 --batch 16 --rate 5
+      sweetspot benchmark endpoint --url http://localhost:8080 --batch 32 --interactive-rate 4
+      sweetspot benchmark endpoint --endpoint-name clip --urls urls.txt --latency-target-ms 500
+      sweetspot benchmark endpoint --endpoint-name clip --inline --json > before.json
+      sweetspot benchmark endpoint --endpoint-name clip --inline --compare before.json
+    """
+    from serve.benchmark.endpoint import run
+    from serve.benchmark.record import Asked
+
+    raise SystemExit(run(Asked(**asked)))
 
 
 COMMANDS = (serve, embed, benchmark, settings)

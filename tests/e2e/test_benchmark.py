@@ -45,6 +45,13 @@ def test_the_report_is_a_page(profile):
     assert (folder / "report.html").read_text().startswith("<!doctype html>")
 
 
+def test_people_see_a_table_and_charts(profile):
+    folder, _ = profile
+    shown = run("--compare", str(folder / "sweetspot.json"), "--max-loss", "0.99").stdout
+    assert shown.count("throughput, items/s") == shown.count("latency, ms") == 2
+    assert shown.count("┊") > 10
+
+
 def test_an_older_profile_is_compared_with(profile):
     folder, document = profile
     path = folder / "old.json"

@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 from inference.tune import TuneConfig, tune
-from serve.report import page
+from serve.benchmark.page import page
 
 
 def tuned(times_s=lambda n: 0.02 + 0.002 * n, **config):

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.columns import Columns
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from inference.machine import cores, cpu_name
 from inference.profile import Profile, ProfileError, document, find, write
@@ -21,8 +23,9 @@ from inference.tune import TuneConfig, Tuned, image_runner, interleaved, text_ru
 from model.encoder import Encoder
 from model.errors import ModelError
 from model.load import load
+from serve.benchmark.chart import Mark, Series, chart
+from serve.benchmark.page import equation, page, warning
 from serve.plan import match_of, tower_profile, versions
-from serve.report import equation, page, warning
 from serve.service import model_config
 from serve.settings import Settings
 
@@ -153,10 +156,25 @@ def _show(console: Console, name: str, tuned: Tuned) -> None:
         )  # fmt: skip
     console.print()
     console.print(table)
+    console.print()
+    console.print(Columns(_charts(tuned), padding=(0, 3)))
     console.print(f"batches of {tuned.spot.batch_size}: {tuned.spot.sentence}", highlight=False)
     console.print(equation(tuned), highlight=False)
     if note := warning(tuned):
         console.print(f"[yellow]{note}[/]")
+
+
+def _charts(tuned: Tuned) -> list[Text]:
+    """Throughput and latency against batch size; side by side where the terminal is wide."""
+    points = tuned.curve.points
+    mark = Mark(tuned.spot.batch_size, f"sweet spot {tuned.spot.batch_size}")
+    throughput = Series("items/s", [(p.n, 1000 * p.n / p.p50_ms) for p in points])
+    p50 = Series("p50", [(p.n, p.p50_ms) for p in points])
+    p95 = Series("p95", [(p.n, p.p95_ms) for p in points])
+    return [
+        chart("throughput, items/s", "batch size", [throughput], mark),
+        chart("latency, ms", "batch size", [p50, p95], mark),
+    ]
 
 
 def _profile(settings: Settings, encoder: Encoder, towers: dict[str, Tuned]) -> Profile | None:

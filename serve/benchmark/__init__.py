@@ -1,0 +1,1 @@
+"""The commands `sweetspot benchmark ...`: measure, explain, show, keep."""

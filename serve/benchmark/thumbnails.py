@@ -1,0 +1,60 @@
+"""A server of thumbnails for an endpoint on this machine, in a process of its own.
+
+In the process of the load it would share the interpreter's lock with it, and slow what it feeds.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from inference.thumbnail_server import ThumbnailServer
+
+ROOT = Path(__file__).parents[2]
+MODULE = "serve.benchmark.thumbnails"
+STOP_TIMEOUT_S = 5.0
+
+
+@contextmanager
+def served(count: int, latency_ms: float) -> Iterator[list[str]]:
+    """URLs of `count` different thumbnails, each answered after `latency_ms`; all are drawn.
+
+    Raises OSError when the server does not start.
+    """
+    # In a session of its own, Ctrl-C does not reach it; it ends when its input does.
+    process = subprocess.Popen(  # noqa: S603 - this program, nobody's words
+        [sys.executable, "-m", MODULE, str(count), str(latency_ms)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    try:
+        port = process.stdout.readline().decode().strip() if process.stdout else ""
+        if not port:
+            raise ChildProcessError("the server of thumbnails did not start")
+        yield [f"http://127.0.0.1:{port}/{seed}.jpg" for seed in range(count)]
+    finally:
+        try:
+            process.communicate(timeout=STOP_TIMEOUT_S)  # closes its input
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def main(count: int, latency_ms: float) -> None:
+    """Draw, say the port, serve until standard input ends: until the parent has gone."""
+    with ThumbnailServer() as server:
+        for seed in range(count):
+            server.reply(f"/{seed}.jpg")
+        server.latency_s = latency_ms / 1000
+        sys.stdout.write(server.netloc.rpartition(":")[2] + "\n")
+        sys.stdout.flush()
+        sys.stdin.buffer.read()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), float(sys.argv[2]))
