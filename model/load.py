@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.checkpoint import Checkpoint, locate, verify
-from model.config import ModelConfig
+from model.config import Device, ModelConfig
 
 if TYPE_CHECKING:
     from model.encoder import Encoder
@@ -37,6 +38,16 @@ def load(config: ModelConfig) -> Encoder:
     encoder = _open(config)
     encoder.warm_up()
     return encoder
+
+
+def runnable(config: ModelConfig) -> list[ModelConfig]:
+    """The same model on every back end, device and precision that can run here."""
+    if config.backend == "fake":
+        return [config]
+    import torch
+
+    devices: tuple[Device, ...] = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    return [replace(config, device=device) for device in devices]
 
 
 def open_checkpoint(model: str | None) -> Checkpoint:

@@ -164,6 +164,7 @@ def benchmark() -> None:
 @benchmark.command("encoder")
 @click.option("--json", "as_json", is_flag=True, help="print the profile, for machines")
 @click.option("--exhaustive", is_flag=True, help="also measure every image batch from 1 to 64")
+@click.option("--all", "every", is_flag=True, help="every back end and precision that runs here")
 @click.option("--report", type=click.Path(dir_okay=False), help="write an HTML page with charts")
 @click.option("--write-profile", type=click.Path(file_okay=False), help="folder of sweetspot.json")
 @click.option("--compare", type=click.Path(exists=True, dir_okay=False), help="an older profile")
@@ -173,6 +174,7 @@ def benchmark_encoder(
     *,
     as_json: bool,
     exhaustive: bool,
+    every: bool,
     report: str | None,
     write_profile: str | None,
     compare: str | None,
@@ -191,7 +193,7 @@ def benchmark_encoder(
     settings, _ = load_settings(flags)
     from serve.benchmark.encoder import Asked, run
 
-    asked = Asked(as_json, exhaustive, report, write_profile, compare, max_loss)
+    asked = Asked(as_json, exhaustive, every, report, write_profile, compare, max_loss)
     raise SystemExit(run(settings, asked))
 
 

@@ -20,17 +20,24 @@ tr.best td {{ background: #dcfce7; font-weight: 600 }}
 {CHART_STYLE}"""
 
 
-def page(title: str, facts: Mapping[str, str], towers: Mapping[str, Tuned]) -> str:
-    """The encoder's page. facts: what it was measured on, shown as they are."""
-    return document(title, facts, "".join(_section(name, one) for name, one in towers.items()))
+# What one back end ran on, shown as it is, and its towers by name.
+Run = tuple[Mapping[str, str], Mapping[str, Tuned]]
+
+
+def page(title: str, runs: Sequence[Run]) -> str:
+    """The encoder's page: one run, or several below each other."""
+    (facts, towers), *others = runs
+    body = _sections(towers) + "".join(
+        f"<hr><p>{_facts(facts)}</p>{_sections(towers)}" for facts, towers in others
+    )
+    return document(title, facts, body)
 
 
 def document(title: str, facts: Mapping[str, str], body: str) -> str:
     """The whole page around a body of HTML."""
-    shown = " · ".join(f"{escape(name)}: {escape(value)}" for name, value in facts.items())
     return (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(title)}</title>"
-        f"<style>{STYLE}</style><h1>{escape(title)}</h1><p>{shown}</p>{body}</html>\n"
+        f"<style>{STYLE}</style><h1>{escape(title)}</h1><p>{_facts(facts)}</p>{body}</html>\n"
     )
 
 
@@ -60,6 +67,14 @@ def warning(tuned: Tuned) -> str:
     if tuned.is_noisy:
         return f"too noisy to decide: medians of repeats differ by {tuned.noise:.0%}"
     return ""
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    return " · ".join(f"{escape(name)}: {escape(value)}" for name, value in facts.items())
+
+
+def _sections(towers: Mapping[str, Tuned]) -> str:
+    return "".join(_section(name, tuned) for name, tuned in towers.items())
 
 
 def _section(name: str, tuned: Tuned) -> str:

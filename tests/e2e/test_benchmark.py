@@ -36,7 +36,9 @@ def test_json_is_the_profile_document(profile):
     assert document["version"] == 1
     (one,) = document["profiles"]
     assert one["match"]["backend"] == "fake"
-    assert one["threads"]["streams"] == 1
+    assert one["threads"].keys() == {"encoder", "streams", "decode", "io"}
+    assert document["complete"]
+    assert all(plan["images_s"] for plan in document["plans"])
     assert one["image"]["batch_size"] in [point["n"] for point in one["image"]["points"]]
 
 
@@ -68,21 +70,35 @@ def test_an_older_profile_is_compared_with(profile):
 
 
 def test_interrupting_leaves_what_was_measured(tmp_path):
-    """Ctrl-C after the first tower: that is shown, and no profile is written."""
-    arguments = ["--model", "builtin", "--exhaustive", "--write-profile", str(tmp_path / "p")]
+    """Ctrl-C after the first tower: that is shown and kept as partial; no profile is written."""
+    arguments = ["--model", "builtin", "--exhaustive", "--json"]
+    files = ["--write-profile", str(tmp_path / "p"), "--report", str(tmp_path / "page.html")]
     process = subprocess.Popen(
-        [*command("benchmark", "encoder"), *arguments],
+        [*command("benchmark", "encoder"), *arguments, *files],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    while "sweet spot" not in process.stdout.readline():
+    assert process.stderr is not None
+    while "sweet spot" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 1, errors
-    assert "interrupted before both towers were measured: no profile" in output
+    assert "interrupted: partial" in errors
+    assert "no profile is written: interrupted" in errors
     assert "Traceback" not in errors
     assert not (tmp_path / "p").exists()
+    document = json.loads(output)
+    assert (document["complete"], document["profiles"]) == (False, [])
+    assert document["partial"]["image"]["points"]
+    assert "Sweet spot" in (tmp_path / "page.html").read_text()
+
+
+def test_all_back_ends_stand_beside_each_other():
+    result = run("--all", "--json")
+    assert result.returncode == 0, result.stderr
+    assert "side by side" in result.stderr
+    assert "fake on cpu in float32" in result.stderr
+    assert len(json.loads(result.stdout)["profiles"]) == 1

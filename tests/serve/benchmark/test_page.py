@@ -18,7 +18,7 @@ def tuned(times_s=lambda n: 0.02 + 0.002 * n, **config):
 
 def test_the_page_stands_alone_and_shows_the_choice():
     found = tuned(latency_target_ms=60)
-    html = page("A <title>", {"machine": "a & b"}, {"image": found})
+    html = page("A <title>", [({"machine": "a & b"}, {"image": found})])
     HTMLParser().feed(html)
     assert "A &lt;title&gt;" in html
     assert "a &amp; b" in html
@@ -30,7 +30,7 @@ def test_the_page_stands_alone_and_shows_the_choice():
 
 
 def test_every_mark_lies_inside_its_chart():
-    html = page("x", {}, {"image": tuned(), "text": tuned(lambda n: 0.5)})
+    html = page("x", [({}, {"image": tuned(), "text": tuned(lambda n: 0.5)})])
     for x, y in re.findall(r"cx='([\d.-]+)' cy='([\d.-]+)'", html):
         assert 0 <= float(x) <= 460
         assert 0 <= float(y) <= 300
@@ -38,5 +38,11 @@ def test_every_mark_lies_inside_its_chart():
 
 def test_a_single_size_can_be_shown():
     assert "only batches of 4 were measured" in page(
-        "x", {}, {"image": tuned(sizes=(4,), refine=False)}
+        "x", [({}, {"image": tuned(sizes=(4,), refine=False)})]
     )
+
+
+def test_several_runs_stand_below_each_other():
+    html = page("x", [({"run": "one"}, {"image": tuned()}), ({"run": "two"}, {"image": tuned()})])
+    assert html.index("run: one") < html.index("<svg") < html.index("run: two")
+    assert html.count("<svg") == 4
