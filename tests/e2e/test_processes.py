@@ -279,7 +279,10 @@ def test_a_port_in_use_is_said_in_one_line(service):
     assert f"cannot listen on 0.0.0.0:{service.port}: Address already in use" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"], ["settings", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["serve", "--help"], ["settings", "--help"], ["benchmark", "endpoint", "--help"]],
+)
 def test_help_loads_neither_torch_nor_flask(arguments):
     program = (
         "import sys, sweetspot\n"

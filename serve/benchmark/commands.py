@@ -1,0 +1,110 @@
+"""The commands `benchmark ...`. Light to import: `--help` loads nothing that measures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from serve import settings as declared
+from serve.options import load_settings, with_settings
+
+ENCODER_ONLY = ("model", "device", "backend", "preprocess", "latency_target_ms")
+
+
+@click.group()
+def benchmark() -> None:
+    """Measure the encoder's batch sizes, or a running endpoint under load."""
+
+
+@benchmark.command("encoder")
+@click.option("--json", "as_json", is_flag=True, help="print the profile, for machines")
+@click.option("--exhaustive", is_flag=True, help="also measure every image batch from 1 to 64")
+@click.option("--all", "every", is_flag=True, help="every back end and precision that runs here")
+@click.option("--report", type=click.Path(dir_okay=False), help="write an HTML page with charts")
+@click.option("--write-profile", type=click.Path(file_okay=False), help="folder of sweetspot.json")
+@click.option("--compare", type=click.Path(exists=True, dir_okay=False), help="an older profile")
+@click.option("--max-loss", type=float, default=0.1, show_default=True, help="that may be lost")
+@with_settings(without=[one.name for one in declared.fields() if one.name not in ENCODER_ONLY])
+def benchmark_encoder(
+    *,
+    as_json: bool,
+    exhaustive: bool,
+    every: bool,
+    report: str | None,
+    write_profile: str | None,
+    compare: str | None,
+    max_loss: float,
+    **flags: Any,
+) -> None:
+    """Measure both towers of what `serve` would run here.
+
+    \b
+    Examples:
+      sweetspot benchmark encoder --report encoder.html
+      sweetspot benchmark encoder --model ./checkpoint --write-profile ./checkpoint
+      sweetspot benchmark encoder --latency-target-ms 50
+      sweetspot benchmark encoder --compare ./checkpoint/sweetspot.json
+    """
+    settings, _ = load_settings(flags)
+    from serve.benchmark.encoder import Asked, run
+
+    asked = Asked(as_json, exhaustive, every, report, write_profile, compare, max_loss)
+    raise SystemExit(run(settings, asked))
+
+
+def _numbers(context: Any, option: Any, value: str) -> tuple[int, ...]:  # noqa: ARG001
+    """Whole numbers from 1 between commas; one given twice counts once."""
+    parts = [part.strip() for part in value.split(",")]
+    for part in parts:
+        if not (part.isascii() and part.isdigit() and int(part) > 0):
+            raise click.BadParameter(f"{part!r} is no whole number from 1")
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
+ABOVE_0 = click.FloatRange(min=0, min_open=True)
+
+
+@benchmark.command("endpoint")
+@click.option("--url", help="of the endpoint: http://localhost:8080, say")
+@click.option("--endpoint-name", help="of an endpoint on SageMaker, asked through boto3")
+@click.option("--urls", type=click.Path(exists=True, dir_okay=False), help="send these, one a line")
+@click.option("--inline", is_flag=True, help="send thumbnails in the body, not URLs of them")
+@click.option("--latency-ms", type=click.FloatRange(min=0), default=20.0, show_default=True,
+              help="of the local server of thumbnails, whose URLs are sent by default")  # fmt: skip
+@click.option("--batch", callback=_numbers, default="1,4,16,64", show_default=True,
+              metavar="N,...", help="images in a request")  # fmt: skip
+@click.option("--concurrency", callback=_numbers, default="1,4,16", show_default=True,
+              metavar="N,...", help="requests at once: callers, who ask on and on")  # fmt: skip
+@click.option("--rate", type=ABOVE_0, help="instead: requests a second, arriving at random")
+@click.option("--duration-s", type=ABOVE_0, default=5.0, show_default=True,
+              help="of each combination, after a warm-up")  # fmt: skip
+@click.option("--interactive-rate", type=ABOVE_0,
+              help="also measure so many texts and so many screenshots a second beside bulk "
+              "requests of the first --batch and --concurrency")  # fmt: skip
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True,
+              help="turns of bulk with and without them")  # fmt: skip
+@click.option("--latency-target-ms", type=ABOVE_0,
+              help="recommend only what keeps this p95 of a request")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="print one document, for machines")
+@click.option("--report", type=click.Path(dir_okay=False), help="write an HTML page with charts")
+@click.option("--compare", type=click.Path(exists=True, dir_okay=False), help="an older document")
+@click.option("--max-loss", type=float, default=0.1, show_default=True,
+              help="that the best combination may lose against it")  # fmt: skip
+def benchmark_endpoint(**asked: Any) -> None:
+    """Put load on a running endpoint: how many images a request, how many requests at once?
+
+    \b
+    Examples:
+      sweetspot serve --allow-host 127.0.0.1     # in another terminal
+      sweetspot benchmark endpoint --url http://localhost:8080 --report endpoint.html
+      sweetspot benchmark endpoint --url http://localhost:8080 --batch 16 --rate 5
+      sweetspot benchmark endpoint --url http://localhost:8080 --batch 32 --interactive-rate 4
+      sweetspot benchmark endpoint --endpoint-name clip --urls urls.txt --latency-target-ms 500
+      sweetspot benchmark endpoint --endpoint-name clip --inline --json > before.json
+      sweetspot benchmark endpoint --endpoint-name clip --inline --compare before.json
+    """
+    from serve.benchmark.endpoint import run
+    from serve.benchmark.record import Asked
+
+    raise SystemExit(run(Asked(**asked)))

@@ -1,0 +1,44 @@
+"""A flag for every setting: the options that the commands share. Light to import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import click
+
+from serve import settings as declared
+from serve.settings import Settings, SettingsError
+
+
+def with_settings(without: Collection[str] = ()) -> Callable[[Any], Any]:
+    """Give a command a flag for every setting; their help names the variable and the default."""
+
+    def decorate(command: Any) -> Any:
+        for one in reversed(declared.fields()):
+            if one.name not in without:
+                command = _option(one)(command)
+        return command
+
+    return decorate
+
+
+def _option(one: Any) -> Any:
+    names = one.metadata["kind"] == "names"
+    choices = one.metadata.get("choices")
+    default = "" if one.default in (None, ()) else f"  [default: {one.default}]"
+    return click.option(
+        declared.flag_name(one.name),
+        one.name,
+        multiple=names,
+        metavar="|".join(choices) if choices else one.name.rsplit("_", 1)[-1].upper(),
+        help=f"{one.metadata['help']}{default}",
+    )
+
+
+def load_settings(flags: dict[str, Any]) -> tuple[Settings, dict[str, str]]:
+    """Settings and their sources; a malformed one ends the command in one line."""
+    try:
+        return declared.load(flags)
+    except SettingsError as exc:
+        raise click.ClickException(str(exc)) from exc
