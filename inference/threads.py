@@ -23,7 +23,8 @@ WORTH_ANOTHER = 0.05
 FETCH_LATENCY_S = 0.5
 MIN_IO_THREADS, MAX_IO_THREADS = 32, 256
 # Images of a run: batches over all streams, and enough to keep all cores decoding for a while.
-BATCHES, IMAGES_A_CORE = 4, 16
+BATCHES, IMAGES_A_CORE = 4, 8
+MIN_ROUNDS, MAX_ROUNDS = 2, 7
 DEADLINE_S = 120.0
 
 
@@ -69,7 +70,7 @@ def measure(
     pictures: Sequence[bytes],
     batch: BatchConfig,
     plans: Sequence[Threads],
-    rounds: int = 3,
+    budget_s: float = 20.0,
     report: Callable[[str], None] = lambda _: None,
     seed: int = 0,
 ) -> list[MeasuredThreads]:
@@ -80,7 +81,7 @@ def measure(
         pictures: encoded images, as users send them.
         batch: of the image tower.
         plans: at least one.
-        rounds: each of all plans.
+        budget_s: no round begins after it, but for the least there must be.
         report: told in words what goes on.
         seed: of the order.
 
@@ -89,10 +90,13 @@ def measure(
     """
     images_s: dict[Threads, list[float]] = {plan: [] for plan in plans}
     order, dice = list(plans), random.Random(seed)
-    for turn in range(1, rounds + 1):
+    end_s = time.perf_counter() + budget_s
+    for turn in range(MAX_ROUNDS):
+        if turn >= MIN_ROUNDS and time.perf_counter() >= end_s:
+            break
         dice.shuffle(order)
         for plan in order:
-            report(f"round {turn} of {rounds}: {words(plan)}")
+            report(f"round {turn + 1}: {words(plan)}")
             images_s[plan].append(_run(encoder, pictures, batch, plan))
     return [MeasuredThreads(plan, tuple(rates)) for plan, rates in images_s.items()]
 

@@ -30,20 +30,22 @@ class TuneConfig:
     """How long and how exactly to measure one tower.
 
     sizes: the first batch sizes; refine: add some around the choice, and measure its neighbours
-    again beside them. After `min_rounds`, rounds end when the medians of even and odd ones agree
-    within `agreement`, or when `budget_s` is spent. More than `noisy` of disagreement at the end
-    is said to be noisy.
+    again beside them. streams: as many batches run at once (`on_streams`). After `min_rounds`,
+    rounds end when the medians of even and odd ones agree within `agreement`, or when `budget_s`
+    is spent. More than `noisy` of disagreement at the end is said to be noisy. max_batch_s: the
+    first size that takes longer is the largest.
     """
 
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
     refine: bool = True
-    budget_s: float = 15.0
+    budget_s: float = 12.0
     min_rounds: int = 3
     max_rounds: int = 30
     agreement: float = 0.03
     noisy: float = 0.15
-    max_batch_s: float = 5.0
+    max_batch_s: float = 2.5
     latency_target_ms: float | None = None
+    streams: int = 1
     seed: int = 0
 
 
@@ -62,6 +64,15 @@ class Tuned:
     is_noisy: bool
     complete: bool = True
     latency_target_ms: float | None = None
+    streams: int = 1
+
+    def items_s(self, point: Point) -> float:
+        """Items a second in batches of a measured size, over all streams."""
+        return self.streams * 1000 * point.n / point.p50_ms
+
+    def fitted_items_s(self, n: float) -> float:
+        """The same of any size, on the fitted curve."""
+        return self.streams * self.curve.throughput(n)
 
 
 Run = Callable[[int], None]
@@ -143,6 +154,7 @@ def tune(
         is_noisy=noise > config.noisy,
         complete=complete,
         latency_target_ms=config.latency_target_ms,
+        streams=config.streams,
     )
 
 

@@ -87,9 +87,10 @@ def _measure(
     console.print(" · ".join(_facts(found).values()), highlight=False)
     _share_cores(encoder, console, found)
     encoder.use_threads(found.threads.encoder)
-    config = TuneConfig(latency_target_ms=settings.latency_target_ms)
+    streams = found.threads.streams
+    config = TuneConfig(latency_target_ms=settings.latency_target_ms, streams=streams)
     for name, runner in (("image", image_runner(encoder)), ("text", text_runner(encoder))):
-        with on_streams(runner, found.threads.streams) as busy:
+        with on_streams(runner, streams) as busy:
             with telling(console, f"{name} tower") as report:
                 tuned = found.towers[name] = tune(busy, config, report)
             show_tower(console, name, tuned)

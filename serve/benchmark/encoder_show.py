@@ -47,11 +47,11 @@ def show_tower(console: Console, name: str, tuned: Tuned) -> None:
     """A table with a bar for the throughput of each size, charts, and the verdict below."""
     table = _table(f"{name} tower", ("batch", "p50 ms", "p95 ms", "items/s", "slope"))
     table.add_column("throughput")
-    best = max(point.n / point.p50_ms for point in tuned.curve.points)
+    best = max(tuned.items_s(point) for point in tuned.curve.points)
     for point in tuned.curve.points:
         chosen = point.n == tuned.spot.batch_size
-        bar = "█" * round(BAR_CHARS * point.n / point.p50_ms / best)
-        cells = (point.p50_ms, point.p95_ms, 1000 * point.n / point.p50_ms)
+        bar = "█" * round(BAR_CHARS * tuned.items_s(point) / best)
+        cells = (point.p50_ms, point.p95_ms, tuned.items_s(point))
         table.add_row(
             str(point.n), *(f"{cell:.1f}" for cell in cells), f"{tuned.curve.slope(point.n):.2f}",
             bar + (" ← sweet spot" if chosen else ""), style=CHOSEN if chosen else None,
@@ -73,7 +73,7 @@ def show_all(console: Console, every: Sequence[Measured]) -> None:
         cells = [found.words]
         for tuned in found.towers.values():
             size = tuned.spot.batch_size
-            cells += [str(size), f"{tuned.curve.throughput(size):.1f}"]
+            cells += [str(size), f"{tuned.fitted_items_s(size):.1f}"]
         table.add_row(*cells)
     console.print()
     console.print(table)
@@ -90,7 +90,7 @@ def _charts(tuned: Tuned) -> list[Text]:
     """Throughput and latency against batch size; side by side where the terminal is wide."""
     points = tuned.curve.points
     mark = Mark(tuned.spot.batch_size, f"sweet spot {tuned.spot.batch_size}")
-    throughput = Series("items/s", [(p.n, 1000 * p.n / p.p50_ms) for p in points])
+    throughput = Series("items/s", [(p.n, tuned.items_s(p)) for p in points])
     p50 = Series("p50", [(p.n, p.p50_ms) for p in points])
     p95 = Series("p95", [(p.n, p.p95_ms) for p in points])
     return [

@@ -52,7 +52,8 @@ def compare_with_all(
     medians = {n: statistics.median(times) for n, times in found.samples_ms.items()}
     best, chosen = max(medians, key=lambda n: n / medians[n]), tuned.spot.batch_size
     times_ms = interleaved(run, [best, chosen], ROUNDS)
-    speed = {n: 1000 * n / statistics.median(times_ms[n]) for n in (best, chosen)}
+    medians_ms = {n: statistics.median(times_ms[n]) for n in (best, chosen)}
+    speed = {n: config.streams * 1000 * n / medians_ms[n] for n in (best, chosen)}
     return Exhaustive(
         best=best,
         chosen=chosen,

@@ -106,13 +106,13 @@ def _latency_chart(tuned: Tuned) -> str:
 
 
 def _throughput_chart(tuned: Tuned) -> str:
-    measured = [(p.n, 1000 * p.n / p.p50_ms) for p in tuned.curve.points]
+    measured = [(p.n, tuned.items_s(p)) for p in tuned.curve.points]
     top = 1.12 * max(throughput for _, throughput in measured)
     title = "Throughput, items/s (dot measured, line fitted)"
     plot = Plot(title, "batch size", [n for n, _ in measured], top)
     return plot.svg(
         plot.chosen(tuned.spot.batch_size, f"sweet spot {tuned.spot.batch_size}")
-        + plot.line([(n, tuned.curve.throughput(n)) for n in _steps(tuned)])
+        + plot.line([(n, tuned.fitted_items_s(n)) for n in _steps(tuned)])
         + plot.dots(measured)
     )
 
@@ -121,7 +121,7 @@ def _table(tuned: Tuned) -> str:
     points = tuned.curve.points
     rows = [
         (
-            str(p.n), f"{p.p50_ms:.2f}", f"{p.p95_ms:.2f}", f"{1000 * p.n / p.p50_ms:.1f}",
+            str(p.n), f"{p.p50_ms:.2f}", f"{p.p95_ms:.2f}", f"{tuned.items_s(p):.1f}",
             f"{tuned.curve.slope(p.n):.2f}",
         )
         for p in points

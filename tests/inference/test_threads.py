@@ -52,12 +52,12 @@ class Counting(FakeEncoder):
 
 def test_every_plan_is_run_in_every_round():
     encoder, plans = Counting(), candidates(2)
-    measured = measure(encoder, [png()], BatchConfig(4), plans, rounds=2)
+    measured = measure(encoder, [png()], BatchConfig(4), plans, budget_s=0.0)
     assert [one.threads for one in measured] == plans
     assert all(len(one.images_s) == 2 and min(one.images_s) > 0 for one in measured)
     assert sorted(encoder.threads) == sorted(2 * [plan.encoder for plan in plans])
-    # 32 for two cores, and a batch on each stream to warm up: none was taken for another's copy.
-    assert encoder.images == sum(2 * (32 + 4 * plan.streams) for plan in plans)
+    # 16 for two cores, and a batch on each stream to warm up: none was taken for another's copy.
+    assert encoder.images == sum(2 * (16 + 4 * plan.streams) for plan in plans)
 
 
 def test_a_picture_that_cannot_be_embedded_is_an_error():
