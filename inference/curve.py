@@ -7,7 +7,8 @@ lines that meet at the knee k:
     T(n) = a + b n                    from the knee on
     T(n) = a + b k - c (k - n)        before it, 0 <= c <= b; c = b is one line through all
 
-a is the fixed cost that batching saves, b what one more item costs once nothing is to be saved.
+T(0) is the fixed cost that batching saves (a, where there is one piece), b what one more item costs
+once nothing is to be saved.
 """
 
 from __future__ import annotations
@@ -69,9 +70,14 @@ class Curve:
         """Items a second in batches of n."""
         return 1000 * n / self.latency_ms(n)
 
-    def merging_saves_ms(self, n: float) -> float:
-        """What one batch of n takes less than two of n/2, ms: a, where both are on the line."""
-        return max(0.0, 2 * self.latency_ms(n / 2) - self.latency_ms(n))
+    @property
+    def fixed_ms(self) -> float:
+        """What a batch costs beside its items, ms: T(0), on the first piece that was measured.
+
+        T(n) + T(m) - T(n + m) is never more: it is what merging two batches can save.
+        """
+        pieces = 2 if self.knee > self.points[0].n else 1
+        return max(0.0, self.latency_ms(0) if pieces == 2 else self.a_ms)
 
     def slope(self, n: float) -> float:
         """Of log T against log n: 0 is flat, 1 is proportional to n, so that batching is over."""

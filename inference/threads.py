@@ -14,6 +14,7 @@ from inference.engine import Engine
 from inference.errors import EncodeFailed
 from inference.fetch import Fetcher
 from inference.profile import Threads
+from inference.tune import image_runner, interleaved, on_streams
 from inference.types import Failure, ImageBytes
 from model.encoder import Encoder
 
@@ -25,15 +26,17 @@ MIN_IO_THREADS, MAX_IO_THREADS = 32, 256
 # Images of a run: batches over all streams, and enough to keep all cores decoding for a while.
 BATCHES, IMAGES_A_CORE = 4, 8
 MIN_ROUNDS, MAX_ROUNDS = 2, 7
+PAIRS = 3
 DEADLINE_S = 120.0
 
 
 @dataclass(frozen=True)
 class MeasuredThreads:
-    """images_s: of each run, from encoded bytes to embeddings."""
+    """images_s: of each run, from encoded bytes to embeddings. pair_ms: T(2) of the image tower."""
 
     threads: Threads
     images_s: tuple[float, ...]
+    pair_ms: float
 
     @property
     def median(self) -> float:
@@ -98,12 +101,20 @@ def measure(
         for plan in order:
             report(f"round {turn + 1}: {words(plan)}")
             images_s[plan].append(_run(encoder, pictures, batch, plan))
-    return [MeasuredThreads(plan, tuple(rates)) for plan, rates in images_s.items()]
+    return [
+        MeasuredThreads(plan, tuple(rates), _pair_ms(encoder, plan))
+        for plan, rates in images_s.items()
+    ]
 
 
-def choose(measured: Sequence[MeasuredThreads]) -> Threads:
-    """The first (plain) plan, unless another is clearly faster; with its threads that fetch."""
-    best = max(measured, key=lambda one: _gain(one, measured[0]))
+def choose(measured: Sequence[MeasuredThreads], interactive_wait_ms: float) -> Threads:
+    """The first (plain) plan, unless another is clearly faster; with its threads that fetch.
+
+    Not one on which two images take longer than a query is to wait for them: while queries come,
+    it could only run images one by one.
+    """
+    quick = [one for one in measured if one.pair_ms <= interactive_wait_ms]
+    best = max([measured[0], *quick], key=lambda one: _gain(one, measured[0]))
     chosen = best if _gain(best, measured[0]) > 1 + WORTH_ANOTHER else measured[0]
     return replace(chosen.threads, io=io_threads(chosen.median))
 
@@ -140,6 +151,15 @@ def _run(encoder: Encoder, pictures: Sequence[bytes], batch: BatchConfig, plan: 
         return count / (time.perf_counter() - start_s)
     finally:
         engine.stop()
+
+
+def _pair_ms(encoder: Encoder, plan: Threads) -> float:
+    """Service time of two images on every stream at once."""
+    encoder.use_threads(plan.encoder)
+    with on_streams(image_runner(encoder), plan.streams) as run:
+        run(2)
+        (times_ms,) = interleaved(run, [2], PAIRS).values()
+    return statistics.median(times_ms)
 
 
 def _embed(engine: Engine, pictures: Sequence[bytes], count: int) -> None:

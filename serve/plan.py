@@ -175,6 +175,6 @@ class _Planner:
 
 
 def _config(curve: Curve, batch_size: int) -> BatchConfig:
-    """Waiting for others may cost what merging two halves of a batch saves, no more."""
-    wait_s = min(curve.merging_saves_ms(batch_size) / 1000, MAX_WAIT_S)
+    """Waiting for others may cost what merging two batches can save, no more."""
+    wait_s = min(curve.fixed_ms / 1000, MAX_WAIT_S)
     return BatchConfig(batch_size, wait_s, curve)

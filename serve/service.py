@@ -19,6 +19,7 @@ from inference.fetch import Fetcher
 from inference.machine import cores
 from inference.types import LANES, Embedding, ImageBytes, Item, Text
 from model.config import ModelConfig
+from model.encoder import Encoder
 from model.errors import CheckpointError
 from model.load import load
 from serve.plan import Plan, plan
@@ -92,7 +93,11 @@ class Service:
 def open_engine(settings: Settings, *, may_tune: bool = True) -> Engine:
     """Load the model, settle the batch sizes, start the pipeline. Raises CheckpointError."""
     encoder = load(model_config(settings))
-    planned = plan(settings, encoder, may_tune=may_tune)
+    return engine_of(settings, encoder, plan(settings, encoder, may_tune=may_tune))
+
+
+def engine_of(settings: Settings, encoder: Encoder, planned: Plan) -> Engine:
+    """Start the pipeline around an encoder, which closes with it."""
     fetcher = Fetcher(fetch_config(settings, planned.threads.io))
     return Engine(encoder, fetcher, engine_config(settings, planned))
 

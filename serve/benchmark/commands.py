@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Any
 
 import click
@@ -9,12 +10,26 @@ import click
 from serve import settings as declared
 from serve.options import load_settings, with_settings
 
-ENCODER_ONLY = ("model", "device", "backend", "preprocess", "latency_target_ms")
+MIXES = ("thumbnails", "small", "photos", "png")
+ENCODER_ONLY = (
+    "model", "device", "backend", "preprocess", "latency_target_ms", "interactive_wait_ms",
+)  # fmt: skip
+
+# What the pipeline's settings are of those that `serve` has.
+PIPELINE_ONLY = (
+    *ENCODER_ONLY, "batch_size", "text_batch_size", "profile", "decode_threads", "io_threads",
+    "deadline_ms", "connect_timeout_ms", "fetch_timeout_ms",
+)  # fmt: skip
+
+
+def _only(names: Collection[str]) -> list[str]:
+    """The settings other than these."""
+    return [one.name for one in declared.fields() if one.name not in names]
 
 
 @click.group()
 def benchmark() -> None:
-    """Measure the encoder's batch sizes, or a running endpoint under load."""
+    """Measure the encoder's batch sizes, the whole pipeline, or a running endpoint."""
 
 
 @benchmark.command("encoder")
@@ -25,7 +40,7 @@ def benchmark() -> None:
 @click.option("--write-profile", type=click.Path(file_okay=False), help="folder of sweetspot.json")
 @click.option("--compare", type=click.Path(exists=True, dir_okay=False), help="an older profile")
 @click.option("--max-loss", type=float, default=0.1, show_default=True, help="that may be lost")
-@with_settings(without=[one.name for one in declared.fields() if one.name not in ENCODER_ONLY])
+@with_settings(without=_only(ENCODER_ONLY))
 def benchmark_encoder(
     *,
     as_json: bool,
@@ -65,13 +80,72 @@ def _numbers(context: Any, option: Any, value: str) -> tuple[int, ...]:  # noqa:
 ABOVE_0 = click.FloatRange(min=0, min_open=True)
 
 
+def with_output(what: str) -> Callable[[Any], Any]:
+    """Give a command the options that say where its results go. what: may not be slower."""
+    options = (
+        click.option("--json", "as_json", is_flag=True, help="print one document, for machines"),
+        click.option("--report", type=click.Path(dir_okay=False), help="write an HTML page"),
+        click.option(
+            "--compare", type=click.Path(exists=True, dir_okay=False), help="an older document"
+        ),
+        click.option(
+            "--max-loss", type=float, default=0.1, show_default=True,
+            help=f"that {what} may lose against it",
+        ),
+    )  # fmt: skip
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+LATENCY = click.option(
+    "--latency-ms", type=click.FloatRange(min=0), default=20.0, show_default=True,
+    help="of the local server whose URLs are sent",
+)  # fmt: skip
+
+
+@benchmark.command("pipeline")
+@click.option("--mix", type=click.Choice(MIXES), default="thumbnails", show_default=True,
+              help="images sent: screens of 400-1600 px, screens of 256-400 px, photos of "
+              "1600-4000 px, whole screenshots")  # fmt: skip
+@LATENCY
+@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True,
+              help="images in a request")  # fmt: skip
+@click.option("--concurrency", type=click.IntRange(min=1), default=4, show_default=True,
+              help="requests at once: callers, who ask on and on")  # fmt: skip
+@click.option("--duration-s", type=ABOVE_0, default=10.0, show_default=True,
+              help="of the load, after a warm-up")  # fmt: skip
+@with_output("the pipeline")
+@with_settings(without=_only(PIPELINE_ONLY))
+def benchmark_pipeline(**given: Any) -> None:
+    """Measure what `serve` would run here, from URLs to embeddings: what limits it?
+
+    \b
+    Examples:
+      sweetspot benchmark pipeline --report pipeline.html
+      sweetspot benchmark pipeline --mix photos --decode-threads 4
+      sweetspot benchmark pipeline --latency-ms 200 --io-threads 64
+      sweetspot benchmark pipeline --json > before.json
+      sweetspot benchmark pipeline --compare before.json
+    """
+    flags = {name: given.pop(name) for name in PIPELINE_ONLY}
+    settings, _ = load_settings(flags)
+    from serve.benchmark.pipeline import run
+    from serve.benchmark.pipeline_record import Asked
+
+    raise SystemExit(run(settings, Asked(**given)))
+
+
 @benchmark.command("endpoint")
 @click.option("--url", help="of the endpoint: http://localhost:8080, say")
 @click.option("--endpoint-name", help="of an endpoint on SageMaker, asked through boto3")
 @click.option("--urls", type=click.Path(exists=True, dir_okay=False), help="send these, one a line")
 @click.option("--inline", is_flag=True, help="send thumbnails in the body, not URLs of them")
-@click.option("--latency-ms", type=click.FloatRange(min=0), default=20.0, show_default=True,
-              help="of the local server of thumbnails, whose URLs are sent by default")  # fmt: skip
+@LATENCY
 @click.option("--batch", callback=_numbers, default="1,4,16,64", show_default=True,
               metavar="N,...", help="images in a request")  # fmt: skip
 @click.option("--concurrency", callback=_numbers, default="1,4,16", show_default=True,
@@ -86,11 +160,7 @@ ABOVE_0 = click.FloatRange(min=0, min_open=True)
               help="turns of bulk with and without them")  # fmt: skip
 @click.option("--latency-target-ms", type=ABOVE_0,
               help="recommend only what keeps this p95 of a request")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="print one document, for machines")
-@click.option("--report", type=click.Path(dir_okay=False), help="write an HTML page with charts")
-@click.option("--compare", type=click.Path(exists=True, dir_okay=False), help="an older document")
-@click.option("--max-loss", type=float, default=0.1, show_default=True,
-              help="that the best combination may lose against it")  # fmt: skip
+@with_output("the best combination")
 def benchmark_endpoint(**asked: Any) -> None:
     """Put load on a running endpoint: how many images a request, how many requests at once?
 

@@ -24,6 +24,7 @@ from serve.benchmark.encoder_show import show_all, show_threads, show_tower, tel
 from serve.benchmark.exhaustive import compare_with_all
 from serve.benchmark.page import page
 from serve.benchmark.profiles import Measured, keep, lost_against
+from serve.benchmark.terminal import write_page
 from serve.plan import tower_profile, versions
 from serve.service import model_config
 from serve.settings import Settings
@@ -85,7 +86,7 @@ def _measure(
 ) -> None:
     """Fill `found`, each part shown at once. Raises KeyboardInterrupt when interrupted."""
     console.print(" · ".join(_facts(found).values()), highlight=False)
-    _share_cores(encoder, console, found)
+    _share_cores(encoder, settings.interactive_wait_ms, console, found)
     encoder.use_threads(found.threads.encoder)
     streams = found.threads.streams
     config = TuneConfig(latency_target_ms=settings.latency_target_ms, streams=streams)
@@ -102,7 +103,9 @@ def _measure(
                 console.print(found.exhaustive.sentence, highlight=False)
 
 
-def _share_cores(encoder: Encoder, console: Console, found: Measured) -> None:
+def _share_cores(
+    encoder: Encoder, interactive_wait_ms: float, console: Console, found: Measured
+) -> None:
     """Measure how encoding and decoding share the cores best, at a first guess of the batch."""
     plans = candidates(cores())
     if len(plans) == 1:
@@ -111,7 +114,7 @@ def _share_cores(encoder: Encoder, console: Console, found: Measured) -> None:
         guess = min(MAX_GUESS, tune(image_runner(encoder), QUICK, report).spot.batch_size)
         pictures = [sample(seed).data for seed in range(PICTURES)]
         found.plans = measure(encoder, pictures, BatchConfig(guess), plans, report=report)
-    found.threads = choose(found.plans)
+    found.threads = choose(found.plans, interactive_wait_ms)
     show_threads(console, found)
 
 
@@ -130,7 +133,8 @@ def _write(console: Console, asked: Asked, every: Sequence[Measured], *, complet
     if asked.as_json:
         click.echo(json.dumps(_document(every, complete=complete), indent=2))
     if asked.report and every:
-        _write_page(console, Path(asked.report), every)
+        runs = [(_facts(one) | {"threads": words(one.threads)}, one.towers) for one in every]
+        write_page(console, asked.report, page("Sweetspot: encoder", runs))
     for found in every:
         if asked.write_profile:
             keep(console, Path(asked.write_profile), found)
@@ -141,21 +145,16 @@ def _write(console: Console, asked: Asked, every: Sequence[Measured], *, complet
     return any(losses)
 
 
-def _write_page(console: Console, path: Path, every: Sequence[Measured]) -> None:
-    runs = [(_facts(found) | {"threads": words(found.threads)}, found.towers) for found in every]
-    try:
-        path.write_text(page("Sweetspot: encoder", runs), encoding="utf-8")
-    except OSError as exc:
-        raise click.ClickException(f"cannot write {path}: {exc.strerror}") from exc
-    console.print(f"report: {path}", highlight=False)
-
-
 def _document(every: Sequence[Measured], *, complete: bool) -> dict[str, Any]:
     """The profiles, as `sweetspot.json` holds them, and what else was found."""
     written = document([found.profile() for found in every if found.complete])
     written["complete"] = complete
     written["plans"] = [
-        {"plan": words(one.threads), "images_s": [round(rate, 2) for rate in one.images_s]}
+        {
+            "plan": words(one.threads),
+            "images_s": [round(rate, 2) for rate in one.images_s],
+            "pair_ms": round(one.pair_ms, 2),
+        }
         for found in every
         for one in found.plans
     ]

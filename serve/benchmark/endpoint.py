@@ -15,12 +15,14 @@ from inference.machine import cores, cpu_name
 from serve.benchmark.cells import Cell, recommend
 from serve.benchmark.check import check
 from serve.benchmark.client import HttpTarget, SageMakerTarget, Target
+from serve.benchmark.documents import older, versions
 from serve.benchmark.endpoint_page import endpoint_page
-from serve.benchmark.grid import MAX_IN_FLIGHT, Tell, closed_cells, open_cells
+from serve.benchmark.grid import MAX_IN_FLIGHT, closed_cells, open_cells
 from serve.benchmark.interactive import KINDS, Interactive, measure, steps
 from serve.benchmark.payload import POOL, Bulk, inline_images
-from serve.benchmark.record import Asked, Found, compare, document, versions
-from serve.benchmark.show import progress, show, show_comparison
+from serve.benchmark.record import PACKAGES, Asked, Found, compare, document
+from serve.benchmark.show import show, show_comparison
+from serve.benchmark.terminal import Tell, progress, write_page
 from serve.benchmark.thumbnails import served
 
 
@@ -32,7 +34,7 @@ def run(asked: Asked) -> int:
         was lost; else 0.
     """
     console = Console(stderr=asked.as_json)
-    old = _older(asked.compare) if asked.compare else None
+    old = older(asked.compare, "endpoint") if asked.compare else None
     target = _target(asked)
     with _payload(asked, target) as (bulk, words):
         facts = {"endpoint": target.name} | check(target, bulk) | {"sent": words} | _facts()
@@ -62,7 +64,7 @@ def _measure(target: Target, bulk: Bulk, asked: Asked, facts: dict[str, str]) ->
         complete = False
     cells.sort(key=lambda one: one.key)
     choice = recommend(cells, asked.latency_target_ms)
-    return Found(asked, facts, cells, choice, interactive, complete, versions())
+    return Found(asked, facts, cells, choice, interactive, complete, versions(PACKAGES))
 
 
 def _cells(target: Target, bulk: Bulk, asked: Asked, tell: Tell) -> Iterator[Cell]:
@@ -126,23 +128,7 @@ def _write(console: Console, found: Found) -> None:
     if found.asked.as_json:
         click.echo(json.dumps(document(found), indent=2))
     if found.asked.report:
-        try:
-            Path(found.asked.report).write_text(endpoint_page(found), encoding="utf-8")
-        except OSError as exc:
-            raise click.ClickException(
-                f"cannot write {found.asked.report}: {exc.strerror}"
-            ) from exc
-        console.print(f"report: {found.asked.report}", highlight=False, markup=False)
-
-
-def _older(path: str) -> dict[str, Any]:
-    try:
-        old = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as exc:
-        raise click.ClickException(f"{path} is no JSON") from exc
-    if not isinstance(old, dict) or old.get("benchmark") != "endpoint":
-        raise click.ClickException(f"{path} is no document of `benchmark endpoint --json`")
-    return old
+        write_page(console, found.asked.report, endpoint_page(found))
 
 
 def _lost(console: Console, old: dict[str, Any], found: Found) -> bool:

@@ -7,11 +7,10 @@ from html import escape
 from serve.benchmark.cells import Cell
 from serve.benchmark.page import document, table
 from serve.benchmark.record import Found
+from serve.benchmark.rows import PARTIAL
 from serve.benchmark.svg import Plot
 from serve.benchmark.tables import (
-    PARTIAL,
     Lines,
-    Rows,
     bulk_sentence,
     cell_rows,
     failures,
@@ -28,7 +27,7 @@ def endpoint_page(found: Found) -> str:
     body = (
         f"<p class='spot'>{escape(found.choice.sentence)}.</p>"
         + "".join(f"<p class='warning'>{escape(note)}</p>" for note in notes)
-        + (_charts(found) + _table(cell_rows(found)) if found.cells else "")
+        + (_charts(found) + table(cell_rows(found)) if found.cells else "")
         + _interactive(found)
     )
     return document("Sweetspot: endpoint", found.facts, body)
@@ -77,15 +76,11 @@ def _colours(drawn: Lines) -> list[str]:
     return [COLOURS[index % len(COLOURS)] for index in range(len(drawn.points))]
 
 
-def _table(rows: Rows) -> str:
-    return table(rows.head, rows.rows, rows.best)
-
-
 def _interactive(found: Found) -> str:
     if found.interactive is None:
         return ""
     return (
         "<h2>Single texts and screenshots beside bulk</h2>"
-        + _table(interactive_rows(found.interactive))
+        + table(interactive_rows(found.interactive))
         + f"<p>{escape(bulk_sentence(found.interactive))}</p>"
     )

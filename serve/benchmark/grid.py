@@ -10,14 +10,13 @@ from inference.loadtest import closed_loop, open_loop
 from serve.benchmark.cells import Cell
 from serve.benchmark.client import Body, Target, invoke
 from serve.benchmark.payload import Bulk
+from serve.benchmark.terminal import Tell
 
 # In an open loop; what arrives beyond that is dropped and counted.
 MAX_IN_FLIGHT = 128
 # Machines warm up and drift; in a fixed order the last combination would always profit.
 SEED = 0
 WARM_UP_SHARE, MAX_WARM_UP_S = 0.2, 1.0
-
-Tell = Callable[[str], None]
 
 
 def warm_up_s(duration_s: float) -> float:

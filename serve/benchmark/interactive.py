@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from inference.load import Load, Outcome, pooled
 from inference.loadtest import ClosedLoop, OpenLoop, closed_loop, together
 from serve.benchmark.client import Target
-from serve.benchmark.grid import MAX_IN_FLIGHT, Tell, call, warm_up_s
+from serve.benchmark.grid import MAX_IN_FLIGHT, call, warm_up_s
 from serve.benchmark.payload import Bulk, screenshots, texts
+from serve.benchmark.terminal import Tell
 
 # A service time from fewer requests is no number.
 AT_LEAST = 15

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from inference.tune import Tuned
+from serve.benchmark.rows import Rows
 from serve.benchmark.svg import STYLE as CHART_STYLE
 from serve.benchmark.svg import Plot
 
@@ -41,15 +42,16 @@ def document(title: str, facts: Mapping[str, str], body: str) -> str:
     )
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], best: int | None = None) -> str:
-    """A table of cells as they are. best: the index of the row to point out."""
+def table(rows: Rows) -> str:
+    """A table of cells as they are."""
     shown = "".join(
-        f"<tr class='{'best' if index == best else ''}'>"
+        f"<tr class='{'best' if index == rows.best else ''}'>"
         + "".join(f"<td>{escape(cell)}</td>" for cell in row)
         + "</tr>"
-        for index, row in enumerate(rows)
+        for index, row in enumerate(rows.rows)
     )
-    return f"<table><tr>{''.join(f'<th>{escape(one)}</th>' for one in head)}</tr>{shown}</table>"
+    head = "".join(f"<th>{escape(one)}</th>" for one in rows.head)
+    return f"<table><tr>{head}</tr>{shown}</table>"
 
 
 def equation(tuned: Tuned) -> str:
@@ -127,7 +129,7 @@ def _table(tuned: Tuned) -> str:
         for p in points
     ]  # fmt: skip
     best = [p.n for p in points].index(tuned.spot.batch_size)
-    return table(("batch", "p50 ms", "p95 ms", "items/s", "slope"), rows, best)
+    return table(Rows(("batch", "p50 ms", "p95 ms", "items/s", "slope"), rows, best))
 
 
 def _steps(tuned: Tuned) -> list[float]:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from inference.load import Load
-from inference.machine import cores, cpu_name
 from serve.benchmark.cells import Cell, Choice
+from serve.benchmark.documents import OUTPUT_ONLY, heading, numbers, rounded
 from serve.benchmark.interactive import KINDS, Interactive
 
-VERSION = 1
 PACKAGES = ("sweetspot", "urllib3", "boto3", "pillow")
-# How it is to be shown; it says nothing of what was measured.
-OUTPUT_ONLY = ("as_json", "report", "compare", "max_loss")
 
 
 @dataclass(frozen=True)
@@ -64,30 +58,15 @@ class Compared:
     is_best: bool
 
 
-def versions() -> dict[str, str]:
-    """Of what the load was made with."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 def document(found: Found) -> dict[str, Any]:
     """All of it, with every latency, for machines."""
     asked = {k: v for k, v in asdict(found.asked).items() if k not in OUTPUT_ONLY}
     chosen = found.choice.cell
-    return {
-        "version": VERSION,
-        "benchmark": "endpoint",
-        "complete": found.complete,
-        "machine": {"cpu": cpu_name(), "cores": cores(), "platform": platform.system()},
+    return heading("endpoint", complete=found.complete) | {
         "versions": dict(found.versions),
         "facts": found.facts,
         "asked": asked,
-        "cells": [_identity(one) | _numbers(one.load) for one in found.cells],
+        "cells": [_identity(one) | numbers(one.load) for one in found.cells],
         "recommendation": {
             "sentence": found.choice.sentence,
             "cell": None if chosen is None else _identity(chosen),
@@ -138,41 +117,19 @@ def _identity(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _numbers(load: Load) -> dict[str, Any]:
-    return {
-        "requests": load.requests,
-        "items_ok": load.items_ok,
-        "items_per_s": round(load.items_per_s, 3),
-        "p50_ms": _rounded(load.p50_ms),
-        "p95_ms": _rounded(load.p95_ms),
-        "p99_ms": _rounded(load.p99_ms),
-        "failed": load.failed,
-        "errors": load.errors,
-        "retried": load.retried,
-        "dropped": load.dropped,
-        "duration_s": round(load.duration_s, 3),
-        "complete": load.complete,
-        "latencies_ms": [round(one, 3) for one in load.latencies_ms],
-    }
-
-
 def _interactive(found: Interactive) -> dict[str, Any]:
     kinds = {
         kind: {
-            "alone": _numbers(found.idle[kind]) if kind in found.idle else None,
-            "beside_bulk": _numbers(found.beside_bulk(kind)),
-            "slowdown": _rounded(found.slowdown(kind)),
+            "alone": numbers(found.idle[kind]) if kind in found.idle else None,
+            "beside_bulk": numbers(found.beside_bulk(kind)),
+            "slowdown": rounded(found.slowdown(kind)),
         }
         for kind in KINDS
     }
     bulk = {
-        "alone": [_numbers(one) for one in found.alone],
-        "beside": [_numbers(one["bulk"]) for one in found.beside],
-        "share": _rounded(found.bulk_share()),
+        "alone": [numbers(one) for one in found.alone],
+        "beside": [numbers(one["bulk"]) for one in found.beside],
+        "share": rounded(found.bulk_share()),
     }
     what = {"rate_per_s": found.rate_per_s, "batch": found.batch, "concurrency": found.concurrency}
     return what | kinds | {"bulk": bulk}
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)

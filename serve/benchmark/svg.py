@@ -11,12 +11,15 @@ from serve.benchmark.scale import labelled, logarithmic, round_numbers
 WIDTH, HEIGHT = 460, 300
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 30, 40
 FLOOR = HEIGHT - BOTTOM
+BAR_LEFT, BAR_ROW = 110, 34
 STYLE = """
-svg { margin: 0 .8em .8em 0 } text { font: 11px system-ui, sans-serif; fill: #566 }
+svg { margin: 0 .8em .8em 0; vertical-align: top }
+text { font: 11px system-ui, sans-serif; fill: #566 }
 .title { font-size: 13px; font-weight: 600; fill: #1c2330 } .axis { stroke: #ccd }
 .measured { fill: #2563eb } .whisker { stroke: #2563eb; opacity: .45 }
 .line { fill: none; stroke: #f59e0b; stroke-width: 2 } .chosen { stroke: #16a34a; stroke-width: 2 }
 .target { stroke: #dc2626; stroke-dasharray: 5 4 } .note { fill: #16a34a; font-weight: 600 }
+.bar { fill: #2563eb } .track { fill: #e5e9f0 }
 .red { fill: #dc2626 } .note, .red { paint-order: stroke; stroke: #fff; stroke-width: 3px }
 """
 
@@ -101,3 +104,28 @@ class Plot:
             f"{drawn}<text x='{(LEFT + WIDTH - RIGHT) / 2}' y='{HEIGHT - 6}' text-anchor='middle'>"
             f"{escape(self.x_label)}</text></svg>"
         )
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A horizontal bar. share: of the whole width, 0..1. value: what stands behind it."""
+
+    name: str
+    share: float
+    value: str
+
+
+def bars(title: str, drawn: Sequence[Bar]) -> str:
+    """A chart of horizontal bars, one below the other."""
+    width, height = WIDTH - BAR_LEFT - BOTTOM - RIGHT, TOP + len(drawn) * BAR_ROW
+    rows = "".join(
+        f"<text x='{BAR_LEFT - 8}' y='{y + 16}' text-anchor='end'>{escape(one.name)}</text>"
+        f"<rect class='track' x='{BAR_LEFT}' y='{y}' width='{width}' height='22' rx='3'/>"
+        f"<rect class='bar' x='{BAR_LEFT}' y='{y}' width='{one.share * width:.1f}' height='22' "
+        f"rx='3'/><text x='{BAR_LEFT + width + 8}' y='{y + 16}'>{escape(one.value)}</text>"
+        for y, one in zip(range(TOP, height, BAR_ROW), drawn, strict=True)
+    )
+    return (
+        f"<svg width='{WIDTH}' height='{height}' role='img' aria-label='{escape(title)}'>"
+        f"<text class='title' x='0' y='16'>{escape(title)}</text>{rows}</svg>"
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,17 +9,7 @@ from inference.load import Load
 from serve.benchmark.cells import Cell
 from serve.benchmark.interactive import KINDS, Interactive
 from serve.benchmark.record import Found
-
-PARTIAL = "interrupted: partial (*), only what was measured until then"
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A table. best: the index of the row to point out."""
-
-    head: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    best: int | None = None
+from serve.benchmark.rows import Rows, failed, star
 
 
 @dataclass(frozen=True)
@@ -41,7 +30,7 @@ def cell_rows(found: Found) -> Rows:
     )  # fmt: skip
     rows = [
         (
-            str(one.batch), _load(one), f"{one.load.items_per_s:.1f}{_star(one.load)}",
+            str(one.batch), _load(one), f"{one.load.items_per_s:.1f}{star(one.load)}",
             *latencies(one.load), *_counts(one.load),
         )
         for one in found.cells
@@ -82,21 +71,12 @@ def bulk_sentence(found: Interactive) -> str:
 
 
 def failures(found: Found) -> list[str]:
-    """What failed, by code, in a sentence for items and one for requests."""
+    """What failed in any of the loads, by code."""
     loads = [one.load for one in found.cells]
     if found.interactive is not None:
         loads += [*found.interactive.idle.values(), *found.interactive.alone]
         loads += [load for turn in found.interactive.beside for load in turn.values()]
-    items, requests = Counter[str](), Counter[str]()
-    for load in loads:
-        items.update(load.failed)
-        requests.update(load.errors)
-    named = (("failed items", items), ("requests without an answer", requests))
-    return [
-        f"{name}: " + ", ".join(f"{code} {count}" for code, count in codes.most_common())
-        for name, codes in named
-        if codes
-    ]
+    return failed(loads)
 
 
 def lines(found: Found, value: Callable[[Cell], float | None]) -> Lines:
@@ -143,9 +123,5 @@ def _counts(load: Load) -> tuple[str, ...]:
     return tuple(map(str, (failed, errors, load.retried, load.dropped)))
 
 
-def _star(load: Load) -> str:
-    return "" if load.complete else "*"
-
-
 def _turns(loads: Sequence[Load]) -> str:
-    return " / ".join(f"{one.items_per_s:.1f}{_star(one)}" for one in loads) or "-"
+    return " / ".join(f"{one.items_per_s:.1f}{star(one)}" for one in loads) or "-"

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from inference.thumbnail_server import ThumbnailServer
+from inference.thumbnail_server import Reply, ThumbnailServer
+from model.mixes import MIXES
 
 ROOT = Path(__file__).parents[2]
 MODULE = "serve.benchmark.thumbnails"
@@ -19,14 +20,20 @@ STOP_TIMEOUT_S = 5.0
 
 
 @contextmanager
-def served(count: int, latency_ms: float) -> Iterator[list[str]]:
-    """URLs of `count` different thumbnails, each answered after `latency_ms`; all are drawn.
+def served(count: int, latency_ms: float, mix: str = "thumbnails") -> Iterator[list[str]]:
+    """URLs of images, each answered after `latency_ms`; all are drawn.
 
-    Raises OSError when the server does not start.
+    Args:
+        count: different URLs. What takes long to draw stands at more than one of them.
+        latency_ms: from request to answer.
+        mix: a key of `MIXES`.
+
+    Raises:
+        OSError: the server does not start.
     """
     # In a session of its own, Ctrl-C does not reach it; it ends when its input does.
     process = subprocess.Popen(  # noqa: S603 - this program, nobody's words
-        [sys.executable, "-m", MODULE, str(count), str(latency_ms)],
+        [sys.executable, "-m", MODULE, str(count), str(latency_ms), mix],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=ROOT,
@@ -45,16 +52,18 @@ def served(count: int, latency_ms: float) -> Iterator[list[str]]:
             process.wait()
 
 
-def main(count: int, latency_ms: float) -> None:
+def main(count: int, latency_ms: float, mix: str) -> None:
     """Draw, say the port, serve until standard input ends: until the parent has gone."""
-    with ThumbnailServer() as server:
-        for seed in range(count):
-            server.reply(f"/{seed}.jpg")
-        server.latency_s = latency_ms / 1000
+    kind = MIXES[mix]
+    pictures = [kind.draw(seed) for seed in range(min(count, kind.most))]
+    replies = {
+        f"/{number}.jpg": Reply(*pictures[number % len(pictures)]) for number in range(count)
+    }
+    with ThumbnailServer(replies, latency_ms / 1000) as server:
         sys.stdout.write(server.netloc.rpartition(":")[2] + "\n")
         sys.stdout.flush()
         sys.stdin.buffer.read()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]))
+    main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3])

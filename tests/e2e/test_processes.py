@@ -281,8 +281,11 @@ def test_a_port_in_use_is_said_in_one_line(service):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["serve", "--help"], ["settings", "--help"], ["benchmark", "endpoint", "--help"]],
-)
+    [
+        ["--help"], ["serve", "--help"], ["settings", "--help"],
+        ["benchmark", "endpoint", "--help"], ["benchmark", "pipeline", "--help"],
+    ],
+)  # fmt: skip
 def test_help_loads_neither_torch_nor_flask(arguments):
     program = (
         "import sys, sweetspot\n"

@@ -105,9 +105,21 @@ def test_a_latency_target_takes_the_largest_size_that_keeps_it():
     assert "no size keeps the target of 5 ms: 1 already takes 11.0 ms" in impossible.sentence
 
 
-@given(a=st.floats(0.1, 100), b=st.floats(0.1, 50), n=st.integers(2, 128))
-def test_merging_saves_the_fixed_cost(a, b, n):
-    assert curve_of(lambda n: a + b * n, POWERS).merging_saves_ms(n) == pytest.approx(a, rel=1e-4)
+@given(a=st.floats(0.1, 100), b=st.floats(0.1, 50))
+def test_the_fixed_cost_is_that_of_one_line(a, b):
+    assert curve_of(lambda n: a + b * n, POWERS).fixed_ms == pytest.approx(a, rel=1e-3)
+
+
+@given(
+    st.lists(st.floats(0.1, 100), min_size=len(POWERS), max_size=len(POWERS)),
+    st.integers(1, 64),
+    st.integers(1, 64),
+)
+def test_merging_two_batches_saves_at_most_the_fixed_cost(times, n, m):
+    """Whatever the two pieces are."""
+    curve = fit([Point(size, time, time) for size, time in zip(POWERS, sorted(times), strict=True)])
+    saved = curve.latency_ms(n) + curve.latency_ms(m) - curve.latency_ms(n + m)
+    assert saved <= curve.fixed_ms + 1e-6 * curve.latency_ms(n + m)
 
 
 def test_the_slope_tells_flat_from_linear():

@@ -22,13 +22,25 @@ def test_plans_use_all_cores_and_no_more(cores):
         assert 1 <= plan.decode <= cores
 
 
+ONE, TWO = plain(2), Threads(encoder=1, streams=2, decode=2, io=32)
+
+
+def chosen(one, two, pair_ms=150.0):
+    measured = [MeasuredThreads(ONE, one, 140.0), MeasuredThreads(TWO, two, pair_ms)]
+    return choose(measured, interactive_wait_ms=200.0)
+
+
 def test_the_plain_plan_stays_unless_another_is_clearly_faster():
-    one, two = plain(2), Threads(encoder=1, streams=2, decode=2, io=32)
-    assert choose([MeasuredThreads(one, (20.0,)), MeasuredThreads(two, (20.5,))]) == one
-    assert choose([MeasuredThreads(one, (20.0, 19.0)), MeasuredThreads(two, (22.0, 23.0))]) == two
+    assert chosen((20.0,), (20.5,)) == ONE
+    assert chosen((20.0, 19.0), (22.0, 23.0)) == TWO
     # A machine that became twice as fast: each round speaks for the plain plan.
-    drifting = [MeasuredThreads(one, (10.0, 20.0, 20.0)), MeasuredThreads(two, (9.0, 9.5, 19.0))]
-    assert choose(drifting) == one
+    assert chosen((10.0, 20.0, 20.0), (9.0, 9.5, 19.0)) == ONE
+
+
+def test_streams_on_which_two_images_outlast_a_query_are_not_taken():
+    assert chosen((20.0,), (30.0,), pair_ms=201.0) == ONE
+    slow = [MeasuredThreads(ONE, (1.0,), 2000.0), MeasuredThreads(TWO, (2.0,), 4000.0)]
+    assert choose(slow, interactive_wait_ms=200.0) == ONE
 
 
 def test_threads_that_fetch_follow_the_throughput():
@@ -55,9 +67,10 @@ def test_every_plan_is_run_in_every_round():
     measured = measure(encoder, [png()], BatchConfig(4), plans, budget_s=0.0)
     assert [one.threads for one in measured] == plans
     assert all(len(one.images_s) == 2 and min(one.images_s) > 0 for one in measured)
-    assert sorted(encoder.threads) == sorted(2 * [plan.encoder for plan in plans])
-    # 16 for two cores, and a batch on each stream to warm up: none was taken for another's copy.
-    assert encoder.images == sum(2 * (16 + 4 * plan.streams) for plan in plans)
+    assert sorted(encoder.threads) == sorted(3 * [plan.encoder for plan in plans])
+    # 16 for two cores, a batch on each stream to warm up, and four pairs on each: none was taken
+    # for another's copy.
+    assert encoder.images == sum(2 * (16 + 4 * one.streams) + 8 * one.streams for one in plans)
 
 
 def test_a_picture_that_cannot_be_embedded_is_an_error():

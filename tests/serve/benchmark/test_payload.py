@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from model.mixes import MIXES, photo
 from serve.benchmark.payload import Bulk, Rounds, inline_images, screenshots, texts
 from serve.benchmark.thumbnails import MODULE, ROOT, served
 
@@ -68,9 +69,17 @@ def test_thumbnails_are_served_by_another_process_while_they_are_needed():
         requests.get(urls[0], timeout=30)
 
 
+def test_what_takes_long_to_draw_stands_at_more_than_one_url():
+    many = MIXES["photos"].most + 1
+    with served(many, latency_ms=0.0, mix="photos") as urls:
+        first, last = (requests.get(urls[index], timeout=30).content for index in (0, -1))
+    assert len(set(urls)) == many
+    assert first == last == photo(0).data
+
+
 def test_the_server_of_thumbnails_ends_when_its_parent_has_gone():
     process = subprocess.Popen(
-        [sys.executable, "-m", MODULE, "1", "0"],
+        [sys.executable, "-m", MODULE, "1", "0", "small"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -1,0 +1,99 @@
+"""What was found of the pipeline: the document, an older one beside it, and the page."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from inference.config import BatchConfig
+from inference.profile import Threads
+from serve.benchmark.pipeline_page import pipeline_page
+from serve.benchmark.pipeline_record import Asked, Found, check_same, compare, document
+from serve.benchmark.pipeline_tables import notes, shared_sentence
+from serve.benchmark.stages import Spent
+from serve.plan import Plan
+from tests.serve.benchmark.loads import load
+
+PLAN = Plan(BatchConfig(16), BatchConfig(16), Threads(encoder=2, streams=1, decode=2, io=32))
+SPENT = Spent(
+    {"fetch": 0.05, "decode": 0.01, "encode": 0.009},
+    {"fetch": 50.0, "decode": 10.0, "queue": 100.0, "encode": 144.0},
+    mean_batch=15.5,
+)
+
+
+def found(images_s=100.0, spent=SPENT, **options):
+    defaults = {"asked": Asked(report="page.html"), "on_cpu": True, "load": load(images_s)}
+    defaults |= {"before": [200.0, 210.0, 205.0], "after": [195.0, 190.0]}
+    return Found(facts={"model": "m"}, plan=PLAN, spent=spent, **(defaults | options))
+
+
+def test_the_document_has_the_plan_the_stages_and_the_encoder_alone():
+    one = json.loads(json.dumps(document(found())))
+    assert (one["benchmark"], one["complete"]) == ("pipeline", True)
+    assert one["pipeline"]["items_per_s"] == 100.0
+    assert one["pipeline"]["mean_batch"] == 15.5
+    assert one["plan"]["threads"]["decode"] == 2
+    assert [(stage["name"], stage["busy"]) for stage in one["stages"]] == [
+        ("fetch", 0.156), ("decode", 0.5), ("queue", None), ("encode", 0.9),
+    ]  # fmt: skip
+    assert one["encoder_alone"]["items_per_s"] == 200.0
+    assert one["ratio"] == 0.5
+    assert "the encoder limits" in one["limit"]
+    assert one["asked"]["mix"] == "thumbnails"
+    assert "report" not in one["asked"]
+
+
+def test_an_encoder_that_shares_its_cores_is_said_to():
+    assert "shares its cores with fetching, decoding" in shared_sentence(found())
+    assert shared_sentence(found(on_cpu=False)) == ""
+    assert shared_sentence(found(before=[100.0], after=[100.0])) == ""
+
+
+def test_an_encoder_that_drifted_is_said_to_have():
+    assert notes(found()) == []
+    (note,) = notes(found(after=[300.0]))
+    assert note.startswith("the encoder alone differs by 46%")
+
+
+def test_an_older_one_is_compared_by_images_a_second():
+    rows, ratio = compare(document(found(80.0)), found(100.0))
+    assert ratio == 1.25
+    assert rows.rows[0] == ("pipeline", "80.0", "100.0", "1.250")
+
+
+@pytest.mark.parametrize(
+    ("old", "words"),
+    [
+        ({}, "no document"),
+        ({"asked": 3}, "no document"),
+        ({"asked": {"mix": "small"}}, "measured with --mix small, this is thumbnails"),
+    ],
+)
+def test_another_load_is_not_compared_with(old, words):
+    with pytest.raises(ValueError, match=words):
+        check_same(old, Asked())
+
+
+@pytest.mark.parametrize("spoilt", [{"pipeline": None}, {"encoder_alone": {"items_per_s": 0}}])
+def test_what_has_no_numbers_is_not_compared_with(spoilt):
+    with pytest.raises(ValueError, match=r"no document|nothing was measured"):
+        compare(document(found()) | spoilt, found())
+
+
+def test_the_page_stands_alone_and_has_a_bar_for_each_stage():
+    html = pipeline_page(found())
+    HTMLParser().feed(html)
+    assert not re.search(r"(src|href)=", html)
+    assert html.count("class='bar'") == 3 + 2
+    assert all(0 <= float(width) <= 460 for width in re.findall(r"width='([\d.]+)'", html))
+    assert "0.5 of what the encoder makes alone" in html
+
+
+def test_an_interrupted_one_is_marked_even_when_nothing_was_measured():
+    empty = load(0.0, requests=0, complete=False)
+    one = found(spent=Spent(), load=empty, after=[], complete=False)
+    assert "interrupted: partial" in notes(one)[0]
+    assert document(one)["limit"] == "nothing was measured"
+    assert "0.0* images/s" in pipeline_page(one)

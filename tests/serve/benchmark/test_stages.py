@@ -1,0 +1,71 @@
+"""How busy the stages are, and what limits."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.profile import Threads
+from serve.benchmark.stages import Spent, Stage, limit, stages
+
+THREADS = Threads(encoder=2, streams=2, decode=4, io=32)
+shares = st.floats(0, 1)
+
+
+def sentence(fetch, decode, encode, full=1.0, on_cpu=True, spare_cores=True):
+    busy = {"fetch": fetch, "decode": decode, "queue": None, "encode": encode}
+    found = [Stage(name, 1, share, 1.0) for name, share in busy.items()]
+    return limit(found, full, on_cpu=on_cpu, spare_cores=spare_cores)
+
+
+def test_busy_is_thread_time_an_image_by_images_a_second_over_threads():
+    spent = Spent({"fetch": 0.032, "decode": 0.02, "encode": 0.01}, {"queue": 5.0})
+    found = {one.name: one for one in stages(spent, 100.0, THREADS)}
+    assert list(found) == ["fetch", "decode", "queue", "encode"]
+    assert {name: one.busy for name, one in found.items()} == {
+        "fetch": pytest.approx(0.1),
+        "decode": pytest.approx(0.5),
+        "queue": None,
+        "encode": pytest.approx(0.5),
+    }
+    assert (found["encode"].threads, found["queue"].threads) == (2, None)
+    assert found["queue"].p50_ms == 5.0
+
+
+@given(st.floats(0, 1e3), st.floats(0, 1e5))
+def test_nothing_is_busier_than_always(thread_s, images_s):
+    found = stages(Spent({"decode": thread_s}), images_s, THREADS)
+    assert 0 <= found[1].busy <= 1
+
+
+@pytest.mark.parametrize(
+    ("busy", "options", "words"),
+    [
+        ((0.1, 0.3, 0.85), {}, "the encoder limits"),
+        ((0.1, 0.8, 0.9), {}, "the encoder and decoding limit together, since they share the"),
+        ((0.1, 0.8, 0.9), {"on_cpu": False}, "the encoder limits"),
+        ((0.9, 0.1, 0.9), {}, "the encoder limits"),
+        ((0.1, 0.9, 1.0), {"full": 0.1}, "decoding limits, on cores that it shares with the enc"),
+        ((0.1, 0.9, 1.0), {"full": 0.1, "on_cpu": False}, "decoding limits; more images"),
+        ((0.1, 0.3, 1.0), {"full": 0.1}, "the encoder is busy with batches that are not full"),
+        ((0.1, 0.8, 0.84), {}, "decoding limits; more images a second take more --decode-threads"),
+        ((0.1, 0.9, 0.1), {"spare_cores": False}, "take a larger instance or smaller images"),
+        ((0.8, 0.79, 0.1), {}, "fetching limits; more images a second take more --io-threads"),
+        ((0.9, 0.85, 0.1), {}, "fetching limits"),
+        ((0.79, 0.79, 0.84), {}, "nothing is busy; more images a second take more requests"),
+    ],
+)
+def test_the_sentence_names_what_limits_and_what_helps(busy, options, words):
+    assert words in sentence(*busy, **options)
+
+
+@given(shares, shares, shares, shares, st.booleans(), st.booleans())
+def test_a_stage_is_blamed_only_when_it_is_busy(fetch, decode, encode, full, on_cpu, spare_cores):
+    said = sentence(fetch, decode, encode, full, on_cpu, spare_cores)
+    for name, share in (("fetching", fetch), ("decoding", decode), ("the encoder", encode)):
+        assert not said.startswith(name) or share >= 0.8
+    assert said.startswith("nothing") == (encode < 0.85 and max(fetch, decode) < 0.8)
+
+
+def test_without_a_measurement_nothing_limits():
+    found = stages(Spent(), 0.0, THREADS)
+    assert limit(found, 0.0, on_cpu=True, spare_cores=True) == "nothing was measured"
