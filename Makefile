@@ -8,10 +8,10 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve benchmark lint types check fmt docs clean
+.PHONY: help demo test serve benchmark benchmark-load lint types check fmt docs clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 demo: $(VENV)/.run ## Texts find screens: the service with the built-in model, start to end
 	$(BIN)/python examples/demo.py
@@ -26,6 +26,10 @@ benchmark: $(VENV)/.run ## Run the benchmarks; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.fetch
 	$(BIN)/python -m benchmarks.spin
 	$(BIN)/python -m benchmarks.retrieval
+
+benchmark-load: $(VENV)/.run ## A full-size model under load, some 15 minutes on a quiet machine
+	$(BIN)/python -m benchmarks.batching
+	$(BIN)/python -m benchmarks.lanes
 
 lint: $(VENV)/.dev ## Style and import contracts
 	$(BIN)/ruff check .

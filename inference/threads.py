@@ -73,7 +73,7 @@ def measure(
     pictures: Sequence[bytes],
     batch: BatchConfig,
     plans: Sequence[Threads],
-    budget_s: float = 20.0,
+    budget_s: float = 15.0,
     report: Callable[[str], None] = lambda _: None,
     seed: int = 0,
 ) -> list[MeasuredThreads]:

@@ -38,7 +38,7 @@ class TuneConfig:
 
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
     refine: bool = True
-    budget_s: float = 12.0
+    budget_s: float = 10.0
     min_rounds: int = 3
     max_rounds: int = 30
     agreement: float = 0.03

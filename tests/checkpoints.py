@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -20,7 +21,9 @@ SIZES = {
 }
 
 
-def make_checkpoint(folder, size="small", context_length=77, seed=0, **text_options):
+def make_checkpoint(
+    folder: Path, size: str = "small", context_length: int = 77, seed: int = 0, **text_options: Any
+) -> Path:
     """Write a random-weight CLIP of a size; its text tower may be given other options."""
     folder.mkdir(parents=True, exist_ok=True)
     vision, text, projection = SIZES[size]

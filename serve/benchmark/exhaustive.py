@@ -10,6 +10,7 @@ from inference.tune import Run, TuneConfig, Tuned, interleaved, tune
 
 SIZES = tuple(range(1, 65))
 ROUNDS = 15
+NO_LIMIT_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def compare_with_all(
     Raises:
         KeyboardInterrupt: it was interrupted, and there is nothing to compare.
     """
-    every = replace(config, sizes=SIZES, refine=False, min_rounds=3, max_rounds=3, budget_s=600.0)
+    every = replace(config, sizes=SIZES, refine=False, min_rounds=3, max_rounds=3)
+    every = replace(every, budget_s=NO_LIMIT_S, max_batch_s=NO_LIMIT_S)
     found = tune(run, every, report)
     if not found.complete:
         raise KeyboardInterrupt
