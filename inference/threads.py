@@ -14,7 +14,7 @@ from inference.engine import Engine
 from inference.errors import EncodeFailed
 from inference.fetch import Fetcher
 from inference.profile import Threads
-from inference.tune import image_runner, interleaved, on_streams
+from inference.runners import image_runner, interleaved, on_streams
 from inference.types import Failure, ImageBytes
 from model.encoder import Encoder
 

@@ -20,8 +20,9 @@ from inference.profile import (
     TowerProfile,
     find,
 )
+from inference.runners import Run, image_runner, text_runner
 from inference.threads import plain, words
-from inference.tune import QUICK, Run, Tuned, image_runner, text_runner, tune
+from inference.tune import QUICK, Tuned, tune
 from inference.types import Tower
 from model.checkpoint import locate
 from model.encoder import Encoder, EncoderSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from inference.tune import image_runner, interleaved, on_streams
+from inference.runners import image_runner, interleaved, on_streams
 from model.encoder import Encoder
 
 # Long enough for a median, short enough to be done before and after something else.

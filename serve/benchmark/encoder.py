@@ -14,8 +14,9 @@ from rich.console import Console
 from inference.config import BatchConfig
 from inference.machine import cores, cpu_name
 from inference.profile import document
+from inference.runners import image_runner, on_streams, text_runner
 from inference.threads import candidates, choose, measure, plain, words
-from inference.tune import QUICK, TuneConfig, image_runner, on_streams, text_runner, tune
+from inference.tune import QUICK, TuneConfig, tune
 from model.encoder import Encoder
 from model.errors import ModelError
 from model.load import load, runnable

@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-from inference.tune import Run, TuneConfig, Tuned, interleaved, tune
+from inference.runners import Run, interleaved
+from inference.tune import TuneConfig, Tuned, tune
 
 SIZES = tuple(range(1, 65))
 ROUNDS = 15

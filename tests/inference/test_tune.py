@@ -1,9 +1,12 @@
 """Tuning against encoders whose curve is known, on a clock of the test's own."""
 
+import threading
+
 import numpy as np
 import pytest
 
-from inference.tune import QUICK, TuneConfig, around, image_runner, interleaved, text_runner, tune
+from inference.runners import image_runner, interleaved, on_streams, text_runner
+from inference.tune import QUICK, TuneConfig, around, tune
 from model.errors import OutOfMemory
 from model.fake import FakeEncoder
 
@@ -124,6 +127,15 @@ def test_the_towers_of_an_encoder_are_run():
     encoder = FakeEncoder()
     image_runner(encoder)(3)
     text_runner(encoder)(7)
+
+
+def test_a_batch_runs_on_every_stream_at_once():
+    """Each waits for the other; and what one cannot hold is said."""
+    meeting = threading.Barrier(2)
+    with on_streams(lambda _: meeting.wait(30) and None, 2) as run:
+        run(4)
+    with on_streams(Machine(linear, memory=3).run, 2) as run, pytest.raises(OutOfMemory):
+        run(4)
 
 
 def test_the_quick_tune_is_quick():
