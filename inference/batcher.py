@@ -77,8 +77,10 @@ class Batcher:
             self._changed.notify()
 
     def submit(self, tower: Tower, lane: Lane, entry: Entry) -> None:
-        """Hand over an announced item."""
+        """Hand over an announced item. Raises EncodeFailed when it is too late for any."""
         with self._changed:
+            if self._closing:  # the threads may have ended
+                raise EncodeFailed("the service is stopping")
             self._scheduler.submit(tower, lane, entry, self._clock())
             self._changed.notify()
 

@@ -55,7 +55,7 @@ class EngineConfig:
     """Bounds of all requests together and of each, and the threads.
 
     max_items_in_flight: permits over all requests. window: the permits one request holds.
-    interactive_permits: those that bulk items leave alone. interactive_wait_s: what an interactive
+    lane_permits: those that each lane leaves to the other. interactive_wait_s: what an interactive
     item waits for the batch that runs, at most. streams: forward passes at once.
     io_threads, cpu_threads: that fetch and decode, of either lane.
     """
@@ -64,7 +64,7 @@ class EngineConfig:
     text: BatchConfig = BatchConfig()
     max_items_in_flight: int = 512
     window: int = 128
-    interactive_permits: int = 0
+    lane_permits: int = 0
     interactive_wait_s: float = 0.2
     streams: int = 1
     io_threads: int = 32

@@ -124,6 +124,7 @@ class Engine:
                     raise ClientLeft
         finally:
             results = request.close()
+            self._admission.leave(request)
         return Answer(results, request.times)
 
     def drain(self, by_s: float) -> None:
@@ -212,10 +213,9 @@ class Engine:
             data = get_data()
             with job.times.measure("decode"):
                 pixels = self._encoder.preprocess(data)
+            self._submit(job, pixels)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this item's
             self._fail(job, exc)
-        else:
-            self._submit(job, pixels)
 
     def _check_wanted(self, job: Job) -> None:
         """No work for nobody. Raises ItemError, which nobody will see."""

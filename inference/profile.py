@@ -6,6 +6,7 @@ Light on purpose: `deploy` reads profiles without NumPy.
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterable
@@ -15,6 +16,8 @@ from typing import Any
 
 FILE_NAME = "sweetspot.json"
 VERSION = 1
+# Of a batch, or of threads: more is a typing error.
+MAX_COUNT = 4096
 
 
 class ProfileError(Exception):
@@ -88,8 +91,8 @@ def read(path: Path) -> list[Profile]:
         return [_profile(one) for one in document["profiles"]]
     except FileNotFoundError as exc:
         raise ProfileError(f"{path} is missing") from exc
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise ProfileError(f"{path} is not a profile: {exc!r}") from exc
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as exc:
+        raise ProfileError(f"{path} is not a profile: {str(exc)[:200]!r}") from exc
 
 
 def find(paths: Iterable[Path], match: Match) -> Profile | None:
@@ -131,9 +134,12 @@ def document(profiles: Iterable[Profile]) -> dict[str, Any]:
 
 
 def _profile(one: dict[str, Any]) -> Profile:
+    threads = Threads(**one["threads"])
+    for name, count in asdict(threads).items():
+        _check(_is_count(count), f"threads.{name}")
     return Profile(
         match=Match(**one["match"]),
-        threads=Threads(**one["threads"]),
+        threads=threads,
         image=_tower(one["image"]),
         text=_tower(one["text"]),
         versions=dict(one["versions"]),
@@ -143,4 +149,22 @@ def _profile(one: dict[str, Any]) -> Profile:
 
 def _tower(one: dict[str, Any]) -> TowerProfile:
     points = tuple(MeasuredPoint(**point) for point in one["points"])
+    _check(_is_count(one["batch_size"]), "batch_size")
+    _check(len({point.n for point in points}) == len(points) > 0, "points")
+    for point in points:
+        _check(_is_count(point.n) and _is_time(point.p50_ms) and _is_time(point.p95_ms), "points")
     return TowerProfile(**{**one, "points": points})
+
+
+def _check(holds: bool, name: str) -> None:
+    """Raise ValueError for a number that nobody measured."""
+    if not holds:
+        raise ValueError(f"{name} cannot be")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_COUNT
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value > 0

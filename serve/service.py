@@ -32,8 +32,8 @@ BOOT_ERROR = 3
 SELF_TEST_TIMEOUT_S = 60.0
 # Leaves time within the 25 s of the drain to send what was answered.
 DRAIN_S = 20.0
-# One permit in so many is for interactive items alone.
-INTERACTIVE_SHARE = 8
+# One permit in so many is for interactive items alone, and one for bulk.
+LANE_SHARE = 8
 
 
 class Service:
@@ -138,7 +138,7 @@ def engine_config(settings: Settings, planned: Plan) -> EngineConfig:
         text=planned.text,
         max_items_in_flight=settings.max_items_in_flight,
         window=min(EngineConfig.window, settings.max_items_in_flight),
-        interactive_permits=settings.max_items_in_flight // INTERACTIVE_SHARE,
+        lane_permits=settings.max_items_in_flight // LANE_SHARE,
         interactive_wait_s=settings.interactive_wait_ms / 1000,
         streams=planned.threads.streams,
         io_threads=planned.threads.io,

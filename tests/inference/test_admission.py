@@ -19,7 +19,7 @@ def request(count, lane="bulk"):
 
 
 def config(permits, window, kept=0):
-    return EngineConfig(max_items_in_flight=permits, window=window, interactive_permits=kept)
+    return EngineConfig(max_items_in_flight=permits, window=window, lane_permits=kept)
 
 
 @given(
@@ -50,8 +50,8 @@ def test_all_that_is_admitted_runs_within_the_bounds(asked, permits, window, see
         in_flight = Counter(job.request for job in running)
         assert admission.items_in_flight == len(running) <= permits
         assert max(in_flight.values(), default=0) <= window
-        bulk = sum(job.lane == "bulk" for job in running)
-        assert bulk <= permits - permits // 4
+        lanes = Counter(job.lane for job in running)
+        assert max(lanes.values(), default=0) <= permits - permits // 4
     assert ran == Counter(admitted)
     assert admission.items_in_flight == 0
 
@@ -92,3 +92,22 @@ def test_who_left_starts_nothing_more():
     gone.close()
     assert [admission.done(job) for job in running] == [[], []]
     assert admission.items_in_flight == 0
+
+
+def test_interactive_items_leave_permits_to_the_bulk():
+    """A lane that is asked for by name may be as large as any; bulk is not shut out."""
+    admission = Admission(config(permits=8, window=8, kept=2))
+    assert len(admission.enter(request(100, "interactive"))) == 6
+    assert len(admission.enter(request(100))) == 2
+
+
+def test_who_waits_without_an_item_in_flight_is_forgotten_when_it_leaves():
+    admission = Admission(config(permits=1, window=1))
+    bulk, query = request(2), request(2, "interactive")
+    (running,) = admission.enter(bulk)
+    admission._in_flight[query] = 0  # as if it had come in the same instant
+    (instead,) = admission.done(running)
+    assert instead.lane == "interactive"
+    bulk.close()
+    admission.leave(bulk)
+    assert list(admission._in_flight) == [query]

@@ -64,7 +64,7 @@ def test_every_item_gets_exactly_its_own_result(asked, batch_size, window, strea
         window=window,
         streams=streams,
         max_items_in_flight=8 * window,
-        interactive_permits=window,
+        lane_permits=window,
     )
     encoder = Fragile()
     engine = Engine(encoder, Fetcher(LOCAL), config)
@@ -189,7 +189,7 @@ def test_interactive_items_wait_behind_no_bulk_fetch():
 def test_permits_are_kept_for_interactive_items():
     hold = threading.Event()
     encoder = FakeEncoder(fixed_s=1.0, sleep=lambda _: hold.wait(30))
-    config = EngineConfig(max_items_in_flight=8, window=8, interactive_permits=2)
+    config = EngineConfig(max_items_in_flight=8, window=8, lane_permits=2)
     bulk = [Text(str(number)) for number in range(20)]
     with Engine(encoder, Fetcher(LOCAL), config) as engine, ThreadPoolExecutor(2) as pool:
         first = pool.submit(engine.embed, bulk, soon(30))
@@ -237,3 +237,13 @@ def test_a_drift_from_the_tuning_is_reported(caplog):
     assert report.slowdown > 3
     assert report.batches[1].count == 40
     assert "times what they were tuned by: slower" in caplog.text
+
+
+def test_an_item_that_comes_in_the_instant_of_the_end_has_failed():
+    """It saw the engine open, and finds the batcher closed: no wait until the deadline."""
+    engine = Engine(FakeEncoder(), Fetcher(LOCAL), EngineConfig())
+    engine.close()
+    engine._closing = False
+    (result,) = engine.embed([Text("late")], soon(60)).results
+    assert (result.code, result.message) == ("encode_failed", "the service is stopping")
+    assert engine.items_in_flight == 0

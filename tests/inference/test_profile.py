@@ -16,6 +16,7 @@ from inference.profile import (
     ProfileError,
     Threads,
     TowerProfile,
+    document,
     find,
     read,
     write,
@@ -70,3 +71,34 @@ def test_the_form_is_that_of_the_interface(tmp_path):
 def test_profiles_are_read_without_numpy():
     program = "import sys, inference.profile; assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("threads", "streams"), 0),
+        (("threads", "decode"), "2"),
+        (("threads", "encoder"), 1_000_000),
+        (("image", "batch_size"), -3),
+        (("image", "batch_size"), "many"),
+        (("image", "batch_size"), True),
+        (("image", "points"), []),
+        (("text", "points"), [{"n": 1, "p50_ms": 0, "p95_ms": 1}]),
+        (("text", "points"), [{"n": 1, "p50_ms": None, "p95_ms": 1}]),
+        (("text", "points"), [{"n": 1, "p50_ms": float("nan"), "p95_ms": 1}]),
+        (("text", "points"), [{"n": 1, "p50_ms": 1, "p95_ms": 1}] * 2),
+    ],
+)
+def test_numbers_that_nobody_measured_are_refused(tmp_path, place, value):
+    changed = document([PROFILE])
+    tower, field = place
+    changed["profiles"][0][tower][field] = value
+    (tmp_path / "p.json").write_text(json.dumps(changed))
+    with pytest.raises(ProfileError, match="is not a profile"):
+        read(tmp_path / "p.json")
+
+
+def test_a_file_nested_too_deep_is_refused(tmp_path):
+    (tmp_path / "p.json").write_text("[" * 100_000)
+    with pytest.raises(ProfileError):
+        read(tmp_path / "p.json")
