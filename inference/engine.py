@@ -176,8 +176,8 @@ class Engine:
                 self._submit(job, text)
             case ImageUrl(url) if is_data_url(url):
                 decode.submit(self._prepare, job, lambda: decode_data_url(url, limit))
-            case ImageUrl():
-                self._pools.fetch[job.lane].submit(self._fetch, job)
+            case ImageUrl(url):
+                self._pools.fetch[job.lane].submit(self._fetch, job, url)
             case ImageBase64(text):
                 decode.submit(self._prepare, job, lambda: decode_base64(text, limit))
             case ImageBytes(data):
@@ -191,7 +191,7 @@ class Engine:
         if not is_unicode(text):
             raise TextInvalid("the text is not valid Unicode")
 
-    def _fetch(self, job: Job) -> None:
+    def _fetch(self, job: Job, url: str) -> None:
         """Fetch an image's bytes and have them preprocessed.
 
         The fetching thread waits for the decoding one, so that encoded images in memory are never
@@ -199,7 +199,6 @@ class Engine:
         """
         try:
             self._check_wanted(job)
-            url = job.item.url  # type: ignore[union-attr]  # no other item is fetched
             with job.times.measure("fetch"):
                 data = self._fetcher.fetch(url, job.request.deadline_s)
             self._pools.decode[job.lane].submit(self._prepare, job, lambda: data).result()

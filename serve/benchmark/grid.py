@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from inference.load import Outcome
 from inference.loadtest import closed_loop, open_loop
@@ -42,7 +43,7 @@ def closed_cells(
     random.Random(SEED).shuffle(pairs)
     for batch, concurrency in pairs:
         tell(f"{batch} images a request, {concurrency} at once")
-        ask = call(target, lambda batch=batch: bulk.body(batch))  # type: ignore[misc]
+        ask = call(target, partial(bulk.body, batch))
         load = closed_loop(ask, concurrency, duration_s, warm_up_s(duration_s))
         yield Cell(batch, load, duration_s, concurrency=concurrency)
 
@@ -58,6 +59,6 @@ def open_cells(
     """Every request size at one rate of requests, in shuffled order."""
     for batch in random.Random(SEED).sample(batches, len(batches)):
         tell(f"{batch} images a request, {rate_per_s:g} requests/s")
-        ask = call(target, lambda batch=batch: bulk.body(batch))  # type: ignore[misc]
+        ask = call(target, partial(bulk.body, batch))
         load = open_loop(ask, rate_per_s, duration_s, MAX_IN_FLIGHT, SEED, warm_up_s(duration_s))
         yield Cell(batch, load, duration_s, rate_per_s=rate_per_s)
