@@ -132,7 +132,7 @@ def words(plan: Threads) -> str:
 
 def _run(encoder: Encoder, pictures: Sequence[bytes], batch: BatchConfig, plan: Threads) -> float:
     """Images a second through the engine. The first batch on each stream is not counted."""
-    encoder.use_threads(plan.encoder)
+    encoder.use_threads(plan.encoder, plan.streams)
     config = EngineConfig(
         image=batch,
         streams=plan.streams,
@@ -155,7 +155,7 @@ def _run(encoder: Encoder, pictures: Sequence[bytes], batch: BatchConfig, plan: 
 
 def _pair_ms(encoder: Encoder, plan: Threads) -> float:
     """Service time of two images on every stream at once."""
-    encoder.use_threads(plan.encoder)
+    encoder.use_threads(plan.encoder, plan.streams)
     with on_streams(image_runner(encoder), plan.streams) as run:
         run(2)
         (times_ms,) = interleaved(run, [2], PAIRS).values()

@@ -11,6 +11,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,20 @@ class Checkpoint:
     context_length: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex digest over weights, architecture, sizes and tokenizer; reads every file once."""
+        digest = hashlib.sha256()
+        facts = [self.image_size, self.mean, self.std]
+        facts.append(_architecture(_read_json(self.folder / "config.json")))
+        digest.update(json.dumps(facts, sort_keys=True).encode())
+        files = weight_files(self.folder) + tokenizer_files(self.folder)
+        options = (self.folder / name for name in TOKENIZER_OPTIONS)
+        for path in (*files, *(path for path in options if path.is_file())):
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
 
 
 def locate(model: str | None) -> Path | str:
@@ -148,18 +163,10 @@ def tokenizer_files(folder: Path) -> list[Path]:
     return pair
 
 
-def fingerprint(checkpoint: Checkpoint, preprocessing: str) -> str:
-    """16 hex digits over weights, architecture, tokenizer and preprocessing policy."""
-    digest = hashlib.sha256()
-    facts = [preprocessing, checkpoint.image_size, checkpoint.mean, checkpoint.std]
-    facts.append(_architecture(_read_json(checkpoint.folder / "config.json")))
-    digest.update(json.dumps(facts, sort_keys=True).encode())
-    files = weight_files(checkpoint.folder) + tokenizer_files(checkpoint.folder)
-    options = (checkpoint.folder / name for name in TOKENIZER_OPTIONS)
-    for path in (*files, *(path for path in options if path.is_file())):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]
+def fingerprint(checkpoint: Checkpoint, preprocessing: str, quantized: str = "") -> str:
+    """16 hex digits over checkpoint and preprocessing policy. quantized: digest of int8 graphs."""
+    facts = json.dumps([checkpoint.digest, preprocessing, quantized])
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
 def _architecture(config: dict[str, Any]) -> list[Any]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Device = Literal["auto", "cpu", "cuda"]
-Backend = Literal["torch", "fake"]
+Backend = Literal["auto", "torch", "openvino", "fake"]
+Precision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 Policy = Literal["display", "reference"]
 
 
@@ -17,6 +18,9 @@ class ModelConfig:
     model: a folder, a hub id (`owner/name` or `owner/name@revision`), `builtin`, or None for
     the platform's folder when it holds a checkpoint, else the built-in.
     name: what callers see; None takes it from the checkpoint.
+    backend: auto is torch on CUDA, else OpenVINO where it is installed, else torch.
+    precision: auto is int8 where the checkpoint holds quantized graphs, else float16 on CUDA,
+        else float32.
     max_image_pixels: the largest width x height that is decoded.
     threads: of one forward pass on CPU; 0 is the library's own choice.
     """
@@ -24,7 +28,8 @@ class ModelConfig:
     model: str | None = None
     name: str | None = None
     device: Device = "auto"
-    backend: Backend = "torch"
+    backend: Backend = "auto"
+    precision: Precision = "auto"
     policy: Policy = "display"
     max_image_pixels: int = 50_000_000
     threads: int = 0

@@ -55,8 +55,11 @@ class Encoder(Protocol):
     def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
         """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
 
-    def use_threads(self, threads: int) -> None:
-        """Run forward passes on so many CPU threads, in threads that have not yet called."""
+    def use_threads(self, threads: int, streams: int = 1) -> None:
+        """Run each of so many forward passes at once on so many CPU threads.
+
+        Holds for threads that have not yet called.
+        """
 
     def warm_up(self) -> None:
         """Run each tower once, so that the first caller does not pay for it."""

@@ -71,7 +71,7 @@ class FakeEncoder:
         embeddings = np.stack([_embedding(text.encode()) for text in texts])
         return embeddings, np.array(truncated, dtype=np.bool_)
 
-    def use_threads(self, threads: int) -> None:
+    def use_threads(self, threads: int, streams: int = 1) -> None:
         """It computes nothing."""
 
     def warm_up(self) -> None:

@@ -1,14 +1,16 @@
-"""The factory: a configuration in, a warmed encoder out. Back ends are imported when chosen."""
+"""The factory: a configuration in, an encoder out. Back ends are imported when chosen."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.checkpoint import Checkpoint, locate, verify
-from model.config import Device, ModelConfig
+from model.config import Backend, ModelConfig, Precision
+from model.errors import CheckpointError
 
 if TYPE_CHECKING:
     from model.encoder import Encoder
@@ -16,6 +18,14 @@ if TYPE_CHECKING:
 # How often a thread of torch's OpenMP looks before it sleeps. Its default spins for milliseconds,
 # in which the decoding threads wait for the core: benchmarks/results/spin.json.
 SPIN_COUNT = "1000"
+# The driver's files, on Linux and under Windows: asking torch would import it, 1.4 s.
+CUDA_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+
+PRECISIONS: dict[tuple[str, str], tuple[Precision, ...]] = {
+    ("torch", "cpu"): ("float32",),
+    ("torch", "cuda"): ("float32", "float16"),
+    ("openvino", "cpu"): ("float32", "bfloat16", "int8"),
+}
 
 
 def precheck(model: str | None) -> None:
@@ -30,24 +40,79 @@ def precheck(model: str | None) -> None:
 
 
 def load(config: ModelConfig) -> Encoder:
-    """Resolve, load and warm up an encoder.
+    """Resolve and load an encoder; it is warm once `warm_up` was called.
 
     Raises:
-        CheckpointError: one sentence that says what is wrong with which file.
+        CheckpointError: one sentence that says what is wrong with which file, or that the
+            configuration cannot run here.
     """
-    encoder = _open(config)
-    encoder.warm_up()
-    return encoder
+    if config.backend == "fake":
+        from model.fake import FakeEncoder
+
+        return FakeEncoder(config)
+    config = settle(config)
+    checkpoint = open_checkpoint(config.model)
+    # docs/decisions/0005: read once, when torch loads its OpenMP.
+    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+    if config.backend == "openvino":
+        from model.openvino_encoder import OpenVinoEncoder
+
+        return OpenVinoEncoder(checkpoint, config)
+    from model.torch_encoder import TorchEncoder
+
+    return TorchEncoder(checkpoint, config)
+
+
+def settle(config: ModelConfig) -> ModelConfig:
+    """Replace `auto` as back end and device; check that the precision is one of theirs.
+
+    Raises:
+        CheckpointError: the combination does not run here.
+    """
+    device = config.device
+    if device == "auto":
+        device = "cuda" if config.backend != "openvino" and has_cuda() else "cpu"
+    backend = config.backend
+    if backend == "auto":
+        fits = device == "cpu" and config.precision != "float16" and find_spec("openvino")
+        backend = "openvino" if fits else "torch"
+    if backend == "openvino" and not find_spec("openvino"):
+        raise CheckpointError("back end openvino was asked for, and it is not installed")
+    known = PRECISIONS.get((backend, device))
+    if known is None:
+        raise CheckpointError(f"back end {backend} does not run on device {device}")
+    if config.precision not in ("auto", *known):
+        raise CheckpointError(
+            f"precision {config.precision} does not run with back end {backend} on {device}; "
+            f"it has {', '.join(known)}"
+        )
+    return replace(config, device=device, backend=backend)
+
+
+def has_cuda() -> bool:
+    """Whether torch finds a CUDA device; torch is imported only where there is a driver."""
+    if not any(path.exists() for path in CUDA_DRIVERS):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def runnable(config: ModelConfig) -> list[ModelConfig]:
     """The same model on every back end, device and precision that can run here."""
     if config.backend == "fake":
         return [config]
-    import torch
-
-    devices: tuple[Device, ...] = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    return [replace(config, device=device) for device in devices]
+    backends: list[tuple[Backend, str]] = [("torch", "cpu")]
+    if find_spec("openvino"):
+        backends.append(("openvino", "cpu"))
+    if has_cuda():
+        backends.append(("torch", "cuda"))
+    return [
+        replace(config, backend=backend, device=device, precision=precision)  # type: ignore[arg-type]
+        for backend, device in backends
+        for precision in PRECISIONS[backend, device]
+        if _is_there(config, precision)
+    ]
 
 
 def open_checkpoint(model: str | None) -> Checkpoint:
@@ -60,14 +125,14 @@ def open_checkpoint(model: str | None) -> Checkpoint:
     return verify(download(found), name=found)
 
 
-def _open(config: ModelConfig) -> Encoder:
-    if config.backend == "fake":
-        from model.fake import FakeEncoder
+def _is_there(config: ModelConfig, precision: Precision) -> bool:
+    """Whether this machine has a precision, or the checkpoint graphs of it."""
+    if precision == "int8":
+        from model.graphs import find
 
-        return FakeEncoder(config)
-    checkpoint = open_checkpoint(config.model)
-    # docs/decisions/0005: read once, when torch loads its OpenMP.
-    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
-    from model.torch_encoder import TorchEncoder
+        return find(open_checkpoint(config.model), "int8") is not None
+    if precision == "bfloat16":
+        from model.runtime import openvino
 
-    return TorchEncoder(checkpoint, config)
+        return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return True

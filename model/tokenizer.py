@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer as Backend
 
 from model.encoder import BoolArray
 from model.errors import CheckpointError
@@ -23,7 +24,17 @@ class Tokenizer:
     end: the end token's id. size: one more than the highest id.
     """
 
-    def __init__(self, folder: Path, context_length: int) -> None:
+    def __init__(self, backend: Backend, end: int, context_length: int) -> None:
+        self._backend = backend
+        self._backend.no_truncation()
+        self._backend.no_padding()
+        self.end = end
+        self.size: int = 1 + max(self._backend.get_vocab(with_added_tokens=True).values())
+        self._context_length = context_length
+
+    @classmethod
+    def of_checkpoint(cls, folder: Path, context_length: int) -> Self:
+        """As transformers reads a checkpoint's files; imports it, which takes a second or two."""
         from transformers import AutoTokenizer
 
         try:
@@ -32,12 +43,20 @@ class Tokenizer:
             raise CheckpointError(f"the tokenizer in {folder} cannot be loaded: {exc}") from exc
         if tokenizer.eos_token_id is None:
             raise CheckpointError(f"the tokenizer in {folder} has no end token")
-        self._backend = tokenizer.backend_tokenizer
-        self._backend.no_truncation()
-        self._backend.no_padding()
-        self.end: int = tokenizer.eos_token_id
-        self.size: int = 1 + max(self._backend.get_vocab(with_added_tokens=True).values())
-        self._context_length = context_length
+        return cls(tokenizer.backend_tokenizer, tokenizer.eos_token_id, context_length)
+
+    @classmethod
+    def of_file(cls, path: Path, end: int, context_length: int) -> Self:
+        """As `save` wrote it."""
+        try:
+            backend = Backend.from_file(str(path))
+        except Exception as exc:  # tokenizers raises bare Exception
+            raise CheckpointError(f"{path} cannot be loaded: {exc}") from exc
+        return cls(backend, end, context_length)
+
+    def save(self, path: Path) -> None:
+        """Write it to one file."""
+        self._backend.save(str(path))
 
     def __call__(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], BoolArray]:
         """Tokenise N texts. Returns int64 [N, L], L <= context length, and bool [N]: was cut."""

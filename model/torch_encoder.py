@@ -12,11 +12,12 @@ from torch import nn
 from transformers import CLIPModel
 from transformers.utils.logging import disable_progress_bar
 
-from model.checkpoint import Checkpoint, fingerprint
+from model.checkpoint import Checkpoint
 from model.config import ModelConfig
 from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
 from model.errors import CheckpointError, OutOfMemory
-from model.preprocess import POLICY_VERSION, preprocess
+from model.preprocess import preprocess
+from model.spec import spec_of
 from model.tokenizer import Tokenizer
 
 LEGACY_END = 2
@@ -30,21 +31,11 @@ class TorchEncoder:
             self.use_threads(config.threads)
         self._config = config
         self._device = _device(config.device)
-        self._model = _load(checkpoint).to(self._device)
-        self._tokenizer = Tokenizer(checkpoint.folder, checkpoint.context_length)
-        _check_vocabulary(checkpoint, self._model.text_model, self._tokenizer)
-        self._spec = EncoderSpec(
-            name=config.name or checkpoint.name,
-            image_size=checkpoint.image_size,
-            dimension=checkpoint.dimension,
-            context_length=checkpoint.context_length,
-            mean=checkpoint.mean,
-            std=checkpoint.std,
-            backend="torch",
-            device=_device_name(self._device),
-            precision="float32",
-            fingerprint=fingerprint(checkpoint, f"{config.policy}-{POLICY_VERSION}"),
-        )
+        self.model = _load(checkpoint).to(self._device)
+        self.tokenizer = Tokenizer.of_checkpoint(checkpoint.folder, checkpoint.context_length)
+        _check_vocabulary(checkpoint, self.model.text_model, self.tokenizer)
+        device = _device_name(self._device)
+        self._spec = spec_of(checkpoint, config, "torch", device, "float32")
 
     @property
     def spec(self) -> EncoderSpec:
@@ -62,19 +53,19 @@ class TorchEncoder:
         with _memory_errors():
             batch = torch.from_numpy(pixels).to(self._device)
             planes = batch.permute(0, 3, 1, 2).float()  # [N, 3, S, S], 0..255
-            features = self._model.get_image_features(pixel_values=planes).pooler_output
+            features = self.model.get_image_features(pixel_values=planes).pooler_output
             return _unit_norm(features)
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
         """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
-        tokens, truncated = self._tokenizer(texts)
+        tokens, truncated = self.tokenizer(texts)
         with _memory_errors():
             ids = torch.from_numpy(tokens).to(self._device)  # [N, L]
-            features = self._model.get_text_features(input_ids=ids).pooler_output
+            features = self.model.get_text_features(input_ids=ids).pooler_output
             return _unit_norm(features), truncated
 
-    def use_threads(self, threads: int) -> None:
+    def use_threads(self, threads: int, streams: int = 1) -> None:  # noqa: ARG002 - torch's is one
         """Torch's own number, which a thread takes over at its first forward pass."""
         torch.set_num_threads(threads)
 
@@ -86,7 +77,7 @@ class TorchEncoder:
 
     def close(self) -> None:
         """Drop the weights."""
-        del self._model
+        del self.model
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -30,7 +30,7 @@ from serve.settings import Settings, cache_folder
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("torch", "transformers", "numpy", "pillow")
+PACKAGES = ("torch", "transformers", "openvino", "numpy", "pillow")
 # Nobody waits longer for company, whatever the curve says.
 MAX_WAIT_S = 0.1
 # For a size that has no curve.
@@ -48,14 +48,15 @@ class Plan:
 
 
 def plan(settings: Settings, encoder: Encoder, *, may_tune: bool = True) -> Plan:
-    """Settle what to run with, and set the encoder's threads.
+    """Settle what to run with, set the encoder's threads and warm it up.
 
     A size or a number of threads that was given is taken; else what a profile says that holds
     here; else a quick tune decides, or, without `may_tune`, a modest guess.
     """
     profile = _find(settings, encoder.spec)
     threads = _threads(settings, profile)
-    encoder.use_threads(threads.encoder)
+    encoder.use_threads(threads.encoder, threads.streams)
+    encoder.warm_up()
     planner = _Planner(settings.latency_target_ms, may_tune=may_tune)
     measured = (profile.image, profile.text) if profile else (None, None)
     image = planner.tower("image", settings.batch_size, measured[0], image_runner(encoder))

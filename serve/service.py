@@ -108,7 +108,8 @@ def model_config(settings: Settings) -> ModelConfig:
         model=settings.model,
         name=settings.model_name,
         device=settings.device,  # type: ignore[arg-type]  # checked by settings
-        backend="fake" if settings.backend == "fake" else "torch",
+        backend=settings.backend,  # type: ignore[arg-type]  # checked by settings
+        precision=settings.precision,  # type: ignore[arg-type]  # checked by settings
         policy=settings.preprocess,  # type: ignore[arg-type]  # checked by settings
         max_image_pixels=settings.max_image_pixels,
         threads=cores(),

@@ -73,7 +73,12 @@ class Settings:
     host: str = _text("address to listen on", "0.0.0.0")  # noqa: S104 - a container's port
     port: int = _whole(8080, 1, 65535, "port to listen on")
     device: str = _choice("auto", ("auto", "cpu", "cuda"), "where to run the encoder")
-    backend: str = _choice("auto", ("auto", "torch", "fake"), "how to run the encoder")
+    backend: str = _choice("auto", ("auto", "torch", "openvino", "fake"), "how to run the encoder")
+    precision: str = _choice(
+        "auto",
+        ("auto", "float32", "bfloat16", "float16", "int8"),
+        "of the encoder; auto is int8 where the checkpoint was quantized, else float32 on a CPU",
+    )
     preprocess: str = _choice(
         "display", ("display", "reference"), "as viewers show images, or as transformers reads them"
     )

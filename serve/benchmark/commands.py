@@ -12,7 +12,8 @@ from serve.options import load_settings, with_settings
 
 MIXES = ("thumbnails", "small", "photos", "png")
 ENCODER_ONLY = (
-    "model", "device", "backend", "preprocess", "latency_target_ms", "interactive_wait_ms",
+    "model", "device", "backend", "precision", "preprocess", "latency_target_ms",
+    "interactive_wait_ms",
 )  # fmt: skip
 
 # What the pipeline's settings are of those that `serve` has.

@@ -88,8 +88,8 @@ def _measure(
     """Fill `found`, each part shown at once. Raises KeyboardInterrupt when interrupted."""
     console.print(" · ".join(_facts(found).values()), highlight=False)
     _share_cores(encoder, settings.interactive_wait_ms, console, found)
-    encoder.use_threads(found.threads.encoder)
     streams = found.threads.streams
+    encoder.use_threads(found.threads.encoder, streams)
     config = TuneConfig(latency_target_ms=settings.latency_target_ms, streams=streams)
     for name, runner in (("image", image_runner(encoder)), ("text", text_runner(encoder))):
         with on_streams(runner, streams) as busy:

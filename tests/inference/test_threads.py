@@ -54,8 +54,8 @@ class Counting(FakeEncoder):
         super().__init__()
         self.threads, self.images = [], 0
 
-    def use_threads(self, threads):
-        self.threads.append(threads)
+    def use_threads(self, threads, streams=1):
+        self.threads.append((threads, streams))
 
     def encode_images(self, pixels):
         self.images += len(pixels)
@@ -67,7 +67,7 @@ def test_every_plan_is_run_in_every_round():
     measured = measure(encoder, [png()], BatchConfig(4), plans, budget_s=0.0)
     assert [one.threads for one in measured] == plans
     assert all(len(one.images_s) == 2 and min(one.images_s) > 0 for one in measured)
-    assert sorted(encoder.threads) == sorted(3 * [plan.encoder for plan in plans])
+    assert sorted(encoder.threads) == sorted(3 * [(plan.encoder, plan.streams) for plan in plans])
     # 16 for two cores, a batch on each stream to warm up, and four pairs on each: none was taken
     # for another's copy.
     assert encoder.images == sum(2 * (16 + 4 * one.streams) + 8 * one.streams for one in plans)

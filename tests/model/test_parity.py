@@ -15,14 +15,16 @@ ODD = ("cmyk.jpg", "palette-alpha.png", "exif-6.jpg")
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
 @pytest.mark.parametrize("size", ["builtin", "vit-b-32", "vit-b-16", "vit-l-14"])
-def test_parity(size, tmp_path):
+def test_parity(size, backend, tmp_path):
     """Pixels identical, cosine at least 0.99999, no number off by more than 1e-4."""
     folder = BUILTIN_FOLDER if size == "builtin" else make_checkpoint(tmp_path / size, size)
     images = [sample(seed).data for seed in range(3)] + [odd_images()[name] for name in ODD]
-    encoder = load(ModelConfig(model=str(folder), device="cpu", policy="reference"))
+    config = ModelConfig(model=str(folder), device="cpu", backend=backend, policy="reference")
+    encoder = load(config)
     parity = compare(encoder, Reference(folder), images, TEXTS)
-    print(size, parity)
+    print(size, backend, parity)
     assert parity.max_pixel_difference == 0
     for agreement in (parity.images, parity.texts):
         assert agreement.min_cosine >= 0.99999

@@ -25,7 +25,9 @@ TEXTS = ["login", "a dark login screen on a phone", "!", "naïve café ☕ UPPER
 
 @pytest.fixture(scope="module")
 def encoder(small_checkpoint):
-    config = ModelConfig(model=str(small_checkpoint), policy="reference", device="cpu")
+    config = ModelConfig(
+        model=str(small_checkpoint), policy="reference", device="cpu", backend="torch"
+    )
     return load(config)
 
 
@@ -88,7 +90,7 @@ def test_a_long_text_is_cut_and_says_so(encoder):
 
 def test_a_text_of_exactly_the_context_is_not_cut(tmp_path):
     folder = make_checkpoint(tmp_path / "short", context_length=6)
-    encoder = load(ModelConfig(model=str(folder), device="cpu"))
+    encoder = load(ModelConfig(model=str(folder), device="cpu", backend="torch"))
     texts = ["a b c d", "a b c d e"]
     _, truncated = encoder.encode_texts(texts)
     assert truncated.tolist() == [False, True]
@@ -99,7 +101,7 @@ def test_a_text_of_exactly_the_context_is_not_cut(tmp_path):
 def test_padding_is_exact_for_legacy_configurations_too(tmp_path):
     """Before transformers 4.31 every CLIP said eos_token_id 2 and took the highest id instead."""
     folder = make_checkpoint(tmp_path / "legacy", eos_token_id=2, bos_token_id=0, pad_token_id=1)
-    encoder = load(ModelConfig(model=str(folder), device="cpu"))
+    encoder = load(ModelConfig(model=str(folder), device="cpu", backend="torch"))
     reference = Reference(folder).embed_texts(TEXTS)
     np.testing.assert_allclose(encoder.encode_texts(TEXTS)[0], reference, atol=1e-4)
 

@@ -1,0 +1,17 @@
+"""OpenVINO, imported so that it tells nobody of it: import it from here only.
+
+On import, and at each conversion, OpenVINO (and nncf) report to an analytics server over the
+network unless the user has opted out, and leave files in the home folder. A service inside
+somebody's network must not; docs/decisions/0008.
+"""
+
+from __future__ import annotations
+
+import sys
+
+# None makes `import openvino_telemetry` fail, and both packages then go on without it.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # what Python documents
+
+import openvino  # noqa: E402 - only now
+
+__all__ = ["openvino"]

@@ -1,0 +1,35 @@
+"""What an encoder of a checkpoint announces, whichever back end runs it."""
+
+from __future__ import annotations
+
+from model.checkpoint import Checkpoint, fingerprint
+from model.config import Backend, ModelConfig, Precision
+from model.encoder import EncoderSpec
+from model.preprocess import POLICY_VERSION
+
+
+def spec_of(
+    checkpoint: Checkpoint,
+    config: ModelConfig,
+    backend: Backend,
+    device: str,
+    precision: Precision,
+    quantized: str = "",
+) -> EncoderSpec:
+    """Sizes of the checkpoint, identity of what runs.
+
+    device: as shown, with the name of a card. quantized: digest of int8 graphs, whose embeddings
+    are of their own.
+    """
+    return EncoderSpec(
+        name=config.name or checkpoint.name,
+        image_size=checkpoint.image_size,
+        dimension=checkpoint.dimension,
+        context_length=checkpoint.context_length,
+        mean=checkpoint.mean,
+        std=checkpoint.std,
+        backend=backend,
+        device=device,
+        precision=precision,
+        fingerprint=fingerprint(checkpoint, f"{config.policy}-{POLICY_VERSION}", quantized),
+    )

@@ -1,0 +1,215 @@
+"""The towers on OpenVINO: as torch's, alone or in company, from files or converted."""
+
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.checkpoint import BUILTIN_FOLDER, verify
+from model.config import ModelConfig
+from model.convert import export
+from model.errors import CheckpointError
+from model.graphs import find, graphs_folder
+from model.load import load, settle
+from model.openvino_encoder import OpenVinoEncoder
+from model.torch_encoder import TorchEncoder
+from tests.checkpoints import make_checkpoint
+from tests.images import png
+
+TEXTS = ["login", "a dark login screen on a phone", "!", "naïve café ☕ UPPER", "x " * 500]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, small_checkpoint):
+    """The small checkpoint with its graphs."""
+    folder = shutil.copytree(small_checkpoint, tmp_path_factory.mktemp("exported") / "small")
+    checkpoint = verify(Path(folder))
+    export(checkpoint, TorchEncoder(checkpoint, ModelConfig(device="cpu")), checkpoint.folder)
+    return checkpoint.folder
+
+
+def opened(folder, **options):
+    return load(ModelConfig(model=str(folder), backend="openvino", **options))
+
+
+@pytest.fixture(scope="module")
+def encoder(exported):
+    return opened(exported)
+
+
+@pytest.fixture(scope="module")
+def torch_encoder(exported):
+    return load(ModelConfig(model=str(exported), backend="torch"))
+
+
+def pixels_of(encoder, count=5):
+    return np.stack([encoder.preprocess(png(seed=seed)) for seed in range(count)])
+
+
+def test_it_agrees_with_torch_at_every_length_of_text(encoder, torch_encoder):
+    """Tracing takes conditions on shapes for constants: every length is tried."""
+    pixels = pixels_of(encoder)
+    np.testing.assert_allclose(
+        encoder.encode_images(pixels), torch_encoder.encode_images(pixels), atol=1e-6
+    )
+    for words in range(1, encoder.spec.context_length + 2):
+        texts = ["a " * words, "b"]
+        ours, cut = encoder.encode_texts(texts)
+        theirs, expected = torch_encoder.encode_texts(texts)
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+        assert cut.tolist() == expected.tolist()
+
+
+def test_an_embedding_does_not_depend_on_its_batch_mates(encoder):
+    pixels = pixels_of(encoder, 9)
+    together = encoder.encode_images(pixels)
+    for row, image in zip(together, pixels, strict=True):
+        np.testing.assert_allclose(encoder.encode_images(image[None])[0], row, atol=1e-5)
+    np.testing.assert_allclose(
+        encoder.encode_images(pixels[::-1].copy())[::-1], together, atol=1e-5
+    )
+    texts, _ = encoder.encode_texts(TEXTS)
+    for row, text in zip(texts, TEXTS, strict=True):
+        np.testing.assert_allclose(encoder.encode_texts([text])[0][0], row, atol=1e-5)
+
+
+def test_converted_in_memory_it_is_the_same_as_from_files(encoder, small_checkpoint):
+    converted = opened(small_checkpoint)
+    pixels = pixels_of(encoder)
+    np.testing.assert_allclose(
+        converted.encode_images(pixels), encoder.encode_images(pixels), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        converted.encode_texts(TEXTS)[0], encoder.encode_texts(TEXTS)[0], atol=1e-6
+    )
+    assert converted.spec.fingerprint == encoder.spec.fingerprint
+
+
+def test_the_same_weights_have_one_fingerprint_on_every_back_end(encoder, torch_encoder):
+    assert encoder.spec.fingerprint == torch_encoder.spec.fingerprint
+    assert (encoder.spec.backend, encoder.spec.precision) == ("openvino", "float32")
+
+
+def test_many_threads_get_each_its_own_embeddings(encoder):
+    encoder.use_threads(1, streams=2)
+    batches = [pixels_of(encoder, 6)[start:] for start in range(6)]
+    expected = [encoder.encode_images(batch) for batch in batches]
+    wrong = []
+
+    def run(batch, rows):
+        turns = (encoder.encode_images(batch) for _ in range(20))
+        wrong.extend(len(batch) for turn in turns if not np.allclose(turn, rows, atol=1e-5))
+
+    pairs = zip(batches, expected, strict=True)
+    threads = [threading.Thread(target=run, args=pair) for pair in pairs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_embeddings_outlive_the_next_batch(encoder):
+    pixels = pixels_of(encoder)
+    first = encoder.encode_images(pixels[:2])
+    kept = first.copy()
+    encoder.encode_images(pixels[2:4])
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_bfloat16_is_close_and_says_what_it_is(exported, torch_encoder):
+    encoder = opened(exported, precision="bfloat16")
+    pixels = pixels_of(encoder)
+    cosines = (encoder.encode_images(pixels) * torch_encoder.encode_images(pixels)).sum(axis=1)
+    assert cosines.min() > 0.99
+    assert encoder.spec.precision == "bfloat16"
+
+
+def test_graphs_of_other_weights_are_refused(exported, tmp_path):
+    other = make_checkpoint(tmp_path / "other", seed=1)
+    shutil.copytree(exported / "openvino", other / "openvino")
+    with pytest.raises(CheckpointError, match="float32 was made from other weights"):
+        opened(other)
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing", "manifest", "no manifest", "graph"])
+def test_half_written_graphs_are_refused(exported, tmp_path, damage):
+    folder = Path(shutil.copytree(exported, tmp_path / "copy"))
+    graphs = graphs_folder(folder, "float32")
+    if damage == "cut":
+        (graphs / "image.bin").write_bytes((graphs / "image.bin").read_bytes()[:-1])
+    elif damage == "missing":
+        (graphs / "text.bin").unlink()
+    elif damage == "manifest":
+        (graphs / "graphs.json").write_text("[]")
+    elif damage == "no manifest":
+        (graphs / "graphs.json").unlink()
+    else:
+        size = (graphs / "text.xml").stat().st_size
+        (graphs / "text.xml").write_text("<" * size)
+    with pytest.raises(CheckpointError, match=str(graphs)):
+        opened(folder)
+
+
+def test_int8_that_is_not_there_names_the_command(exported):
+    with pytest.raises(CheckpointError, match="sweetspot quantize --model"):
+        opened(exported, precision="int8")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backend": "openvino", "device": "cuda"}, "openvino does not run on device cuda"),
+        ({"backend": "torch", "device": "cpu", "precision": "int8"}, "it has float32"),
+        ({"backend": "openvino", "precision": "float16"}, "it has float32, bfloat16, int8"),
+    ],
+)
+def test_what_cannot_run_is_said(options, message):
+    with pytest.raises(CheckpointError, match=message):
+        settle(ModelConfig(**options))
+
+
+def test_auto_on_a_cpu_is_openvino():
+    settled = settle(ModelConfig(device="cpu"))
+    assert (settled.backend, settled.device) == ("openvino", "cpu")
+
+
+def test_the_built_in_ships_exported():
+    """What is beside the weights is made from them, and is what converting gives."""
+    checkpoint = verify(BUILTIN_FOLDER)
+    assert find(checkpoint, "float32") is not None
+    shipped = OpenVinoEncoder(checkpoint, ModelConfig())
+    reference = TorchEncoder(checkpoint, ModelConfig(device="cpu"))
+    pixels = pixels_of(shipped)
+    np.testing.assert_allclose(
+        shipped.encode_images(pixels), reference.encode_images(pixels), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        shipped.encode_texts(TEXTS)[0], reference.encode_texts(TEXTS)[0], atol=1e-6
+    )
+
+
+QUIET_START = """
+import sys
+from model.config import ModelConfig
+from model.load import load
+encoder = load(ModelConfig(model="builtin", device="cpu"))
+encoder.warm_up()
+print(*(name for name in ("transformers", "torch", "openvino_telemetry.main", "requests")
+        if sys.modules.get(name)))
+"""
+
+
+def test_a_start_from_graphs_imports_no_transformers_and_reports_to_nobody(tmp_path):
+    """OpenVINO's own import would load its reporter and write into the home folder."""
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    result = subprocess.run(
+        [sys.executable, "-c", QUIET_START], capture_output=True, text=True, env=environment,
+        cwd=Path(__file__).parents[2], check=True,
+    )  # fmt: skip
+    assert result.stdout.strip() == ""
+    assert list(tmp_path.iterdir()) == []
