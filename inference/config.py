@@ -57,7 +57,8 @@ class EngineConfig:
     max_items_in_flight: permits over all requests. window: the permits one request holds.
     lane_permits: those that each lane leaves to the other. interactive_wait_s: what an interactive
     item waits for the batch that runs, at most. streams: forward passes at once.
-    io_threads, cpu_threads: that fetch and decode, of either lane.
+    io_threads, cpu_threads: that fetch and decode, of either lane. text_cache_bytes: of embeddings
+    of texts; the default is some 6,200 queries of 512 dimensions, little beside any weights.
     """
 
     image: BatchConfig = BatchConfig()
@@ -71,3 +72,4 @@ class EngineConfig:
     cpu_threads: int = 2
     max_image_bytes: int = 20 * 2**20
     max_text_chars: int = 65_536
+    text_cache_bytes: int = 16 * 2**20

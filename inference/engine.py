@@ -25,8 +25,10 @@ from inference.inline import check_size, decode_base64, decode_data_url, is_data
 from inference.pools import Pools
 from inference.request import LATE, Job, Request
 from inference.scheduler import Entry
+from inference.text_cache import TextCache, TextCacheReport
 from inference.types import (
     Answer,
+    Embedding,
     Failure,
     ImageBase64,
     ImageBytes,
@@ -64,6 +66,7 @@ class Engine:
         self._admission = Admission(config)
         self._pools = Pools(config.io_threads, config.cpu_threads)
         self._batcher = Batcher(encoder, config, clock)
+        self._texts = TextCache(config.text_cache_bytes)
         self._drain_by_s = float("inf")
         self._closing = False
 
@@ -94,6 +97,10 @@ class Engine:
         """How a tower fares at this moment."""
         return self._batcher.report(tower)
 
+    def text_cache_report(self) -> TextCacheReport:
+        """How many texts were asked before."""
+        return self._texts.report()
+
     def embed(
         self,
         items: Sequence[Item],
@@ -102,6 +109,8 @@ class Engine:
         lane: Lane | None = None,
     ) -> Answer:
         """Embed all items; equal items are fetched and encoded once.
+
+        A text that was embedded before is answered from memory, with no permit and no queue.
 
         Args:
             items: in any mixture.
@@ -117,6 +126,9 @@ class Engine:
             Overloaded: no permits. ClientLeft: nobody waits any more.
         """
         request = Request(items, deadline_s, lane or lane_of(items))
+        request.answer(self._known)
+        if not request.has_more:
+            return Answer(request.close(), request.times)
         self._start(self._admission.enter(request))
         try:
             while not request.wait(CLIENT_CHECK_S, self._drain_by_s):
@@ -142,6 +154,10 @@ class Engine:
         self._pools.close()
         self._batcher.close()
         self._fetcher.close()
+
+    def _known(self, item: Item) -> Embedding | None:
+        """What a text was embedded as before."""
+        return self._texts.get(item.text) if isinstance(item, Text) else None
 
     def _start(self, jobs: Sequence[Job]) -> None:
         """Send items on their way; one that has none fails, and others start in its place."""
@@ -229,6 +245,8 @@ class Engine:
             self._start(self._admission.done(job))
 
         def done(result: Result) -> None:
+            if isinstance(job.item, Text) and isinstance(result, Embedding):
+                self._texts.put(job.item.text, result)
             leave()
             job.finish(result)
 

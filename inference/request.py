@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from inference.errors import DeadlineExceeded
@@ -35,6 +35,16 @@ class Request:
     def has_more(self) -> bool:
         """Whether there is a distinct item to start, and somebody who waits for it."""
         return bool(self._unstarted) and not self.closed
+
+    def answer(self, known: Callable[[Item], Result | None]) -> None:
+        """Note what is known of the items before any has started; those never start."""
+        unknown: deque[Item] = deque()
+        for item in self._unstarted:
+            if (result := known(item)) is None:
+                unknown.append(item)
+            else:
+                self.finish(item, result)
+        self._unstarted = unknown
 
     def next(self) -> Job:
         """The next distinct item to start. For one thread at a time, while it `has_more`."""

@@ -25,6 +25,7 @@ from inference.batcher import TowerReport
 from inference.engine import Engine
 from inference.live import BatchTimes
 from inference.stats import STAGES
+from inference.text_cache import TextCacheReport
 from inference.types import LANES, TOWERS, Answer, Failure, Lane, Tower
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
@@ -98,7 +99,20 @@ class _EngineCollector(Collector):
         in_flight = GaugeMetricFamily("sweetspot_items_in_flight", "Permits held")
         in_flight.add_metric((), engine.items_in_flight)
         yield in_flight
+        yield from _of_text_cache(engine.text_cache_report())
         yield from _of_towers({tower: engine.report(tower) for tower in TOWERS})
+
+
+def _of_text_cache(report: TextCacheReport) -> Iterator[Metric]:
+    yield CounterMetricFamily(
+        "sweetspot_text_cache_hits", "Texts answered from memory", report.hits
+    )
+    yield CounterMetricFamily(
+        "sweetspot_text_cache_misses", "Texts that were not in memory", report.misses
+    )
+    yield GaugeMetricFamily(
+        "sweetspot_text_cache_bytes", "Memory of the texts embedded last", report.held_bytes
+    )
 
 
 def _of_towers(reports: Mapping[Tower, TowerReport]) -> Iterator[Metric]:

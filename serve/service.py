@@ -149,7 +149,7 @@ def engine_config(settings: Settings, planned: Plan) -> EngineConfig:
 
 
 def _self_test(engine: Engine) -> None:
-    """Embed an image and a text the way a request would."""
+    """Embed an image and a text the way a request would; a new engine knows no text by heart."""
     picture = io.BytesIO()
     Image.new("RGB", (64, 48), (20, 120, 220)).save(picture, "PNG")
     items: list[Item] = [ImageBytes(picture.getvalue()), Text("a blue screen")]

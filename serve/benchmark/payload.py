@@ -18,7 +18,7 @@ from serve.benchmark.client import Body
 
 # Different thumbnails to draw from, unless a request needs more.
 POOL = 256
-TEXTS, SCREENSHOTS = 64, 8
+SCREENSHOTS = 8
 SCREENSHOT_WIDTH_PX = 1280
 
 
@@ -69,10 +69,19 @@ def inline_images(count: int) -> list[str]:
 
 
 def texts() -> Callable[[], Body]:
-    """Single queries, one after another, round and round."""
-    rng = random.Random(0)
-    queries = [caption(one, rng) for one in rng.sample(combinations(), TEXTS)]
-    return _cycle([Body(orjson.dumps({"text": query})) for query in queries])
+    """Single queries without end, and others in each run. Safe from many threads.
+
+    A service answers a text that it knows from memory. Of 20,000 queries 0.05 % come twice; 0.2 %
+    were among 20,000 of a run before.
+    """
+    rng, lock, every = random.Random(), threading.Lock(), combinations()
+
+    def take() -> Body:
+        with lock:
+            query = caption(rng.choice(every), rng)
+        return Body(orjson.dumps({"text": query}))
+
+    return take
 
 
 def screenshots() -> Callable[[], Body]:

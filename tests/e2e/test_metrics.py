@@ -26,6 +26,7 @@ def told(tmp_path_factory):
         assert service.invoke({"urls": urls}).status_code == 200
         assert service.invoke({"text": "secret query"}).status_code == 200
         assert service.invoke({"texts": ["a"] * 3, "parameters": {"lane": "bulk"}}).ok
+        assert service.invoke({"texts": ["a", "secret query"]}).ok  # both known by now
         assert service.invoke({"nonsense": 1}).status_code == 400
         text = service.session.get(service.url("/metrics"), timeout=10).text
     samples = {
@@ -44,7 +45,7 @@ def value(told, name, tower="", lane="", code="", stage=""):
 def test_items_are_counted_by_lane_and_code(told):
     assert value(told, "sweetspot_items_total", lane="bulk", code="ok") == 40 + 1 + 3
     assert value(told, "sweetspot_items_total", lane="bulk", code="fetch_http_status") == 2
-    assert value(told, "sweetspot_items_total", lane="interactive", code="ok") == 1
+    assert value(told, "sweetspot_items_total", lane="interactive", code="ok") == 1 + 2
 
 
 def test_stages_have_histograms(told):
@@ -67,6 +68,14 @@ def test_batches_are_counted_and_their_sizes_known(told):
     assert told[0]["sweetspot_batch_size_bucket", "text", "", "", ""].labels["le"] == "+Inf"
 
 
+def test_texts_asked_again_are_counted_and_never_reach_the_encoder(told):
+    # The self-test's text was asked of the encoder, too, like each that came for the first time.
+    assert value(told, "sweetspot_text_cache_hits_total") == 2
+    assert value(told, "sweetspot_text_cache_misses_total") == 1 + 2
+    assert value(told, "sweetspot_batch_size_sum", tower="text") == 1 + 2
+    assert 0 < value(told, "sweetspot_text_cache_bytes") < 16 * 2**20
+
+
 def test_requests_are_counted_by_their_end(told):
     ends = [line for line in told[1].splitlines() if line.startswith("sweetspot_requests_total")]
     assert 'sweetspot_requests_total{lane="bulk",status="200"} 3.0' in ends
@@ -76,11 +85,12 @@ def test_requests_are_counted_by_their_end(told):
 def test_a_request_is_one_structured_line_and_a_ping_none(told):
     lines = [json.loads(line) for line in told[2].splitlines()]
     requests = [line for line in lines if line["logger"] == "sweetspot.request"]
-    assert [line["status"] for line in requests] == [200, 200, 200, 200, 400]
+    assert [line["status"] for line in requests] == [200, 200, 200, 200, 200, 400]
     assert requests[1]["failures"] == {"fetch_http_status": 2}
     assert (requests[1]["lane"], requests[1]["items"]) == ("bulk", 3)
+    assert requests[4]["encode_ms"] == requests[4]["queue_ms"] == 0
     assert {"fetch_ms", "decode_ms", "queue_ms", "encode_ms", "total_ms"} <= requests[0].keys()
-    assert requests[4]["code"] == "bad_request"
+    assert requests[5]["code"] == "bad_request"
     assert "ping" not in told[2]
 
 

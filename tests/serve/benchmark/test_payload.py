@@ -60,6 +60,14 @@ def test_single_requests_are_a_text_and_a_screenshot():
     assert (image.format, image.width) == ("PNG", 1280)
 
 
+def test_hardly_a_text_comes_twice():
+    """Neither in a run nor in the next: a service answers a known one from memory."""
+    one, other = texts(), texts()
+    first, second = ({take().data for _ in range(2000)} for take in (one, other))
+    assert len(first) > 1980
+    assert len(first & second) < 40
+
+
 def test_thumbnails_are_served_by_another_process_while_they_are_needed():
     with served(2, latency_ms=0.0) as urls:
         assert len(urls) == 2
