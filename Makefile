@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve benchmark benchmark-load lint types check fmt docs clean
+.PHONY: help demo test parity-full serve benchmark benchmark-load lint types check fmt docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -18,6 +18,9 @@ demo: $(VENV)/.run ## Texts find screens: the service with the built-in model, s
 
 test: $(VENV)/.dev ## Run all tests
 	$(BIN)/python -m pytest
+
+parity-full: $(VENV)/.dev ## Full-size models against transformers on every back end, some 5 minutes
+	$(BIN)/python -m pytest -m full
 
 serve: $(VENV)/.run ## Serve the built-in model on port 8080 (ARGS="--model ... --port ...")
 	$(BIN)/sweetspot serve $(ARGS)

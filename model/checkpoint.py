@@ -163,6 +163,13 @@ def tokenizer_files(folder: Path) -> list[Path]:
     return pair
 
 
+def companions(folder: Path) -> list[Path]:
+    """Every file of a checkpoint beside its weights that some version of transformers reads."""
+    names = ("config.json", "tokenizer.json", "vocab.json", "merges.txt", *TOKENIZER_OPTIONS)
+    more = ("preprocessor_config.json", "processor_config.json", WEIGHTS_INDEX)
+    return [folder / name for name in (*names, *more) if (folder / name).is_file()]
+
+
 def fingerprint(checkpoint: Checkpoint, preprocessing: str, quantized: str = "") -> str:
     """16 hex digits over checkpoint and preprocessing policy. quantized: digest of int8 graphs."""
     facts = json.dumps([checkpoint.digest, preprocessing, quantized])

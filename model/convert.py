@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from transformers.utils import logging
 
-from model.checkpoint import Checkpoint
-from model.graphs import TOKENIZER, graphs_folder, write_manifest
 from model.runtime import openvino
 from model.torch_encoder import TorchEncoder
 
@@ -23,12 +21,12 @@ class _ImageTower(nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        self.model = model
+        self.tower, self.projection = model.vision_model, model.visual_projection
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         planes = pixels.permute(0, 3, 1, 2).float()  # [N, 3, S, S], 0..255
-        features = self.model.get_image_features(pixel_values=planes).pooler_output
-        return nn.functional.normalize(features, dim=-1)
+        pooled = self.tower(pixel_values=planes).pooler_output  # [N, H]
+        return nn.functional.normalize(self.projection(pooled), dim=-1)
 
 
 class _TextTower(nn.Module):
@@ -36,42 +34,35 @@ class _TextTower(nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        self.model = model
+        self.tower, self.projection = model.text_model, model.text_projection
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        features = self.model.get_text_features(input_ids=ids).pooler_output
-        return nn.functional.normalize(features, dim=-1)
+        pooled = self.tower(input_ids=ids).pooler_output  # [N, H]
+        return nn.functional.normalize(self.projection(pooled), dim=-1)
 
 
-def convert(encoder: TorchEncoder) -> tuple[openvino.Model, openvino.Model]:
-    """The graphs of the image and of the text tower, normalisation inside, float32.
+def convert(encoder: TorchEncoder) -> dict[str, openvino.Model]:
+    """The graphs of the towers `image` and `text`, normalisation inside, float32.
 
     They share the encoder's memory for their weights.
     """
     side = encoder.spec.image_size
     pixels = torch.zeros((2, side, side, 3), dtype=torch.uint8)
     ids = torch.zeros((2, 2), dtype=torch.int64)  # [N, L], the shortest there is
-    return (
-        _trace(_ImageTower(encoder.model), pixels, [ANY, side, side, 3]),
-        _trace(_TextTower(encoder.model), ids, [ANY, ANY]),
-    )
-
-
-def export(checkpoint: Checkpoint, encoder: TorchEncoder, artifact: Path) -> Path:
-    """Save the float32 graphs into an artifact's folder. Returns where they are."""
-    folder = graphs_folder(artifact, "float32")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, graph in zip(("image", "text"), convert(encoder), strict=True):
-        # Its own default would round the weights to float16.
-        openvino.save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
-    encoder.tokenizer.save(folder / TOKENIZER)
-    write_manifest(folder, checkpoint, encoder.tokenizer.end)
-    return folder
+    return {
+        "image": _trace(_ImageTower(encoder.model), pixels, [ANY, side, side, 3]),
+        "text": _trace(_TextTower(encoder.model), ids, [ANY, ANY]),
+    }
 
 
 @torch.inference_mode()
 def _trace(tower: nn.Module, example: torch.Tensor, shape: list[int]) -> openvino.Model:
-    with warnings.catch_warnings():
-        # Of every condition on a shape; tests hold the graphs against the model at all lengths.
-        warnings.simplefilter("ignore")
-        return openvino.convert_model(tower.eval(), example_input=example, input=[shape])
+    """Warnings of every condition on a shape are left out: tests try every length of text."""
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return openvino.convert_model(tower.eval(), example_input=example, input=[shape])
+    finally:
+        logging.set_verbosity(level)

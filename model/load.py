@@ -28,15 +28,19 @@ PRECISIONS: dict[tuple[str, str], tuple[Precision, ...]] = {
 }
 
 
-def precheck(model: str | None) -> None:
+def precheck(config: ModelConfig) -> None:
     """Find what is wrong before anything heavy starts; a hub id is only checked for its form.
 
+    Asks no CUDA driver: the process forks after this.
+
     Raises:
-        CheckpointError: one sentence that says what is wrong with which file.
+        CheckpointError: one sentence that says what is wrong with which file, or setting.
     """
-    found = locate(model)
+    found = locate(config.model)
     if isinstance(found, Path):
         verify(found)
+    if config.device != "auto" or not _has_driver():
+        settle(config)
 
 
 def load(config: ModelConfig) -> Encoder:
@@ -91,7 +95,7 @@ def settle(config: ModelConfig) -> ModelConfig:
 
 def has_cuda() -> bool:
     """Whether torch finds a CUDA device; torch is imported only where there is a driver."""
-    if not any(path.exists() for path in CUDA_DRIVERS):
+    if not _has_driver():
         return False
     import torch
 
@@ -123,6 +127,10 @@ def open_checkpoint(model: str | None) -> Checkpoint:
     from model.hub import download
 
     return verify(download(found), name=found)
+
+
+def _has_driver() -> bool:
+    return any(path.exists() for path in CUDA_DRIVERS)
 
 
 def _is_there(config: ModelConfig, precision: Precision) -> bool:

@@ -45,7 +45,7 @@ class OpenVinoEncoder:
             precision = graphs.precision if graphs else "float32"
         self._hint = HINTS[precision]
         read = _read(checkpoint, graphs) if graphs else _convert(checkpoint)
-        self._models, self._tokenizer = read
+        self.models, self.tokenizer = read
         quantized = graphs.digest if graphs and precision == "int8" else ""
         self._spec = spec_of(checkpoint, config, "openvino", "cpu", precision, quantized)
 
@@ -65,7 +65,7 @@ class OpenVinoEncoder:
 
     def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
         """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
-        tokens, truncated = self._tokenizer(texts)
+        tokens, truncated = self.tokenizer(texts)
         return self._tower("text").run(tokens), truncated
 
     def use_threads(self, threads: int, streams: int = 1) -> None:
@@ -81,14 +81,14 @@ class OpenVinoEncoder:
     def close(self) -> None:
         """Drop the graphs."""
         self._towers.clear()
-        self._models.clear()
+        self.models.clear()
 
     def _tower(self, name: TowerName) -> _Tower:
         key = (name, self._threads, self._streams)
         if key not in self._towers:
             with self._lock:
                 if key not in self._towers:
-                    self._towers[key] = _Tower(self._models[name], *key[1:], hint=self._hint)
+                    self._towers[key] = _Tower(self.models[name], *key[1:], hint=self._hint)
         return self._towers[key]
 
 
@@ -137,7 +137,7 @@ def _graphs(checkpoint: Checkpoint, precision: Precision) -> Graphs | None:
     return find(checkpoint, "float32")
 
 
-def _read(checkpoint: Checkpoint, graphs: Graphs) -> tuple[dict[TowerName, Any], Tokenizer]:
+def _read(checkpoint: Checkpoint, graphs: Graphs) -> tuple[dict[str, Any], Tokenizer]:
     """Graphs from their files; the weights stay on disk, mapped into memory."""
     core = openvino.Core()
     try:
@@ -150,12 +150,11 @@ def _read(checkpoint: Checkpoint, graphs: Graphs) -> tuple[dict[TowerName, Any],
     return {"image": image, "text": text}, tokenizer
 
 
-def _convert(checkpoint: Checkpoint) -> tuple[dict[TowerName, Any], Tokenizer]:
+def _convert(checkpoint: Checkpoint) -> tuple[dict[str, Any], Tokenizer]:
     """Graphs from the weights, by way of torch."""
     from model.convert import convert
     from model.torch_encoder import TorchEncoder
 
     log.info("converting for OpenVINO; `sweetspot export` saves the result for the next start")
     encoder = TorchEncoder(checkpoint, ModelConfig(device="cpu"))
-    image, text = convert(encoder)
-    return {"image": image, "text": text}, encoder.tokenizer
+    return convert(encoder), encoder.tokenizer

@@ -14,17 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoTokenizer, CLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.utils.logging import disable_progress_bar
 
 from model.encoder import Encoder, Float32Array
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Of two sets of embeddings, row by row: smallest and mean cosine, largest difference."""
-
-    min_cosine: float
-    mean_cosine: float
-    max_difference: float
+from model.fidelity import Fidelity, fidelity
 
 
 @dataclass(frozen=True)
@@ -32,8 +25,8 @@ class Parity:
     """max_pixel_difference: of 255, between our pixels and the reference's."""
 
     max_pixel_difference: int
-    images: Agreement
-    texts: Agreement
+    images: Fidelity
+    texts: Fidelity
 
 
 class Reference:
@@ -42,6 +35,7 @@ class Reference:
     def __init__(self, folder: Path) -> None:
         self._processor = CLIPImageProcessorPil.from_pretrained(folder, local_files_only=True)
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        disable_progress_bar()  # type: ignore[no-untyped-call]
         model: Any = CLIPModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
         )
@@ -86,16 +80,9 @@ def compare(
     ]
     return Parity(
         max_pixel_difference=int(max(differences)),
-        images=agreement(encoder.encode_images(np.stack(pixels)), reference.embed_images(images)),
-        texts=agreement(encoder.encode_texts(texts)[0], reference.embed_texts(texts)),
+        images=fidelity(encoder.encode_images(np.stack(pixels)), reference.embed_images(images)),
+        texts=fidelity(encoder.encode_texts(texts)[0], reference.embed_texts(texts)),
     )
-
-
-def agreement(ours: Float32Array, theirs: Float32Array) -> Agreement:
-    """Compare two float32 [N, D] of unit norm, row by row."""
-    cosines = (ours.astype(np.float64) * theirs).sum(axis=1)
-    difference = float(np.abs(ours - theirs).max())
-    return Agreement(float(cosines.min()), float(cosines.mean()), difference)
 
 
 def _open(image: bytes) -> Image.Image:

@@ -1,4 +1,4 @@
-"""The commands `serve`, `embed` and `settings`. Light to import: `--help` loads no model."""
+"""The commands but for `benchmark` and `deploy`. Light to import: `--help` loads no model."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ SERVER_ONLY = (
     "host", "port", "body_timeout_ms", "max_body_bytes", "max_bodies_bytes", "max_items",
     "max_requests", "max_deadline_ms",
 )  # fmt: skip
+# It runs on the CPU, in int8, without batches.
+NOT_FOR_QUANTIZE = (
+    "device", "backend", "precision", "batch_size", "text_batch_size", "latency_target_ms",
+    "profile", "interactive_wait_ms", "decode_threads", "io_threads", "deadline_ms",
+    "max_items_in_flight",
+)  # fmt: skip
 
 
 @click.command()
@@ -38,12 +44,13 @@ def serve(**flags: Any) -> None:
     from model.errors import CheckpointError
     from model.load import precheck
     from serve.server import Server
+    from serve.service import model_config
     from serve.telemetry import configure_logging
 
     configure_logging()
     try:
         if settings.backend != "fake":
-            precheck(settings.model)
+            precheck(model_config(settings))
     except CheckpointError as exc:
         raise click.ClickException(str(exc)) from exc
     Server(settings, listener).run()
@@ -94,6 +101,89 @@ def embed(
 
 
 @click.command()
+@click.option("--model", help="checkpoint: a folder, a hub id, or builtin")
+@click.option("--images", "count", type=click.IntRange(16, 2000), default=64, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="for machines")
+def check(model: str | None, count: int, *, as_json: bool) -> None:
+    """Compare embeddings with transformers' own, on every back end and precision that runs here.
+
+    Ends with 1 when one is below its floors.
+
+    \b
+    Examples:
+      sweetspot check
+      sweetspot check --model ./checkpoint --images 200 --json
+    """
+    settings, _ = load_settings({"model": model})
+    from serve.check import run
+
+    raise SystemExit(run(settings, count, as_json=as_json))
+
+
+@click.command()
+@click.option("--model", help="checkpoint: a folder, a hub id, or builtin")
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False),
+    help="write a whole artifact here  [default: the graphs beside the checkpoint]",
+)  # fmt: skip
+def export(model: str | None, output: str | None) -> None:
+    """Save the graphs of a checkpoint, so that a start needs neither torch nor transformers.
+
+    \b
+    Examples:
+      sweetspot export --model ./checkpoint
+      sweetspot export --model openai/clip-vit-base-patch32 -o ./artifact
+    """
+    settings, _ = load_settings({"model": model})
+    from serve.export import run
+
+    raise SystemExit(run(settings.model, output))
+
+
+@click.command()
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="artifact")
+@click.option(
+    "--thumbnails",
+    type=click.Path(exists=True),
+    help="a folder, or a file that lists URLs and paths  [default: generated ones]",
+)
+@click.option(
+    "--texts", type=click.Path(exists=True, dir_okay=False),
+    help="a file of texts, one a line  [default: generated ones]",
+)  # fmt: skip
+@click.option("--min-cosine", type=click.FloatRange(0, 0.9999), default=0.99, show_default=True)
+@click.option("--min-overlap", type=click.FloatRange(0, 0.9999), default=0.9, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="the fidelity report, for machines")
+@with_settings(without=(*SERVER_ONLY, *NOT_FOR_QUANTIZE))
+def quantize(
+    output: str,
+    thumbnails: str | None,
+    texts: str | None,
+    min_cosine: float,
+    min_overlap: float,
+    *,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Make int8 graphs of a checkpoint, calibrated on your thumbnails, and prove their fidelity.
+
+    A third of thumbnails and texts is held out. On it the first percentile of cosines to float32
+    and the share of ten nearest neighbours that stay must keep the floors; layers that hurt are
+    kept in float32 until they do, else nothing is written.
+
+    \b
+    Examples:
+      sweetspot quantize --model ./checkpoint --thumbnails ./shots -o ./checkpoint-int8
+      sweetspot quantize --model ./checkpoint --thumbnails urls.txt --texts queries.txt -o ./int8
+    """
+    settings, _ = load_settings(flags)
+    from serve.quantize import Asked, run
+
+    asked = Asked(output, thumbnails, texts, min_cosine, min_overlap, as_json)
+    raise SystemExit(run(settings, asked))
+
+
+@click.command()
 @click.option("--json", "as_json", is_flag=True, help="for machines")
 @with_settings()
 def settings(*, as_json: bool, **flags: Any) -> None:
@@ -121,4 +211,4 @@ def settings(*, as_json: bool, **flags: Any) -> None:
     Console().print(table)
 
 
-COMMANDS = (serve, embed, benchmark, settings)
+COMMANDS = (serve, embed, benchmark, check, quantize, export, settings)

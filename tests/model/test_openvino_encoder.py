@@ -11,8 +11,9 @@ import pytest
 
 from model.checkpoint import BUILTIN_FOLDER, verify
 from model.config import ModelConfig
-from model.convert import export
+from model.convert import convert
 from model.errors import CheckpointError
+from model.export import save
 from model.graphs import find, graphs_folder
 from model.load import load, settle
 from model.openvino_encoder import OpenVinoEncoder
@@ -28,7 +29,8 @@ def exported(tmp_path_factory, small_checkpoint):
     """The small checkpoint with its graphs."""
     folder = shutil.copytree(small_checkpoint, tmp_path_factory.mktemp("exported") / "small")
     checkpoint = verify(Path(folder))
-    export(checkpoint, TorchEncoder(checkpoint, ModelConfig(device="cpu")), checkpoint.folder)
+    encoder = TorchEncoder(checkpoint, ModelConfig(device="cpu"))
+    save(checkpoint.folder, "float32", checkpoint, convert(encoder), encoder.tokenizer)
     return checkpoint.folder
 
 

@@ -1,7 +1,8 @@
-"""Full-size towers against transformers: the same vector, on the public configurations."""
+"""Every back end and precision against transformers: the same vector, or its stated floors."""
 
 import pytest
 
+from model.check import check
 from model.checkpoint import BUILTIN_FOLDER
 from model.config import ModelConfig
 from model.load import load
@@ -12,20 +13,35 @@ from tests.images import odd_images
 
 TEXTS = ["a login form", "dark dashboard with a bar chart, on a tablet", "?", "ü" * 300]
 ODD = ("cmyk.jpg", "palette-alpha.png", "exif-6.jpg")
+FULL = [pytest.param(size, marks=pytest.mark.full) for size in ("vit-b-32", "vit-b-16", "vit-l-14")]
 
 
-@pytest.mark.slow
+def checkpoint_of(size, folder):
+    return BUILTIN_FOLDER if size == "builtin" else make_checkpoint(folder / size, size)
+
+
+@pytest.mark.parametrize("size", ["builtin", "small", *FULL])
+def test_every_back_end_keeps_its_floors(size, tmp_path):
+    config = ModelConfig(model=str(checkpoint_of(size, tmp_path)), device="cpu")
+    rows = list(check(config, 32))
+    for row in rows:
+        print(size, row)
+    assert {(row.spec.backend, row.spec.precision) for row in rows} >= {
+        ("torch", "float32"),
+        ("openvino", "float32"),
+    }
+    assert not any(row.below for row in rows)
+
+
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
-@pytest.mark.parametrize("size", ["builtin", "vit-b-32", "vit-b-16", "vit-l-14"])
-def test_parity(size, backend, tmp_path):
-    """Pixels identical, cosine at least 0.99999, no number off by more than 1e-4."""
-    folder = BUILTIN_FOLDER if size == "builtin" else make_checkpoint(tmp_path / size, size)
+@pytest.mark.parametrize("size", ["builtin", *FULL])
+def test_pixels_are_the_references_and_embeddings_follow(size, backend, tmp_path):
+    """Odd images, too: pixels identical, cosine at least 0.99999, no number off by 1e-4."""
+    folder = checkpoint_of(size, tmp_path)
     images = [sample(seed).data for seed in range(3)] + [odd_images()[name] for name in ODD]
     config = ModelConfig(model=str(folder), device="cpu", backend=backend, policy="reference")
-    encoder = load(config)
-    parity = compare(encoder, Reference(folder), images, TEXTS)
-    print(size, backend, parity)
+    parity = compare(load(config), Reference(folder), images, TEXTS)
     assert parity.max_pixel_difference == 0
-    for agreement in (parity.images, parity.texts):
-        assert agreement.min_cosine >= 0.99999
-        assert agreement.max_difference <= 1e-4
+    for one in (parity.images, parity.texts):
+        assert one.plain.min >= 0.99999
+        assert one.max_difference <= 1e-4

@@ -1,0 +1,56 @@
+"""Write graphs into an artifact's folder: whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from model.checkpoint import Checkpoint, companions, weight_files
+from model.graphs import TOKENIZER, GraphPrecision, graphs_folder, write_manifest
+from model.runtime import openvino
+from model.tokenizer import Tokenizer
+
+
+def copy_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
+    """Copy the files of a checkpoint to a folder: no links, no pickles, nothing unknown."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in [*weight_files(checkpoint.folder), *companions(checkpoint.folder)]:
+        target = folder / path.name
+        if not target.exists() or not target.samefile(path):
+            shutil.copyfile(path, target)
+
+
+def save(
+    artifact: Path,
+    precision: GraphPrecision,
+    checkpoint: Checkpoint,
+    towers: Mapping[str, Any],
+    tokenizer: Tokenizer,
+    fidelity: dict[str, Any] | None = None,
+) -> Path:
+    """Save both towers, `image` and `text`, in place of an earlier save. Returns the folder."""
+    target = graphs_folder(artifact, precision)
+    with _replacing(target) as folder:
+        for name, graph in towers.items():
+            # Its own default would round the weights to float16.
+            openvino.save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
+        tokenizer.save(folder / TOKENIZER)
+        write_manifest(folder, checkpoint, tokenizer.end, fidelity)
+    return target
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """A folder to write to, which takes the place of `target` once all went well."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".writing-") as name:
+        new, old = Path(name) / "new", Path(name) / "old"
+        new.mkdir()
+        yield new
+        if target.exists():
+            target.rename(old)
+        new.rename(target)

@@ -1,0 +1,80 @@
+"""How near two sets of embeddings of the same things are: NumPy only."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.encoder import Float32Array
+
+NEIGHBOURS = 10
+
+
+@dataclass(frozen=True)
+class Cosines:
+    """Of rows with their twins: the smallest, the first percentile, the mean."""
+
+    min: float
+    p1: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Of embeddings to those of the reference.
+
+    plain: cosines as they are. centred: once the reference's mean embedding is subtracted from
+    both; unrelated pictures of one kind may have a plain cosine above 0.9, which flatters.
+    max_difference: of any one number. overlap: of each row's nearest neighbours in the set, the
+    mean share that is the same, 0..1; None of a set too small to say.
+    """
+
+    count: int
+    plain: Cosines
+    centred: Cosines
+    max_difference: float
+    overlap: float | None
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+def fidelity(ours: Float32Array, theirs: Float32Array) -> Fidelity:
+    """Compare float32 [N, D] of unit norm with the reference's, row by row."""
+    first, second = ours.astype(np.float64), theirs.astype(np.float64)
+    mean = second.mean(axis=0)
+    return Fidelity(
+        count=len(ours),
+        plain=_cosines(first, second),
+        centred=_cosines(first - mean, second - mean),
+        max_difference=float(np.abs(first - second).max()),
+        overlap=_overlap(first, second) if len(ours) > 2 * NEIGHBOURS else None,
+    )
+
+
+def _cosines(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Cosines:
+    """Centred around its own mean a set of one is zero, and equal to what is equal to it."""
+    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+    found = np.divide(
+        (ours * theirs).sum(axis=1), lengths, out=np.ones(len(ours)), where=lengths > 0
+    )
+    return Cosines(float(found.min()), float(np.percentile(found, 1)), float(found.mean()))
+
+
+def _overlap(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
+    first, second = _nearest(ours), _nearest(theirs)
+    shared = [len(set(a) & set(b)) for a, b in zip(first, second, strict=True)]
+    return float(np.mean(shared)) / NEIGHBOURS
+
+
+def _nearest(vectors: NDArray[np.float64]) -> list[list[int]]:
+    """Each row's nearest others by cosine, of unit vectors."""
+    cosines = vectors @ vectors.T
+    np.fill_diagonal(cosines, -np.inf)
+    nearest: list[list[int]] = np.argpartition(-cosines, NEIGHBOURS, axis=1)[
+        :, :NEIGHBOURS
+    ].tolist()
+    return nearest

@@ -1,0 +1,91 @@
+"""Thumbnails and texts to calibrate int8 on: the user's own, or generated."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+import numpy as np
+
+from inference.errors import ItemError
+from inference.fetch import Fetcher
+from model.encoder import Encoder, UInt8Array
+from model.errors import DecodeError
+from model.thumbnails import sample
+from serve.service import fetch_config
+from serve.settings import Settings
+
+# Of both thumbnails and texts: more add minutes, not fidelity; fewer measure nothing.
+MOST, FEWEST = 600, 90
+GENERATED = 450
+IO_THREADS = 32
+URLS = ("http://", "https://", "s3://")
+
+
+def texts(path: str | None) -> list[str]:
+    """The lines of a file, at most MOST of them by chance, or generated captions."""
+    if path is None:
+        return [sample(seed).caption for seed in range(GENERATED)]
+    lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    return _some(list(dict.fromkeys(line for line in lines if line)), f"texts in {path}")
+
+
+def thumbnails(settings: Settings, encoder: Encoder, source: str | None) -> tuple[UInt8Array, int]:
+    """Pixels of thumbnails, at most MOST of them by chance; those that fail are left out.
+
+    source: a folder, a file that lists URLs and paths, or None for generated ones.
+
+    Returns:
+        uint8 [N, S, S, 3], and how many failed.
+    """
+    if source is None:
+        getters = [lambda seed=seed: sample(seed).data for seed in range(GENERATED)]
+        return _pixels(encoder, getters)
+    names = _some(_names(Path(source)), f"thumbnails in {source}")
+    fetcher = Fetcher(fetch_config(settings, IO_THREADS))
+    try:
+        return _pixels(encoder, [_getter(settings, fetcher, name) for name in names])
+    finally:
+        fetcher.close()
+
+
+def _names(source: Path) -> list[str]:
+    if source.is_dir():
+        return sorted(str(path) for path in source.rglob("*") if path.is_file())
+    lines = (line.strip() for line in source.read_text(encoding="utf-8").splitlines())
+    return list(dict.fromkeys(line for line in lines if line))
+
+
+def _some(found: list[str], words: str) -> list[str]:
+    """A fair choice: neighbours in a list are often alike."""
+    if len(found) < FEWEST:
+        raise click.ClickException(f"{len(found)} {words}; at least {FEWEST} are needed")
+    random.Random(0).shuffle(found)
+    return found[:MOST]
+
+
+def _getter(settings: Settings, fetcher: Fetcher, name: str) -> Callable[[], bytes]:
+    if name.lower().startswith(URLS):
+        return lambda: fetcher.fetch(name, time.monotonic() + settings.fetch_timeout_ms / 1000)
+    return Path(name).read_bytes
+
+
+def _pixels(encoder: Encoder, getters: Sequence[Callable[[], bytes]]) -> tuple[UInt8Array, int]:
+    def one(get: Callable[[], bytes]) -> UInt8Array | None:
+        try:
+            return encoder.preprocess(get())
+        except (ItemError, DecodeError, OSError):
+            return None
+
+    with ThreadPoolExecutor(IO_THREADS) as pool:
+        found = [pixels for pixels in pool.map(one, getters) if pixels is not None]
+    failed = len(getters) - len(found)
+    if len(found) < FEWEST:
+        raise click.ClickException(
+            f"{failed} of {len(getters)} thumbnails could not be read; {FEWEST} are needed"
+        )
+    return np.stack(found), failed

@@ -1,0 +1,63 @@
+"""`sweetspot export`: the graphs of a checkpoint, saved for starts without torch."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+
+from model.checkpoint import Checkpoint, verify
+from model.config import ModelConfig
+from model.encoder import Encoder
+from model.errors import CheckpointError
+from model.load import open_checkpoint
+
+# Tracing turns conditions into constants: what was saved must give what the model gives.
+MAX_DIFFERENCE = 1e-5
+TEXTS = ("login", "dark dashboard with a bar chart on a tablet, in green")
+
+
+def run(model: str | None, output: str | None) -> int:
+    """Save the graphs beside the checkpoint, or a whole artifact in another folder."""
+    start_s = time.perf_counter()
+    try:
+        checkpoint = open_checkpoint(model)
+        folder = _export(checkpoint, Path(output) if output else checkpoint.folder)
+    except CheckpointError as exc:
+        raise click.ClickException(str(exc)) from exc
+    except OSError as exc:
+        raise click.ClickException(f"cannot write the graphs: {exc}") from exc
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    took_s = time.perf_counter() - start_s
+    click.echo(f"{folder}: {size / 1e6:.1f} MB, exported and compared in {took_s:.1f} s")
+    return 0
+
+
+def _export(checkpoint: Checkpoint, artifact: Path) -> Path:
+    from model.convert import convert
+    from model.export import copy_checkpoint, save
+    from model.openvino_encoder import OpenVinoEncoder
+    from model.torch_encoder import TorchEncoder
+
+    encoder = TorchEncoder(checkpoint, ModelConfig(device="cpu"))
+    copy_checkpoint(checkpoint, artifact)
+    folder = save(artifact, "float32", checkpoint, convert(encoder), encoder.tokenizer)
+    _compare(encoder, OpenVinoEncoder(verify(artifact), ModelConfig(precision="float32")))
+    return folder
+
+
+def _compare(encoder: Encoder, exported: Encoder) -> None:
+    """Raise CheckpointError when the graphs compute something else."""
+    side = encoder.spec.image_size
+    pixels = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
+    differences = (
+        np.abs(encoder.encode_images(pixels) - exported.encode_images(pixels)).max(),
+        np.abs(encoder.encode_texts(TEXTS)[0] - exported.encode_texts(TEXTS)[0]).max(),
+    )
+    if not max(differences) <= MAX_DIFFERENCE:
+        raise CheckpointError(
+            f"the exported graphs differ from the model by {max(differences):.1e}; "
+            "remove them, and run with --backend torch"
+        )

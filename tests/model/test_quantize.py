@@ -1,0 +1,113 @@
+"""int8: the gate lets through what is near, keeps in float32 what hurts, or refuses."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from model.checkpoint import BUILTIN_FOLDER, verify
+from model.config import ModelConfig
+from model.export import copy_checkpoint, save
+from model.load import load
+from model.openvino_encoder import OpenVinoEncoder
+from model.quantize import BelowFloors, Floors, as_report, quantize
+from model.retrieval import embed, evaluation_set, recalls
+from model.thumbnails import sample
+
+# A layer whose input has channels far from the rest.
+HURT = (2,)
+OUTLIER, CHANNELS = 10_000.0, (3, 40)
+
+
+def calibration(encoder, count):
+    some = [sample(seed) for seed in range(count)]
+    pixels = np.stack([encoder.preprocess(one.data) for one in some])
+    return pixels, [one.caption for one in some]
+
+
+def float32(folder):
+    return OpenVinoEncoder(verify(folder), ModelConfig(precision="float32"))
+
+
+def plant_outliers(folder):
+    """Shift channels between a normalisation and the layer it feeds; float32 does not notice."""
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    for layer in HURT:
+        block = f"vision_model.encoder.layers.{layer}"
+        shift, bias = f"{block}.layer_norm2.bias", f"{block}.mlp.fc1.bias"
+        for channel in CHANNELS:
+            weights[shift][channel] += OUTLIER
+            weights[bias] -= OUTLIER * weights[f"{block}.mlp.fc1.weight"][:, channel]
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("planted")
+    copy_checkpoint(verify(BUILTIN_FOLDER), folder)
+    plant_outliers(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_built_in_keeps_its_recall_in_int8(tmp_path):
+    encoder = float32(BUILTIN_FOLDER)
+    floors = Floors()
+    towers = quantize(encoder, *calibration(encoder, 150), floors)
+    checkpoint = verify(BUILTIN_FOLDER)
+    copy_checkpoint(checkpoint, tmp_path)
+    graphs = {name: tower.graph for name, tower in towers.items()}
+    report = as_report(towers, floors)
+    save(tmp_path, "int8", checkpoint, graphs, encoder.tokenizer, report)
+
+    quantized = load(ModelConfig(model=str(tmp_path), device="cpu"))
+    assert (quantized.spec.precision, quantized.spec.backend) == ("int8", "openvino")
+    assert quantized.spec.fingerprint != encoder.spec.fingerprint
+    evaluation = evaluation_set()
+    found = {}
+    for name, one in (("int8", quantized), ("float32", encoder)):
+        images, texts = embed(one, evaluation)
+        found[name] = recalls(texts @ images.T)
+    print(found)
+    assert abs(found["int8"].text_to_image_1 - found["float32"].text_to_image_1) <= 0.02
+    assert abs(found["int8"].image_to_text_1 - found["float32"].image_to_text_1) <= 0.02
+
+    pixels, texts = calibration(quantized, 12)
+    together = quantized.encode_images(pixels)
+    for row, image in zip(together, pixels, strict=True):
+        np.testing.assert_allclose(quantized.encode_images(image[None])[0], row, atol=1e-2)
+    rows, _ = quantized.encode_texts(texts)
+    for row, text in zip(rows, texts, strict=True):
+        np.testing.assert_allclose(quantized.encode_texts([text])[0][0], row, atol=1e-2)
+
+    plain = load(ModelConfig(model=str(tmp_path), precision="float32", device="cpu"))
+    assert plain.spec.fingerprint == encoder.spec.fingerprint
+    assert report["image"]["plain"]["p1"] >= floors.min_cosine
+    assert report["floors"] == {"min_cosine": 0.99, "min_overlap": 0.9}
+
+
+@pytest.mark.slow
+def test_layers_that_hurt_are_kept_in_float32(planted):
+    encoder, original = float32(planted), float32(BUILTIN_FOLDER)
+    pixels, texts = calibration(encoder, 66)
+    np.testing.assert_allclose(
+        encoder.encode_images(pixels[:8]), original.encode_images(pixels[:8]), atol=1e-3
+    )
+    image = quantize(encoder, pixels, texts, Floors())["image"]
+    for layer in HURT:
+        assert f"tower.encoder.layers.{layer}.mlp.fc1" in image.in_float32
+    assert len(image.in_float32) < 6
+    assert image.fidelity.plain.p1 >= 0.99
+
+
+@pytest.mark.slow
+def test_floors_that_cannot_be_kept_are_refused(small_checkpoint, tmp_path):
+    folder = Path(shutil.copytree(small_checkpoint, tmp_path / "small"))
+    encoder = float32(folder)
+    with pytest.raises(
+        BelowFloors, match="the image tower in int8 .* layers in float32; the floors"
+    ):
+        quantize(encoder, *calibration(encoder, 45), Floors(min_cosine=0.9999999))
