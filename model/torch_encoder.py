@@ -16,7 +16,7 @@ from model.checkpoint import Checkpoint, fingerprint
 from model.config import ModelConfig
 from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
 from model.errors import CheckpointError, OutOfMemory
-from model.preprocess import POLICY_VERSION, preprocess
+from model.preprocess import POLICY_VERSIONS, preprocess
 from model.tokenizer import Tokenizer
 
 LEGACY_END = 2
@@ -43,7 +43,7 @@ class TorchEncoder:
             backend="torch",
             device=_device_name(self._device),
             precision="float32",
-            fingerprint=fingerprint(checkpoint, f"{config.policy}-{POLICY_VERSION}"),
+            fingerprint=fingerprint(checkpoint, POLICY_VERSIONS[config.policy]),
         )
 
     @property
