@@ -3,7 +3,7 @@
 Two named policies:
 
 - `display`: what a viewer shows. EXIF orientation applied, transparency over white, 16-bit
-  channels scaled to 8. Resized by torch's kernel.
+  channels scaled to 8. Resized by torch's kernel, large JPEG decoded to a fraction of their size.
 - `reference`: what transformers' Pillow-backed `CLIPImageProcessorPil` does, to the pixel.
 
 Both: the shortest side to S by an antialiased bicubic filter, then the centre S x S. Of an
@@ -36,6 +36,8 @@ DEFAULT_MAX_PIXELS = 50_000_000
 MAX_RESIZED_PIXELS = 16_000_000
 # Encoders write some 10; 200 more of 49 megapixels took 5 s.
 MAX_SCANS = 100
+# A JPEG is decoded to 1/2, 1/4 or 1/8 as long as both sides stay so many times S.
+SCALED_DECODE_MARGIN = 2
 # EXIF orientations by what they do to the stored picture; one onto its side is mirrored first.
 MIRRORED_ACROSS, MIRRORED_DOWN, ONTO_ITS_SIDE = {2, 3, 7, 8}, {3, 4, 6, 7}, {5, 6, 7, 8}
 
@@ -112,14 +114,25 @@ def _check_scans(image: Image.Image, data: bytes) -> None:
 
 
 def _display(image: Image.Image, size: int, light: bool) -> UInt8Array:
+    extent = _draft(image, size)
     image.load()
     orientation = _orientation(image)
-    across, down = axes(image.size, size)
+    across, down = axes(extent, size)
     if orientation in MIRRORED_ACROSS:
         across = across.mirrored()
     if orientation in MIRRORED_DOWN:
         down = down.mirrored()
     return _turn(_resize(_flatten(_to_8_bit(image)), across, down, light), orientation)
+
+
+def _draft(image: Image.Image, size: int) -> tuple[float, float]:
+    """Have a large JPEG decoded to a fraction of its size, which saves most of the work.
+
+    Returns width and height in px of the coming picture; a part of its last px may be padding.
+    """
+    side = SCALED_DECODE_MARGIN * size
+    _, (*_, width, height) = image.draft(None, (side, side)) or (None, (0, 0, *image.size))
+    return width, height
 
 
 def _orientation(image: Image.Image) -> int:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from model.errors import DecodeError, TooManyPixels
@@ -103,9 +104,11 @@ def test_display_agrees_with_the_reference_whatever_the_shape(light, width, heig
 
 
 def test_display_agrees_with_the_reference_on_thumbnails():
-    """At 224 px, of all formats."""
+    """At 224 px, of all formats; those that are decoded to a fraction are left out."""
     for seed in range(40):
         data = thumbnail(seed).data
+        if min(Image.open(io.BytesIO(data)).size) >= 4 * 224:
+            continue
         ours, theirs = preprocess(data, 224), preprocess(data, 224, "reference")
         assert difference(ours, theirs) <= 2
         assert np.abs(ours.astype(int) - theirs).mean() < 0.1
@@ -186,6 +189,42 @@ def test_a_jpeg_of_thousands_of_scans_is_refused_before_decoding():
     assert preprocess(data, SIZE).shape == (SIZE, SIZE, 3)
     with pytest.raises(TooManyPixels, match="scans"):
         preprocess(data[:-2] + data[last:-2] * 2000 + data[-2:], SIZE)
+
+
+def test_a_large_jpeg_is_decoded_to_a_fraction(monkeypatch):
+    """Exactly to twice the size asked for at least; a px less, and it is decoded whole."""
+    decoded = []
+    load = JpegImageFile.load
+
+    def noting(self):
+        pixel_access = load(self)
+        decoded.append(self.size)
+        return pixel_access
+
+    monkeypatch.setattr(JpegImageFile, "load", noting)
+    for sides in ((128, 200), (127, 200), (1024, 513), (1031, 515)):
+        preprocess(jpeg(*sides), SIZE)
+    assert list(dict.fromkeys(decoded)) == [(64, 100), (127, 200), (128, 65), (129, 65)]
+
+
+@settings(deadline=None)
+@given(width=st.integers(128, 700), height=st.integers(128, 700), orientation=st.integers(1, 8))
+def test_scaled_decode_keeps_geometry_and_orientation(width, height, orientation):
+    """Smooth pictures of odd sides: a shift by half a px would be seen, a wrong turn all the more.
+
+    Compared with the same JPEG decoded whole, by its pixels in another format.
+    """
+    data = oriented(orientation, width, height)
+    whole = encode(ImageOps.exif_transpose(Image.open(io.BytesIO(data))), "BMP")
+    apart = np.abs(preprocess(data, SIZE).astype(int) - preprocess(whole, SIZE))
+    assert apart.mean() < 2
+    assert np.percentile(apart, 99) < 10
+
+
+def test_the_pixel_limit_holds_for_the_size_before_a_scaled_decode():
+    with pytest.raises(TooManyPixels, match="600 x 400"):
+        preprocess(jpeg(600, 400), SIZE, max_pixels=600 * 400 - 1)
+    preprocess(jpeg(600, 400), SIZE, max_pixels=600 * 400)
 
 
 def test_an_image_in_pieces_of_memory_becomes_the_same_pixels():
