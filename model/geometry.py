@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 
@@ -28,6 +29,15 @@ class Axis(NamedTuple):
         """What becomes the kept part: (start, end) in source px."""
         end = (self.start + self.size) * self.step
         return self.start * self.step, min(end, self.source)
+
+    def read(self, length: int) -> tuple[int, int]:
+        """The px that the filter reads for the kept part: bicubic spans 2 px of the coarser grid.
+
+        length: of the side, in whole px.
+        """
+        start, end = self.kept
+        support = 2 * max(1.0, self.step) + 1
+        return max(0, math.floor(start - support)), min(length, math.ceil(end + support))
 
     def mirrored(self) -> Axis:
         """The same centre counted from the other end: an odd rest leaves its spare px there."""

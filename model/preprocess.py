@@ -16,7 +16,6 @@ torch is imported with the first picture that needs it, not with this file: whoe
 from __future__ import annotations
 
 import io
-import math
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -172,21 +171,14 @@ def _resize_kept(rgb: Image.Image, across: Axis, down: Axis) -> UInt8Array:
     size = across.size
     (left, right), (top, bottom) = across.kept, down.kept
     if rows_first(across, down):
-        first, last = _read(across, rgb.width)
+        first, last = across.read(rgb.width)
         low = rgb.resize((last - first, size), BICUBIC, (first, top, last, bottom))
         kept = low.resize((size, size), BICUBIC, (left - first, 0, right - first, size))
     else:
-        first, last = _read(down, rgb.height)
+        first, last = down.read(rgb.height)
         narrow = rgb.resize((size, last - first), BICUBIC, (left, first, right, last))
         kept = narrow.resize((size, size), BICUBIC, (0, top - first, size, bottom - first))
     return np.asarray(kept)
-
-
-def _read(axis: Axis, length: int) -> tuple[int, int]:
-    """The px that the filter reads for the kept part: bicubic spans 2 px of the coarser grid."""
-    start, end = axis.kept
-    support = 2 * max(1.0, axis.step) + 1
-    return max(0, math.floor(start - support)), min(length, math.ceil(end + support))
 
 
 def _reference(image: Image.Image, size: int) -> UInt8Array:
