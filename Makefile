@@ -27,6 +27,7 @@ serve: $(VENV)/.run ## Serve the built-in model on port 8080 (ARGS="--model ... 
 
 benchmark: $(VENV)/.run ## Run the benchmarks; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.fetch
+	$(BIN)/python -m benchmarks.preprocess
 	$(BIN)/python -m benchmarks.spin
 	$(BIN)/python -m benchmarks.retrieval
 

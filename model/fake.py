@@ -14,7 +14,7 @@ import numpy as np
 
 from model.config import ModelConfig
 from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
-from model.preprocess import POLICY_VERSION, preprocess
+from model.preprocess import POLICY_VERSIONS, preprocess
 
 IMAGE_SIZE = 32
 DIMENSION = 16
@@ -52,12 +52,16 @@ class FakeEncoder:
             backend="fake",
             device="cpu",
             precision="float32",
-            fingerprint=f"fake-{self._config.policy}-{POLICY_VERSION}",
+            fingerprint=f"fake-{POLICY_VERSIONS[self._config.policy]}",
         )
 
     def preprocess(self, data: bytes) -> UInt8Array:
-        """Decode one image for real. Returns uint8 [S, S, 3] RGB. Raises DecodeError."""
-        return preprocess(data, IMAGE_SIZE, self._config.policy, self._config.max_image_pixels)
+        """Decode one image for real. Returns uint8 [S, S, 3] RGB. Raises DecodeError.
+
+        Light: a service that starts at once does not wait for torch.
+        """
+        config = self._config
+        return preprocess(data, IMAGE_SIZE, config.policy, config.max_image_pixels, light=True)
 
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
         """Embed a batch. pixels: uint8 [N, S, S, 3]. Returns float32 [N, D], unit norm."""

@@ -3,27 +3,30 @@
 Two named policies:
 
 - `display`: what a viewer shows. EXIF orientation applied, transparency over white, 16-bit
-  channels scaled to 8; resizes only what the centre crop keeps.
+  channels scaled to 8. Resized by torch's kernel, large JPEG decoded to a fraction of their size.
 - `reference`: what transformers' Pillow-backed `CLIPImageProcessorPil` does, to the pixel.
 
-Both: the shortest side to S by Pillow's antialiased bicubic filter, then the centre S x S. Of an
+Both: the shortest side to S by an antialiased bicubic filter, then the centre S x S. Of an
 animation the first frame. ICC profiles are ignored, as the reference ignores them.
+
+torch is imported with the first picture that needs it, not with this file: whoever decodes by
+`reference`, or with `light`, never waits for it.
 """
 
 from __future__ import annotations
 
 import io
-import math
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from model.config import Policy
 from model.encoder import UInt8Array
 from model.errors import CorruptImage, DecodeError, TooManyPixels, UnsupportedImage
+from model.geometry import Axis, axes, rows_first
 
-# Part of the fingerprint: to be raised with any change that changes pixels.
-POLICY_VERSION = 1
+# Part of the fingerprint: the number to be raised with any change that changes a policy's pixels.
+POLICY_VERSIONS: dict[Policy, str] = {"display": "display-2", "reference": "reference-1"}
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 BICUBIC = Image.Resampling.BICUBIC
 DEFAULT_MAX_PIXELS = 50_000_000
@@ -32,6 +35,10 @@ DEFAULT_MAX_PIXELS = 50_000_000
 MAX_RESIZED_PIXELS = 16_000_000
 # Encoders write some 10; 200 more of 49 megapixels took 5 s.
 MAX_SCANS = 100
+# A JPEG is decoded to 1/2, 1/4 or 1/8 as long as both sides stay so many times S.
+SCALED_DECODE_MARGIN = 2
+# EXIF orientations by what they do to the stored picture; one onto its side is mirrored first.
+MIRRORED_ACROSS, MIRRORED_DOWN, ONTO_ITS_SIDE = {2, 3, 7, 8}, {3, 4, 6, 7}, {5, 6, 7, 8}
 
 
 def preprocess(
@@ -39,6 +46,7 @@ def preprocess(
     size: int,
     policy: Policy = "display",
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    light: bool = False,
 ) -> UInt8Array:
     """Decode, orient, flatten, resize and crop one image.
 
@@ -46,7 +54,8 @@ def preprocess(
         data: an encoded image in one of FORMATS, whatever its name or content type said.
         size: S, side of the result in px.
         policy: `display` or `reference`.
-        max_pixels: the largest width x height that is decoded.
+        max_pixels: the largest width x height that a header may announce.
+        light: resize by Pillow, slower, so that torch is not imported.
 
     Returns:
         uint8 [S, S, 3], RGB, 0..255.
@@ -58,7 +67,9 @@ def preprocess(
         with _open(data) as image:
             _check_pixels(image, max_pixels)
             _check_scans(image, data)
-            return _display(image, size) if policy == "display" else _reference(image, size)
+            if policy == "reference":
+                return _reference(image, size)
+            return _display(image, size, light)
     except DecodeError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
@@ -101,40 +112,85 @@ def _check_scans(image: Image.Image, data: bytes) -> None:
         raise TooManyPixels(f"{scans} scans, the limit is {MAX_SCANS}")
 
 
-def _display(image: Image.Image, size: int) -> UInt8Array:
-    rgb = _flatten(_to_8_bit(_orient(image)))
-    (left, right), (top, bottom) = _kept(rgb.size, size)
-    # One axis at a time, columns first and only the rows that the second pass reads: the order
-    # Pillow takes for a whole picture of ordinary shape, so that both policies agree to the pixel.
-    first = max(0, math.floor(top - _support_px(bottom - top, size)))
-    last = min(rgb.height, math.ceil(bottom + _support_px(bottom - top, size)))
-    narrow = rgb.resize((size, last - first), BICUBIC, (left, first, right, last))
-    return np.asarray(narrow.resize((size, size), BICUBIC, (0, top - first, size, bottom - first)))
+def _display(image: Image.Image, size: int, light: bool) -> UInt8Array:
+    extent = _draft(image, size)
+    image.load()
+    orientation = _orientation(image)
+    across, down = axes(extent, size)
+    if orientation in MIRRORED_ACROSS:
+        across = across.mirrored()
+    if orientation in MIRRORED_DOWN:
+        down = down.mirrored()
+    return _turn(_resize(_flatten(_to_8_bit(image)), across, down, light), orientation)
 
 
-def _support_px(kept_px: float, size: int) -> float:
-    """How far beyond the kept part the filter reads: bicubic spans 2 px of the coarser grid."""
-    return 2 * max(1.0, kept_px / size) + 1
+def _draft(image: Image.Image, size: int) -> tuple[float, float]:
+    """Have a large JPEG decoded to a fraction of its size, which saves most of the work.
+
+    Returns width and height in px of the coming picture; a part of its last px may be padding.
+    """
+    side = SCALED_DECODE_MARGIN * size
+    _, (*_, width, height) = image.draft(None, (side, side)) or (None, (0, 0, *image.size))
+    return width, height
+
+
+def _orientation(image: Image.Image) -> int:
+    """By EXIF, 1 to 8; one that cannot be read counts as none, as in viewers."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001 - a damaged EXIF block raises nearly every type
+        return 1
+
+
+def _turn(pixels: UInt8Array, orientation: int) -> UInt8Array:
+    """Apply an EXIF orientation to uint8 [S, S, 3]: 150 kB instead of the whole picture."""
+    if orientation in MIRRORED_ACROSS:
+        pixels = pixels[:, ::-1]
+    if orientation in MIRRORED_DOWN:
+        pixels = pixels[::-1]
+    if orientation in ONTO_ITS_SIDE:
+        pixels = pixels.transpose(1, 0, 2)
+    return np.ascontiguousarray(pixels)
+
+
+def _resize(rgb: Image.Image, across: Axis, down: Axis, light: bool) -> UInt8Array:
+    """The kept part. Returns uint8 [S, S, 3]."""
+    if not light:
+        from model.resize import resize, suits
+
+        if suits(across, down):
+            return resize(rgb, across, down)
+    return _resize_kept(rgb, across, down)
+
+
+def _resize_kept(rgb: Image.Image, across: Axis, down: Axis) -> UInt8Array:
+    """By Pillow, only what the crop keeps, one axis at a time. Returns uint8 [S, S, 3].
+
+    In the order that Pillow takes for a whole picture, so that both policies agree.
+    """
+    size = across.size
+    (left, right), (top, bottom) = across.kept, down.kept
+    if rows_first(across, down):
+        first, last = across.read(rgb.width)
+        low = rgb.resize((last - first, size), BICUBIC, (first, top, last, bottom))
+        kept = low.resize((size, size), BICUBIC, (left - first, 0, right - first, size))
+    else:
+        first, last = down.read(rgb.height)
+        narrow = rgb.resize((size, last - first), BICUBIC, (left, first, right, last))
+        kept = narrow.resize((size, size), BICUBIC, (0, top - first, size, bottom - first))
+    return np.asarray(kept)
 
 
 def _reference(image: Image.Image, size: int) -> UInt8Array:
-    width, height = _resized(image.size, size)
+    across, down = axes(image.size, size)
+    width, height = across.resized, down.resized
     if width * height > MAX_RESIZED_PIXELS:
         raise TooManyPixels(
             f"resizes to {width} x {height} pixels, the limit is {MAX_RESIZED_PIXELS:,}"
         )
     resized = np.asarray(_flatten(image).resize((width, height), BICUBIC))
-    left, top = (width - size) // 2, (height - size) // 2
+    left, top = across.start, down.start
     return np.ascontiguousarray(resized[top : top + size, left : left + size])
-
-
-def _orient(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation; one that cannot be read counts as none, as in viewers."""
-    image.load()
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # noqa: BLE001 - a damaged EXIF block raises nearly every type
-        return image
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
@@ -153,27 +209,10 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 def _flatten(image: Image.Image) -> Image.Image:
     """To RGB, transparency composited over white."""
     if "A" not in image.getbands() and image.info.get("transparency") is None:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     rgba = image.convert("RGBA")
     white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
     return Image.alpha_composite(white, rgba).convert("RGB")
-
-
-def _resized(image_size: tuple[int, int], size: int) -> tuple[int, int]:
-    """Width and height once the shortest side is `size`; the longer one truncated, px."""
-    width, height = image_size
-    if width <= height:
-        return size, int(size * height / width)
-    return int(size * width / height), size
-
-
-def _kept(image_size: tuple[int, int], size: int) -> list[tuple[float, float]]:
-    """The part of the source that the centre crop keeps: (start, end) in px, across and down."""
-    spans = []
-    for source, resized in zip(image_size, _resized(image_size, size), strict=True):
-        scale, start = source / resized, (resized - size) // 2
-        spans.append((start * scale, min((start + size) * scale, source)))
-    return spans
 
 
 def _reason(exc: Exception) -> str:

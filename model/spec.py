@@ -5,7 +5,7 @@ from __future__ import annotations
 from model.checkpoint import Checkpoint, fingerprint
 from model.config import Backend, ModelConfig, Precision
 from model.encoder import EncoderSpec
-from model.preprocess import POLICY_VERSION
+from model.preprocess import POLICY_VERSIONS
 
 
 def spec_of(
@@ -31,5 +31,5 @@ def spec_of(
         backend=backend,
         device=device,
         precision=precision,
-        fingerprint=fingerprint(checkpoint, f"{config.policy}-{POLICY_VERSION}", quantized),
+        fingerprint=fingerprint(checkpoint, POLICY_VERSIONS[config.policy], quantized),
     )

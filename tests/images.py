@@ -18,6 +18,12 @@ def picture(width=64, height=48, mode="RGB", seed=0):
     return Image.fromarray(planes.astype(np.uint8)).convert(mode)
 
 
+def speckles(width, height):
+    """Every channel of every pixel 0 or 255 at random: nothing has harder edges."""
+    dice = np.random.default_rng(width * height)
+    return Image.fromarray(255 * dice.integers(0, 2, (height, width, 3), dtype=np.uint8))
+
+
 def encode(image, image_format="PNG", **options):
     buffer = io.BytesIO()
     image.save(buffer, image_format, **options)

@@ -1,0 +1,163 @@
+"""From encoded bytes to pixels, one thread: ours beside Pillow and transformers' processor.
+
+Rounds interleave the ways, in turning order, each through the whole set as a service would run it;
+a ratio is taken within a round. Times are CPU time of the one thread, which neighbours on the
+machine disturb least. Also how far the pixels of `display` are from Pillow's, and what decoding to
+a fraction does to the built-in's embeddings.
+
+python -m benchmarks.preprocess
+"""
+
+from __future__ import annotations
+
+import io
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from benchmarks.record import record
+from model.config import ModelConfig
+from model.fidelity import fidelity
+from model.load import load
+from model.mixes import Picture, photo, thumbnail
+from model.preprocess import preprocess
+
+SIZE, ROUNDS = 224, 9
+THUMBNAILS, PHOTOS = 96, 12
+PEER = "peer"
+PROCESSOR = CLIPImageProcessorPil()
+WAYS: dict[str, Callable[[bytes], Any]] = {
+    PEER: lambda data: PROCESSOR(_open(data), return_tensors="np"),
+    "reference": lambda data: preprocess(data, SIZE, "reference"),
+    "light": lambda data: preprocess(data, SIZE, light=True),
+    "display": lambda data: preprocess(data, SIZE),
+}
+
+
+def measure(images: Sequence[bytes]) -> dict[str, list[list[float]]]:
+    """Milliseconds by way, round and image."""
+    times: dict[str, list[list[float]]] = {way: [] for way in WAYS}
+    for turn in range(ROUNDS + 1):  # the first warms up
+        for way in list(WAYS)[:: -1 if turn % 2 else 1]:
+            now = [1000 * cpu_s(WAYS[way], data) for data in images]
+            if turn:
+                times[way].append(now)
+    return times
+
+
+def cpu_s(work: Callable[[bytes], Any], data: bytes) -> float:
+    start_s = time.thread_time()
+    work(data)
+    return time.thread_time() - start_s
+
+
+def row(name: str, times: dict[str, list[list[float]]], which: Sequence[int]) -> dict[str, Any]:
+    """One set of images: median milliseconds an image, and how many times faster than the peer."""
+    means = {
+        way: [statistics.mean(one[index] for index in which) for one in rounds]
+        for way, rounds in times.items()
+    }
+    ratios = [peer / ours for peer, ours in zip(means[PEER], means["display"], strict=True)]
+    medians = {way: round(statistics.median(values), 2) for way, values in means.items()}
+    return {
+        "images": name,
+        "count": len(which),
+        "ms": medians,
+        "times_faster": round(statistics.median(ratios), 2),
+        "times_faster_min": round(min(ratios), 2),
+        "times_faster_max": round(max(ratios), 2),
+    }
+
+
+def pixel_difference(images: Sequence[bytes]) -> dict[str, Any]:
+    """Of 255, between the policies, of what is not decoded to a fraction."""
+    whole = [data for data in images if not is_scaled(data)]
+    apart = [
+        np.abs(preprocess(data, SIZE).astype(int) - preprocess(data, SIZE, "reference"))
+        for data in whole
+    ]
+    return {
+        "count": len(whole),
+        "max": int(max(one.max() for one in apart)),
+        "max_mean_of_an_image": round(float(max(one.mean() for one in apart)), 4),
+    }
+
+
+def scaled_decode(images: Sequence[bytes]) -> dict[str, Any]:
+    """Cosines on the built-in to what full decoding gives; centred: less the set's mean."""
+    encoder = load(ModelConfig(model="builtin", device="cpu"))
+    side = encoder.spec.image_size
+    scaled = [data for data in images if is_scaled(data, side)]
+    ours = encoder.encode_images(np.stack([encoder.preprocess(data) for data in scaled]))
+    full = encoder.encode_images(np.stack([encoder.preprocess(unscaled(data)) for data in scaled]))
+    found = fidelity(ours, full)
+    return {
+        "count": len(scaled),
+        "image_size_px": side,
+        "cosine": {"min": round(found.plain.min, 5), "mean": round(found.plain.mean, 5)},
+        "centred": {"min": round(found.centred.min, 5), "mean": round(found.centred.mean, 5)},
+    }
+
+
+def is_scaled(data: bytes, side: int = SIZE) -> bool:
+    image = _open(data)
+    return image.draft(None, (2 * side, 2 * side)) is not None and image.size != _open(data).size
+
+
+def unscaled(data: bytes) -> bytes:
+    """The same pixels in a format that is decoded whole."""
+    buffer = io.BytesIO()
+    _open(data).convert("RGB").save(buffer, "BMP")
+    return buffer.getvalue()
+
+
+def _open(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
+
+
+def main() -> None:
+    pictures = [thumbnail(seed) for seed in range(THUMBNAILS)]
+    thumbnails = [one.data for one in pictures]
+    photos = [photo(seed).data for seed in range(PHOTOS)]
+    rows = [*thumbnail_rows(pictures), row("photos", measure(photos), range(PHOTOS))]
+    pixels, scaled = pixel_difference(thumbnails), scaled_decode(thumbnails + photos)
+    setting = {"size_px": SIZE, "rounds": ROUNDS, "threads": 1, "clock": "CPU time of the thread"}
+    setting |= {"peer": "Pillow, then CLIPImageProcessorPil", "light": "display by Pillow"}
+    console = Console()
+    console.print(as_table(rows))
+    console.print("pixels of `display`, of 255, against `reference`:", pixels)
+    console.print("embeddings after scaled against whole decoding:", scaled)
+    result = {"setting": setting, "rows": rows, "pixels": pixels, "scaled_decode": scaled}
+    console.print(record("preprocess", result))
+
+
+def thumbnail_rows(pictures: Sequence[Picture]) -> list[dict[str, Any]]:
+    """By format, then all of them."""
+    times = measure([one.data for one in pictures])
+    kinds = defaultdict(list)
+    for index, one in enumerate(pictures):
+        kinds[one.mime].append(index)
+    rows = [row(mime, times, kinds[mime]) for mime in sorted(kinds)]
+    return [*rows, row("all thumbnails", times, range(len(pictures)))]
+
+
+def as_table(rows: Sequence[dict[str, Any]]) -> Table:
+    title = f"CPU ms an image to {SIZE} px; how many times `display` beats CLIPImageProcessorPil"
+    table = Table("images", "count", *WAYS, "times", "min-max", title=title)
+    for one in rows:
+        spread = f"{one['times_faster_min']}-{one['times_faster_max']}"
+        cells = (one["count"], *one["ms"].values(), one["times_faster"], spread)
+        table.add_row(one["images"], *map(str, cells))
+    return table
+
+
+if __name__ == "__main__":
+    main()
