@@ -21,6 +21,7 @@ from model.encoder import Encoder
 from model.errors import ModelError
 from model.load import load, runnable
 from model.thumbnails import sample
+from serve.benchmark.choice import advice, embeddings, smallest_cosine
 from serve.benchmark.encoder_show import show_all, show_threads, show_tower, telling
 from serve.benchmark.exhaustive import compare_with_all
 from serve.benchmark.page import page
@@ -56,15 +57,21 @@ def run(settings: Settings, asked: Asked) -> int:
     """
     console = Console(stderr=asked.as_json)
     every: list[Measured] = []
+    first = None
     complete = True
     try:
         for encoder in _encoders(settings, asked):
             found = Measured(encoder.spec, settings.preprocess, plain(cores()))
             every.append(found)
+            if asked.every:
+                rows = embeddings(encoder)
+                first = first or rows
+                found.cosine = smallest_cosine(rows, first)
             _measure(encoder, settings, asked, console, found)
             encoder.close()
         if asked.every:
             show_all(console, every)
+            console.print("\n".join(advice(every)), highlight=False)
     except KeyboardInterrupt:
         complete = False
         console.print(f"[yellow]{INTERRUPTED}[/]")

@@ -68,13 +68,15 @@ def show_tower(console: Console, name: str, tuned: Tuned) -> None:
 
 def show_all(console: Console, every: Sequence[Measured]) -> None:
     """Back ends and precisions beside each other, each at its own sweet spots."""
-    table = _table("side by side", ("back end", "batch", "images/s", "batch", "texts/s"))
+    table = _table(
+        "side by side", ("back end", "batch", "images/s", "batch", "texts/s", "min cosine")
+    )
     for found in every:
         cells = [found.words]
         for tuned in found.towers.values():
             size = tuned.spot.batch_size
             cells += [str(size), f"{tuned.fitted_items_s(size):.1f}"]
-        table.add_row(*cells)
+        table.add_row(*cells, f"{found.cosine:.5f}")
     console.print()
     console.print(table)
 

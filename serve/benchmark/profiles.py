@@ -20,7 +20,11 @@ from serve.plan import match_of, tower_profile, versions
 
 @dataclass
 class Measured:
-    """What was found of one back end so far. threads: in force while the towers were measured."""
+    """What was found of one back end so far.
+
+    threads: in force while the towers were measured. cosine: the smallest to the first back end's
+    embeddings, where several are compared.
+    """
 
     spec: EncoderSpec
     preprocess: str
@@ -28,6 +32,7 @@ class Measured:
     plans: list[MeasuredThreads] = field(default_factory=list)
     towers: dict[str, Tuned] = field(default_factory=dict)
     exhaustive: Exhaustive | None = None
+    cosine: float = 1.0
 
     @property
     def complete(self) -> bool:
