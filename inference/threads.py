@@ -44,9 +44,13 @@ class MeasuredThreads:
         return statistics.median(self.images_s)
 
 
-def plain(cores: int) -> Threads:
-    """Without a measurement: one forward pass on all cores, as many threads that decode."""
-    return Threads(encoder=cores, streams=1, decode=cores, io=MIN_IO_THREADS)
+def plain(cores: int, device: str = "cpu") -> Threads:
+    """Without a measurement: one forward pass on all cores, as many threads that decode.
+
+    Two on a device of its own: while one computes, the other copies and its thread runs Python.
+    """
+    streams = 1 if device == "cpu" else 2
+    return Threads(encoder=cores, streams=streams, decode=cores, io=MIN_IO_THREADS)
 
 
 def candidates(cores: int) -> list[Threads]:

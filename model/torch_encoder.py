@@ -1,4 +1,4 @@
-"""Both towers on torch: the reference back end, on CPU or CUDA, in float32."""
+"""Both towers on torch: the reference back end on a CPU in float32, and the one for CUDA."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
 from model.errors import CheckpointError, OutOfMemory
 from model.preprocess import preprocess
 from model.spec import spec_of
+from model.staging import Staging
 from model.tokenizer import Tokenizer
 
 LEGACY_END = 2
+# What pixels are multiplied by before the first layer, which is folded to match. In float16 its
+# weights for 0..255 would be too small to be exact; pixels over 256 are exact in 8 bits.
+PIXEL_UNITS = {torch.float32: 1.0, torch.float16: 1 / 256}
 
 
 class TorchEncoder:
@@ -31,11 +35,18 @@ class TorchEncoder:
             self.use_threads(config.threads)
         self._config = config
         self._device = _device(config.device)
-        self.model = _load(checkpoint).to(self._device)
+        precision = config.precision
+        if precision == "auto":
+            precision = "float32" if self._device.type == "cpu" else "float16"
+        self._dtype = torch.float16 if precision == "float16" else torch.float32
+        self._staging = Staging(self._device)
+        self.model = _load(checkpoint, PIXEL_UNITS[self._dtype]).to(self._device, self._dtype)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()  # the weights are there before other streams read them
         self.tokenizer = Tokenizer.of_checkpoint(checkpoint.folder, checkpoint.context_length)
         _check_vocabulary(checkpoint, self.model.text_model, self.tokenizer)
         device = _device_name(self._device)
-        self._spec = spec_of(checkpoint, config, "torch", device, "float32")
+        self._spec = spec_of(checkpoint, config, "torch", device, precision)
 
     @property
     def spec(self) -> EncoderSpec:
@@ -50,9 +61,10 @@ class TorchEncoder:
     @torch.inference_mode()
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
         """Embed a batch. pixels: uint8 [N, S, S, 3] RGB. Returns float32 [N, D], unit norm."""
-        with _memory_errors():
-            batch = torch.from_numpy(pixels).to(self._device)
-            planes = batch.permute(0, 3, 1, 2).float()  # [N, 3, S, S], 0..255
+        with _memory_errors(), self._staging.stream():
+            batch = self._staging.upload(pixels)
+            planes = batch.permute(0, 3, 1, 2).to(self._dtype)  # [N, 3, S, S], 0..255
+            planes = planes * PIXEL_UNITS[self._dtype]
             features = self.model.get_image_features(pixel_values=planes).pooler_output
             return _unit_norm(features)
 
@@ -60,8 +72,8 @@ class TorchEncoder:
     def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
         """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
         tokens, truncated = self.tokenizer(texts)
-        with _memory_errors():
-            ids = torch.from_numpy(tokens).to(self._device)  # [N, L]
+        with _memory_errors(), self._staging.stream():
+            ids = self._staging.upload(tokens)  # [N, L]
             features = self.model.get_text_features(input_ids=ids).pooler_output
             return _unit_norm(features), truncated
 
@@ -83,13 +95,13 @@ class TorchEncoder:
 
 
 def fold_normalization(
-    convolution: nn.Conv2d, mean: Sequence[float], std: Sequence[float]
+    convolution: nn.Conv2d, mean: Sequence[float], std: Sequence[float], unit: float = 1.0
 ) -> nn.Conv2d:
-    """A convolution on pixels 0..255 equal to `convolution` on (pixels / 255 - mean) / std.
+    """A convolution on unit * pixels equal to `convolution` on (pixels / 255 - mean) / std.
 
-    w' = w / (255 std), b' = b - sum over channels and taps of w mean / std. Exact only without
-    padding, which CLIP's patch embedding has none of. Computed in float64, returned in the
-    precision of `convolution`. mean, std: one number a channel.
+    w' = w / (255 std unit), b' = b - sum over channels and taps of w mean / std. Exact only
+    without padding, which CLIP's patch embedding has none of. Computed in float64, returned in
+    the precision of `convolution`. mean, std: one number a channel. Pixels are 0..255.
     """
     weight = convolution.weight.double()  # [out, 3, P, P]
     scale = torch.tensor(std, dtype=torch.float64, device=weight.device).view(1, -1, 1, 1)
@@ -104,13 +116,13 @@ def fold_normalization(
         stride=convolution.stride,  # type: ignore[arg-type]  # torch's own annotation is wider
     )
     dtype = convolution.weight.dtype
-    folded.weight = nn.Parameter((weight / (255 * scale)).to(dtype), requires_grad=False)
+    folded.weight = nn.Parameter((weight / (255 * unit * scale)).to(dtype), requires_grad=False)
     folded.bias = nn.Parameter(bias.to(dtype), requires_grad=False)
     return folded
 
 
-def _load(checkpoint: Checkpoint) -> Any:
-    """Transformers' model, every weight found, its first convolution folded."""
+def _load(checkpoint: Checkpoint, unit: float) -> Any:
+    """Transformers' model, every weight found, its first convolution folded for unit * pixels."""
     disable_progress_bar()  # type: ignore[no-untyped-call]
     loader: Any = CLIPModel.from_pretrained
     try:
@@ -134,7 +146,7 @@ def _load(checkpoint: Checkpoint) -> Any:
         )
     embeddings = model.vision_model.embeddings
     embeddings.patch_embedding = fold_normalization(
-        embeddings.patch_embedding, checkpoint.mean, checkpoint.std
+        embeddings.patch_embedding, checkpoint.mean, checkpoint.std, unit
     )
     return model.eval().requires_grad_(requires_grad=False)
 

@@ -54,7 +54,7 @@ def plan(settings: Settings, encoder: Encoder, *, may_tune: bool = True) -> Plan
     here; else a quick tune decides, or, without `may_tune`, a modest guess.
     """
     profile = _find(settings, encoder.spec)
-    threads = _threads(settings, profile)
+    threads = _threads(settings, encoder.spec.device, profile)
     encoder.use_threads(threads.encoder, threads.streams)
     encoder.warm_up()
     planner = _Planner(settings.latency_target_ms, may_tune=may_tune)
@@ -130,9 +130,9 @@ def _places(settings: Settings) -> list[Path]:
     return [*places, cache_folder() / FILE_NAME]
 
 
-def _threads(settings: Settings, profile: Profile | None) -> Threads:
+def _threads(settings: Settings, device: str, profile: Profile | None) -> Threads:
     """The profile's, or the plain plan's; those given by the settings in their place."""
-    threads = profile.threads if profile else plain(cores())
+    threads = profile.threads if profile else plain(cores(), device)
     given = {"decode": settings.decode_threads, "io": settings.io_threads}
     return replace(threads, **{k: n for k, n in given.items() if isinstance(n, int)})
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -31,15 +32,16 @@ def encoder(small_checkpoint):
     return load(config)
 
 
+@pytest.mark.parametrize("unit", [1.0, 1 / 256])
 @pytest.mark.parametrize("bias", [False, True])
-def test_the_folded_convolution_equals_the_unfolded_one(bias):
+def test_the_folded_convolution_equals_the_unfolded_one(bias, unit):
     torch.manual_seed(0)
     convolution = nn.Conv2d(3, 64, kernel_size=8, stride=8, bias=bias)
     pixels = torch.randint(0, 256, (4, 3, 32, 32)).float()
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     with torch.inference_mode():
         expected = convolution((pixels / 255 - mean) / std)
-        folded = fold_normalization(convolution, MEAN, STD)(pixels)
+        folded = fold_normalization(convolution, MEAN, STD, unit)(unit * pixels)
     torch.testing.assert_close(folded, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -154,9 +156,42 @@ def test_cuda_without_a_device_is_refused(small_checkpoint):
         load(ModelConfig(model=str(small_checkpoint), device="cuda"))
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_agrees_with_the_reference(small_checkpoint):
-    encoder = load(ModelConfig(model=str(small_checkpoint), device="cuda", policy="reference"))
+def test_float16_is_close_and_says_what_it_is(small_checkpoint):
+    """Meant for CUDA; its arithmetic runs on a CPU, too."""
+    config = ModelConfig(precision="float16", device="cpu", policy="reference")
+    encoder = TorchEncoder(verify(small_checkpoint), config)
     parity = compare(encoder, Reference(small_checkpoint), [png(), jpeg()], TEXTS)
-    assert min(parity.images.plain.min, parity.texts.plain.min) >= 0.99999
+    assert min(parity.images.plain.min, parity.texts.plain.min) >= 0.9999
+    assert encoder.spec.precision == "float16"
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.mark.gpu
+@needs_cuda
+@pytest.mark.parametrize(("precision", "cosine"), [("float32", 0.99999), ("float16", 0.9999)])
+def test_cuda_agrees_with_the_reference(small_checkpoint, precision, cosine):
+    config = ModelConfig(
+        model=str(small_checkpoint), device="cuda", precision=precision, policy="reference"
+    )
+    parity = compare(load(config), Reference(small_checkpoint), [png(), jpeg()], TEXTS)
+    assert min(parity.images.plain.min, parity.texts.plain.min) >= cosine
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_threads_on_cuda_get_each_their_own_embeddings(small_checkpoint):
+    """Streams and pinned memory are a thread's own, and memory grows with the batch."""
+    encoder = load(ModelConfig(model=str(small_checkpoint), device="cuda", precision="float32"))
+    pixels = np.stack([encoder.preprocess(png(seed=seed)) for seed in range(16)])
+    expected = encoder.encode_images(pixels)
+
+    def run(number):
+        sizes = [1 + (number * step) % 16 for step in range(1, 40)]
+        return all(
+            np.allclose(encoder.encode_images(pixels[:n]), expected[:n], atol=1e-5) for n in sizes
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(run, range(1, 5)))
