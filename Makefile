@@ -49,7 +49,7 @@ docs: $(VENV)/.run ## Write the generated pages
 	$(BIN)/python -m docs.generate
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .peers demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
