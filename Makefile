@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve benchmark benchmark-load lint types check fmt docs clean
+.PHONY: help demo test serve benchmark benchmark-load benchmark-peers lint types check fmt docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,10 @@ benchmark: $(VENV)/.run ## Run the benchmarks; results go to benchmarks/results
 benchmark-load: $(VENV)/.run ## A full-size model under load, some 15 minutes on a quiet machine
 	$(BIN)/python -m benchmarks.batching
 	$(BIN)/python -m benchmarks.lanes
+
+benchmark-peers: $(VENV)/.run ## Ours beside Flask, LitServe and infinity: 20 minutes, 10 more at first
+	TORCH_INDEX="$(TORCH_INDEX)" $(BIN)/python -m benchmarks.peers
+	TORCH_INDEX="$(TORCH_INDEX)" $(BIN)/python -m benchmarks.startup
 
 lint: $(VENV)/.dev ## Style and import contracts
 	$(BIN)/ruff check .

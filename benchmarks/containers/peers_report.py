@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.containers.fleet import CONTAINERS
+from benchmarks.containers.prepare import versions_of
 from benchmarks.containers.spread import Spread, ratios, spread
 from benchmarks.containers.turn import CLIENTS, LATENCY_MS, URLS, Turn
 from benchmarks.service import MODEL
@@ -40,6 +41,7 @@ def report(
         turns = [one[name] for one in rounds]
         measured[name] = _container(turns) | {
             "what": CONTAINERS[name].words,
+            "versions": versions_of(CONTAINERS[name]),
             "cosine_to_reference": round(cosine, 5),
             "ratio_to": {base: _rounded(found[name]) for base, found in against.items()},
             "core_ms_by_stage_alone": budgets.get(name),

@@ -22,6 +22,7 @@ FOLDER = ROOT / ".peers"
 LOGS, MODELS, ENVIRONMENTS = (FOLDER / name for name in ("logs", "models", "environments"))
 # Other versions would be compared, not other containers.
 TORCH = "torch==2.13.0"
+DECISIVE = ("litserve", "infinity_emb", "torch", "transformers", "pillow")
 # Some index of CPU builds, on Linux; empty is pip's own configuration.
 TORCH_INDEX = "TORCH_INDEX"
 
@@ -37,6 +38,15 @@ def python_of(container: Container) -> Path:
         _install(container.requirements, folder, python)
         (folder / "complete").touch()
     return python
+
+
+def versions_of(container: Container) -> dict[str, str]:
+    """Of what decides, in a container's own environment; nothing of the project's."""
+    if container.requirements is None:
+        return {}
+    lines = _requirements(container.requirements).read_text().split()
+    pinned = dict(one.split("==") for one in lines if "==" in one)
+    return {one: pinned[one] for one in DECISIVE if one in pinned}
 
 
 def model_of(container: Container, *, tune: bool) -> Path:
@@ -76,13 +86,17 @@ def forget_models() -> None:
 
 def _install(name: str, folder: Path, python: Path) -> None:
     """First torch with all it needs, then exactly what the file lists: nobody's newest taste."""
-    requirements = Path(__file__).with_name(f"{name}.txt")
+    requirements = _requirements(name)
     index = os.environ.get(TORCH_INDEX)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     torch = [TORCH, "-c", str(requirements), *(["--index-url", index] if index else [])]
     _run(f"{name}-install", [sys.executable, "-m", "venv", str(folder)])
     _run(f"{name}-install", [*pip, *torch])
     _run(f"{name}-install", [*pip, "--no-deps", "-r", str(requirements)])
+
+
+def _requirements(name: str) -> Path:
+    return Path(__file__).with_name(f"{name}.txt")
 
 
 def _make(made_by: Sequence[str], checkpoint: Path, folder: Path) -> None:
