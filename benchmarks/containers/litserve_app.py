@@ -45,6 +45,7 @@ class Clip(litserve.LitAPI):  # type: ignore[misc]  # not installed where types 
         """Download and decode a request's images, beside each other."""
         return list(self.pool.map(self._load, request["urls"]))
 
+    # Called only where max_batch_size is more than 1.
     def batch(self, inputs: list[list[Image.Image]]) -> tuple[torch.Tensor, list[int]]:
         """Pixels of all requests, and how many images each of them has."""
         images = [image for one in inputs for image in one]
@@ -76,14 +77,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", required=True)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--max-batch-size", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--max-batch-size", type=int, default=2)
     parser.add_argument("--batch-timeout", type=float, default=0.05)
     asked = parser.parse_args()
-    batching: dict[str, Any] = {"max_batch_size": asked.max_batch_size}
-    if asked.max_batch_size > 1:
-        batching["batch_timeout"] = asked.batch_timeout
+    batching = {"max_batch_size": asked.max_batch_size, "batch_timeout": asked.batch_timeout}
     server = litserve.LitServer(
         Clip(asked.model, asked.threads, **batching),
         accelerator="cpu",

@@ -2,16 +2,18 @@
 
 - flask: one synchronous gunicorn worker; downloads one after another; torch on all cores.
 - flask-threads: four gunicorn threads for the four clients, downloads and decodes on sixteen.
-- litserve: up to four requests a batch, waited for up to 50 ms; downloads and decodes on sixteen
-  threads; one worker with torch on all cores.
+- litserve: a worker a core, each with torch on one thread, so that one downloads while another
+  encodes; up to two requests a batch, waited for up to 50 ms; downloads and decodes on sixteen
+  threads. In trials on a busy machine one worker with all cores took more core time an image.
 - infinity: batches of 32, its default; torch on all cores, float32, no BetterTransformer, which its
-  torch no longer has; nothing compiled. Its block list of private addresses, which holds this
-  machine, is emptied.
+  torch no longer has. Its block list of private addresses, which holds this machine, is emptied.
+- infinity-compiled: the same by torch.compile, which needs a compiler of C++; not by default.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +51,12 @@ def _litserve(site: Site) -> list[str]:
     return [str(site.python), LITSERVE_APP, "--model", str(site.model), "--port", str(site.port)]
 
 
-def _infinity(site: Site) -> list[str]:
+def _infinity(site: Site, compiled: str = "--no-compile") -> list[str]:
     program = str(site.python.with_name("infinity_emb"))
     where = ["--host", "127.0.0.1", "--port", str(site.port)]
     model = ["--model-id", str(site.model), "--served-model-name", "clip", "--engine", "torch"]
-    run = "--device cpu --dtype float32 --no-bettertransformer --no-compile --batch-size 32"
-    return [program, "v2", *where, *model, *run.split()]
+    run = "--device cpu --dtype float32 --no-bettertransformer --batch-size 32"
+    return [program, "v2", *where, *model, *run.split(), compiled]
 
 
 CLASSIC_IMPORTS = (
@@ -99,4 +101,10 @@ INFINITY = Container(
     ready_path="/health",
     requirements="infinity",
 )
-OTHERS = (FLASK, FLASK_THREADS, LITSERVE, INFINITY)
+INFINITY_COMPILED = replace(
+    INFINITY,
+    name="infinity-compiled",
+    words="the same, compiled",
+    command=lambda site: _infinity(site, "--compile"),
+)
+OTHERS = (FLASK, FLASK_THREADS, LITSERVE, INFINITY, INFINITY_COMPILED)

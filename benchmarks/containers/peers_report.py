@@ -60,7 +60,8 @@ def show(result: Mapping[str, Any]) -> None:
         console = Console(width=WIDTH)
     console.print(_speeds(measured))
     console.print(_costs(measured))
-    console.print(_budgets(measured))
+    if any(one["core_ms_by_stage_alone"] for one in measured.values()):
+        console.print(_budgets(measured))
     for name, reason in result["left_out"].items():
         console.print(f"{name} is left out: {reason}", highlight=False, markup=False)
     for name, one in measured.items():
@@ -126,7 +127,7 @@ def _budgets(measured: Mapping[str, Any]) -> Table:
     """Of ours, by stage; the rest is HTTP, handing over, contention."""
     budgets = {name: one["core_ms_by_stage_alone"] for name, one in measured.items()}
     ours = {name: stages for name, stages in budgets.items() if stages}
-    heads: Sequence[str] = list(next(iter(ours.values()), []))
+    heads = next(iter(ours.values()))
     table = Table("core-ms an image", *heads, "sum", "in the service", title="stages alone")
     for name, stages in ours.items():
         values = [*stages.values(), sum(stages.values()), measured[name]["core_ms"]]
