@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parity-full serve benchmark benchmark-load lint types check fmt docs clean
+.PHONY: help demo test parity-full serve benchmark benchmark-load benchmark-peers lint types check fmt docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,10 @@ benchmark-load: $(VENV)/.run ## A full-size model under load, some 15 minutes on
 	$(BIN)/python -m benchmarks.batching
 	$(BIN)/python -m benchmarks.lanes
 
+benchmark-peers: $(VENV)/.run ## Ours beside Flask, LitServe and infinity: 20 minutes, 10 more at first
+	TORCH_INDEX="$(TORCH_INDEX)" $(BIN)/python -m benchmarks.peers
+	TORCH_INDEX="$(TORCH_INDEX)" $(BIN)/python -m benchmarks.startup
+
 lint: $(VENV)/.dev ## Style and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -53,7 +57,7 @@ docs: $(VENV)/.run ## Write the generated pages
 	$(BIN)/python -m docs.generate
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .peers demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,0 +1,74 @@
+"""Ours, in variants: each is a line of VARIANTS.
+
+One whose options this version does not know is left out by the benchmarks, with what it said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.containers.container import EXACT, Container, Site
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to run `sweetspot serve`.
+
+    words: what it is. options: of `serve`, and of `benchmark encoder`, which tunes it before.
+    made_by: a command of sweetspot's that makes its folder `{folder}` from the checkpoint
+    `{model}`; a command that does not name the latter is run on a copy of the checkpoint.
+    tuned: whether a profile stands beside it. min_cosine, imports: see Container.
+    """
+
+    words: str
+    options: tuple[str, ...] = ()
+    made_by: tuple[str, ...] = ()
+    tuned: bool = True
+    min_cosine: float = EXACT
+    imports: str = "import serve.app, serve.service, model.openvino_encoder, model.resize"
+
+
+EXPORT = ("export", "--model", "{model}", "-o", "{folder}")
+QUANTIZE = ("quantize", "--model", "{model}", "-o", "{folder}")
+
+VARIANTS = {
+    "sweetspot": Variant("sweetspot serve, float32, exported", made_by=EXPORT),
+    "sweetspot-int8": Variant("... quantized", made_by=QUANTIZE, min_cosine=0.99),
+    "sweetspot-bfloat16": Variant(
+        "... in bfloat16", ("--precision", "bfloat16"), made_by=EXPORT, min_cosine=0.999
+    ),
+    "sweetspot-torch": Variant(
+        "... by torch in float32",
+        ("--backend", "torch"),
+        imports="import serve.app, serve.service, model.torch_encoder",
+    ),
+    "sweetspot-cold": Variant("... a bare checkpoint, without a profile", tuned=False),
+}
+
+
+def container(name: str) -> Container:
+    """Of a variant."""
+    variant = VARIANTS[name]
+
+    def command(site: Site) -> list[str]:
+        where = ["--host", "127.0.0.1", "--port", str(site.port), "--allow-host", "127.0.0.1"]
+        serve = [str(site.python), "-m", "sweetspot", "serve", "--model", str(site.model)]
+        return [*serve, *where, *variant.options]
+
+    return Container(
+        name=name,
+        words=variant.words,
+        command=command,
+        # No profile of an earlier day that somebody's cache holds.
+        environ=lambda site: {"XDG_CACHE_HOME": str(site.model.parent / "no-cache")},
+        ask=_ask,
+        answer=lambda answer: [one.get("embedding") for one in answer["results"]],
+        min_cosine=variant.min_cosine,
+        imports=variant.imports,
+    )
+
+
+def _ask(urls: Sequence[str]) -> Any:
+    return {"urls": list(urls)}

@@ -1,0 +1,129 @@
+"""What containers need before they start: environments, checkpoints, profiles; made once, kept.
+
+All of it is under FOLDER, which git ignores and `make clean` removes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.containers.container import Container
+from benchmarks.containers.ours import VARIANTS
+from benchmarks.containers.running import ROOT, LeftOut, last_words
+from tests.checkpoints import make_checkpoint
+
+FOLDER = ROOT / ".peers"
+LOGS, MODELS, ENVIRONMENTS = (FOLDER / name for name in ("logs", "models", "environments"))
+# Other versions would be compared, not other containers.
+TORCH = "torch==2.13.0"
+DECISIVE = ("litserve", "infinity_emb", "torch", "transformers", "pillow")
+# Some index of CPU builds, on Linux; empty is pip's own configuration.
+TORCH_INDEX = "TORCH_INDEX"
+
+
+def python_of(container: Container) -> Path:
+    """The interpreter with what a container imports. Raises LeftOut when it does not install."""
+    if container.requirements is None:
+        return Path(sys.executable)
+    folder = ENVIRONMENTS / container.requirements
+    python = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        _install(container.requirements, folder, python)
+        (folder / "complete").touch()
+    return python
+
+
+def versions_of(container: Container) -> dict[str, str]:
+    """Of what decides, in a container's own environment; nothing of the project's."""
+    if container.requirements is None:
+        return {}
+    lines = _requirements(container.requirements).read_text().split()
+    pinned = dict(one.split("==") for one in lines if "==" in one)
+    return {one: pinned[one] for one in DECISIVE if one in pinned}
+
+
+def model_of(container: Container, *, tune: bool) -> Path:
+    """The folder that a container serves; every variant of ours has its own. Raises LeftOut."""
+    checkpoint = MODELS / "checkpoint"
+    if not checkpoint.exists():
+        unfinished = MODELS / "unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        make_checkpoint(unfinished, "vit-b-32").rename(checkpoint)
+    if container.name not in VARIANTS:
+        return checkpoint
+    variant, folder = VARIANTS[container.name], MODELS / container.name
+    if not folder.exists():
+        _make(variant.made_by, checkpoint, folder)
+    if tune and variant.tuned and not (folder / "sweetspot.json").exists():
+        _tune(container.name, folder)
+    return folder
+
+
+def stage_budget(container: Container) -> dict[str, float]:
+    """Core-ms an image of ours by stage, see `benchmarks.budget`; nothing when it fails."""
+    folder = str(MODELS / container.name)
+    command = [sys.executable, "-m", "benchmarks.budget", "--model", folder]
+    log = LOGS / f"{container.name}-budget.log"
+    options = VARIANTS[container.name].options
+    with log.open("wb") as file:
+        done = subprocess.run(
+            [*command, *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=file, check=False
+        )
+    return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
+
+
+def forget_models() -> None:
+    """Have checkpoints and profiles made anew: of other code, or on a machine that was noisy."""
+    shutil.rmtree(MODELS, ignore_errors=True)
+
+
+def _install(name: str, folder: Path, python: Path) -> None:
+    """First torch with all it needs, then exactly what the file lists: nobody's newest taste."""
+    requirements = _requirements(name)
+    index = os.environ.get(TORCH_INDEX)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    torch = [TORCH, "-c", str(requirements), *(["--index-url", index] if index else [])]
+    _run(f"{name}-install", [sys.executable, "-m", "venv", str(folder)])
+    _run(f"{name}-install", [*pip, *torch])
+    _run(f"{name}-install", [*pip, "--no-deps", "-r", str(requirements)])
+
+
+def _requirements(name: str) -> Path:
+    return Path(__file__).with_name(f"{name}.txt")
+
+
+def _make(made_by: Sequence[str], checkpoint: Path, folder: Path) -> None:
+    """By the variant's command; or a copy, whose weights are the same file."""
+    if "{model}" not in made_by:
+        shutil.copytree(checkpoint, folder, copy_function=os.link)
+    if made_by:
+        words = [one.format(model=checkpoint, folder=folder) for one in made_by]
+        try:
+            _run(f"{folder.name}-make", [sys.executable, "-m", "sweetspot", *words])
+        except LeftOut:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+def _tune(name: str, folder: Path) -> None:
+    """Write its profile. On a noisy machine there is none, and the service tunes as it starts."""
+    command = [sys.executable, "-m", "sweetspot", "benchmark", "encoder", "--model", str(folder)]
+    options = VARIANTS[name].options
+    _run(f"{name}-tune", [*command, "--write-profile", str(folder), *options])
+
+
+def _run(name: str, command: Sequence[str]) -> None:
+    """Raises LeftOut with its last words."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"{name}.log"
+    with log.open("wb") as file:
+        done = subprocess.run(command, cwd=ROOT, stdout=file, stderr=file, check=False)
+    if done.returncode:
+        raise LeftOut(f"{name} failed: {last_words(log)}")
