@@ -13,7 +13,7 @@ from typing import Any
 from inference.machine import cores, cpu_name
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("torch", "transformers", "pillow", "numpy", "requests", "flask", "gunicorn")
+PACKAGES = ("torch", "transformers", "pillow", "numpy", "requests", "flask", "gunicorn", "openvino")
 
 
 def record(name: str, result: Any) -> Path:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from transformers.utils import logging
 
+from model.encoder import TowerName
 from model.runtime import openvino
 from model.torch_encoder import TorchEncoder
 
@@ -41,7 +42,7 @@ class _TextTower(nn.Module):
         return nn.functional.normalize(self.projection(pooled), dim=-1)
 
 
-def convert(encoder: TorchEncoder) -> dict[str, openvino.Model]:
+def convert(encoder: TorchEncoder) -> dict[TowerName, openvino.Model]:
     """The graphs of the towers `image` and `text`, normalisation inside, float32.
 
     They share the encoder's memory for their weights.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 UInt8Array = NDArray[np.uint8]
 Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
+TowerName = Literal["image", "text"]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from model.checkpoint import Checkpoint, companions, weight_files
+from model.encoder import TowerName
 from model.graphs import TOKENIZER, GraphPrecision, graphs_folder, write_manifest
 from model.runtime import openvino
 from model.tokenizer import Tokenizer
@@ -28,7 +29,7 @@ def save(
     artifact: Path,
     precision: GraphPrecision,
     checkpoint: Checkpoint,
-    towers: Mapping[str, Any],
+    towers: Mapping[TowerName, Any],
     tokenizer: Tokenizer,
     fidelity: dict[str, Any] | None = None,
 ) -> Path:

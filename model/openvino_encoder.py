@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 
 from model.checkpoint import Checkpoint
 from model.config import ModelConfig, Precision
-from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
+from model.encoder import BoolArray, EncoderSpec, Float32Array, TowerName, UInt8Array
 from model.errors import CheckpointError, OutOfMemory
 from model.graphs import TOKENIZER, Graphs, find
+from model.mapped import let_go
 from model.preprocess import preprocess
 from model.runtime import openvino
 from model.spec import spec_of
@@ -28,7 +31,7 @@ log = logging.getLogger(__name__)
 # Of what is not int8. Its own default is bfloat16 wherever the CPU has it: 0.02 off in a raw text
 # embedding.
 HINTS = {"float32": "f32", "int8": "f32", "bfloat16": "bf16"}
-TowerName = Literal["image", "text"]
+Sources = dict[TowerName, Callable[[], Any]]
 
 
 class OpenVinoEncoder:
@@ -44,8 +47,9 @@ class OpenVinoEncoder:
         if precision == "auto":
             precision = graphs.precision if graphs else "float32"
         self._hint = HINTS[precision]
-        read = _read(checkpoint, graphs) if graphs else _convert(checkpoint)
-        self.models, self.tokenizer = read
+        self._folder = graphs.folder if graphs else None
+        opened = _open(checkpoint, graphs) if graphs else _convert(checkpoint)
+        self._sources, self.tokenizer = opened
         quantized = graphs.digest if graphs and precision == "int8" else ""
         self._spec = spec_of(checkpoint, config, "openvino", "cpu", precision, quantized)
 
@@ -73,22 +77,32 @@ class OpenVinoEncoder:
         self._threads, self._streams = threads, streams
 
     def warm_up(self) -> None:
-        """Compile both towers and run them once."""
+        """Compile both towers and run them once; what was packed needs the files no more."""
         side = self._spec.image_size
         self.encode_images(np.zeros((1, side, side, 3), dtype=np.uint8))
+        self._let_go()
         self.encode_texts(["warm-up"])
+        self._let_go()
 
     def close(self) -> None:
         """Drop the graphs."""
         self._towers.clear()
-        self.models.clear()
+        self._sources.clear()
+
+    def graph(self, name: TowerName) -> Any:
+        """A tower as it is before it is compiled."""
+        return self._sources[name]()
+
+    def _let_go(self) -> None:
+        if self._folder is not None:
+            let_go(self._folder)
 
     def _tower(self, name: TowerName) -> _Tower:
         key = (name, self._threads, self._streams)
         if key not in self._towers:
             with self._lock:
                 if key not in self._towers:
-                    self._towers[key] = _Tower(self.models[name], *key[1:], hint=self._hint)
+                    self._towers[key] = _Tower(self.graph(name), *key[1:], hint=self._hint)
         return self._towers[key]
 
 
@@ -137,24 +151,26 @@ def _graphs(checkpoint: Checkpoint, precision: Precision) -> Graphs | None:
     return find(checkpoint, "float32")
 
 
-def _read(checkpoint: Checkpoint, graphs: Graphs) -> tuple[dict[str, Any], Tokenizer]:
-    """Graphs from their files; the weights stay on disk, mapped into memory."""
-    core = openvino.Core()
-    try:
-        image = core.read_model(graphs.folder / "image.xml")
-        text = core.read_model(graphs.folder / "text.xml")
-    except RuntimeError as exc:
-        raise CheckpointError(f"the graphs in {graphs.folder} cannot be read: {exc}") from exc
+def _open(checkpoint: Checkpoint, graphs: Graphs) -> tuple[Sources, Tokenizer]:
+    """Graphs that are read when they are compiled, their weights mapped into memory."""
+    sources: Sources = {name: partial(_read, graphs.folder, name) for name in get_args(TowerName)}
     path = graphs.folder / TOKENIZER
-    tokenizer = Tokenizer.of_file(path, graphs.end, checkpoint.context_length)
-    return {"image": image, "text": text}, tokenizer
+    return sources, Tokenizer.of_file(path, graphs.end, checkpoint.context_length)
 
 
-def _convert(checkpoint: Checkpoint) -> tuple[dict[str, Any], Tokenizer]:
+def _read(folder: Path, name: TowerName) -> Any:
+    try:
+        return openvino.Core().read_model(folder / f"{name}.xml")
+    except RuntimeError as exc:
+        raise CheckpointError(f"the graphs in {folder} cannot be read: {exc}") from exc
+
+
+def _convert(checkpoint: Checkpoint) -> tuple[Sources, Tokenizer]:
     """Graphs from the weights, by way of torch."""
     from model.convert import convert
     from model.torch_encoder import TorchEncoder
 
     log.info("converting for OpenVINO; `sweetspot export` saves the result for the next start")
     encoder = TorchEncoder(checkpoint, ModelConfig(device="cpu"))
-    return convert(encoder), encoder.tokenizer
+    graphs = convert(encoder)
+    return {name: partial(graphs.__getitem__, name) for name in graphs}, encoder.tokenizer

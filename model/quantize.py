@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from model.encoder import Float32Array, UInt8Array
+from model.encoder import Float32Array, TowerName, UInt8Array
 from model.errors import ModelError
 from model.fidelity import Fidelity, fidelity
 from model.openvino_encoder import OpenVinoEncoder
@@ -69,7 +69,7 @@ def quantize(
     texts: Sequence[str],
     floors: Floors,
     report: Callable[[str], None] = lambda _: None,
-) -> dict[str, QuantizedTower]:
+) -> dict[TowerName, QuantizedTower]:
     """Quantize both towers of a float32 encoder.
 
     Args:
@@ -87,18 +87,19 @@ def quantize(
     """
     images = [one[None] for one in pixels]
     tokens = [encoder.tokenizer([text])[0] for text in texts]
-    towers = {}
-    for name, items in (("image", images), ("text", tokens)):
+    items_of: dict[TowerName, Sequence[Any]] = {"image": images, "text": tokens}
+    towers: dict[TowerName, QuantizedTower] = {}
+    for name, items in items_of.items():
         report(f"the {name} tower")
         with contextlib.redirect_stdout(sys.stderr):  # nncf draws its progress there
-            towers[name] = _Gate(encoder.models[name], items, floors).quantized()
+            towers[name] = _Gate(encoder.graph(name), items, floors).quantized()
         _check(name, towers[name], floors)
     return towers
 
 
-def as_report(towers: Mapping[str, QuantizedTower], floors: Floors) -> dict[str, Any]:
+def as_report(towers: Mapping[TowerName, QuantizedTower], floors: Floors) -> dict[str, Any]:
     """What is kept beside the graphs."""
-    found = {
+    found: dict[str, Any] = {
         name: tower.fidelity.as_dict() | {"in_float32": list(tower.in_float32)}
         for name, tower in towers.items()
     }

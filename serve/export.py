@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -44,7 +45,11 @@ def _export(checkpoint: Checkpoint, artifact: Path) -> Path:
     encoder = TorchEncoder(checkpoint, ModelConfig(device="cpu"))
     copy_checkpoint(checkpoint, artifact)
     folder = save(artifact, "float32", checkpoint, convert(encoder), encoder.tokenizer)
-    _compare(encoder, OpenVinoEncoder(verify(artifact), ModelConfig(precision="float32")))
+    try:
+        _compare(encoder, OpenVinoEncoder(verify(artifact), ModelConfig(precision="float32")))
+    except CheckpointError:
+        shutil.rmtree(folder)
+        raise
     return folder
 
 
@@ -58,6 +63,6 @@ def _compare(encoder: Encoder, exported: Encoder) -> None:
     )
     if not max(differences) <= MAX_DIFFERENCE:
         raise CheckpointError(
-            f"the exported graphs differ from the model by {max(differences):.1e}; "
-            "remove them, and run with --backend torch"
+            f"the graphs differ from the model by {max(differences):.1e}, and were not kept; "
+            "run it with --backend torch"
         )

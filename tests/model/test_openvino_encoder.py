@@ -154,7 +154,7 @@ def test_half_written_graphs_are_refused(exported, tmp_path, damage):
         size = (graphs / "text.xml").stat().st_size
         (graphs / "text.xml").write_text("<" * size)
     with pytest.raises(CheckpointError, match=str(graphs)):
-        opened(folder)
+        opened(folder).warm_up()
 
 
 def test_int8_that_is_not_there_names_the_command(exported):
