@@ -139,9 +139,14 @@ def _text_invariance(encoder: Encoder, texts: Sequence[str]) -> float:
 
 
 def _floor(checkpoint: Checkpoint, precision: str) -> Floor:
-    """That of the precision; of int8 with the cosine that the artifact was let pass with."""
+    """That of the precision; of int8 with the cosine that the artifact was let pass with.
+
+    Its gate was on the user's own thumbnails, where it was given them: on generated ones its cosine
+    is then shown and not judged.
+    """
     floor = FLOORS[precision]  # type: ignore[index]  # an encoder's is one of them
     graphs = find(checkpoint, "int8") if precision == "int8" else None
     if graphs is None:
         return floor
-    return replace(floor, cosine=graphs.fidelity["floors"]["min_cosine"])
+    own = not graphs.fidelity["generated"]
+    return replace(floor, cosine=-1.0 if own else graphs.fidelity["floors"]["min_cosine"])

@@ -19,8 +19,8 @@ class ModelConfig:
     the platform's folder when it holds a checkpoint, else the built-in.
     name: what callers see; None takes it from the checkpoint.
     backend: auto is torch on CUDA, else OpenVINO where it is installed, else torch.
-    precision: auto is int8 where the checkpoint holds quantized graphs, else float16 on CUDA,
-        else float32.
+    precision: auto is float16 on CUDA; on OpenVINO int8 where the checkpoint holds quantized
+        graphs; else float32.
     max_image_pixels: the largest width x height that is decoded.
     threads: of one forward pass on CPU; 0 is the library's own choice.
     """

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import Checkpoint, companions, weight_files
+from model.checkpoint import Checkpoint, companions, verify, weight_files
 from model.encoder import TowerName
+from model.errors import CheckpointError
 from model.graphs import TOKENIZER, GraphPrecision, graphs_folder, write_manifest
 from model.runtime import openvino
 from model.tokenizer import Tokenizer
@@ -23,6 +24,8 @@ def copy_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         target = folder / path.name
         if not target.exists() or not target.samefile(path):
             shutil.copyfile(path, target)
+    if verify(folder).digest != checkpoint.digest:
+        raise CheckpointError(f"{folder} holds files of another checkpoint; choose an empty folder")
 
 
 def save(

@@ -43,8 +43,12 @@ class Fidelity:
 
 
 def fidelity(ours: Float32Array, theirs: Float32Array) -> Fidelity:
-    """Compare float32 [N, D] of unit norm with the reference's, row by row."""
+    """Compare float32 [N, D] of unit norm with the reference's, row by row.
+
+    A row that holds a NaN or an infinity counts as zeros, which are like nothing.
+    """
     first, second = ours.astype(np.float64), theirs.astype(np.float64)
+    first[~np.isfinite(first).all(axis=1)] = 0.0
     mean = second.mean(axis=0)
     return Fidelity(
         count=len(ours),
@@ -56,11 +60,10 @@ def fidelity(ours: Float32Array, theirs: Float32Array) -> Fidelity:
 
 
 def _cosines(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Cosines:
-    """Centred around its own mean a set of one is zero, and equal to what is equal to it."""
+    """Two zeros are equal (a set of one, centred); a zero is unlike all else."""
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
-    found = np.divide(
-        (ours * theirs).sum(axis=1), lengths, out=np.ones(len(ours)), where=lengths > 0
-    )
+    equal = (ours == theirs).all(axis=1)
+    found = np.divide((ours * theirs).sum(axis=1), lengths, out=equal * 1.0, where=lengths > 0)
     return Cosines(float(found.min()), float(np.percentile(found, 1)), float(found.mean()))
 
 

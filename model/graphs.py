@@ -22,7 +22,7 @@ FOLDER = "openvino"
 MANIFEST = "graphs.json"
 TOKENIZER = "tokenizer.json"
 VERSION = 1
-GRAPH_FILES = ("image.xml", "image.bin", "text.xml", "text.bin")
+FILES = ("image.xml", "image.bin", "text.xml", "text.bin", TOKENIZER)
 # bfloat16 runs on the graphs of float32.
 GraphPrecision = Literal["float32", "int8"]
 
@@ -65,6 +65,8 @@ def find(checkpoint: Checkpoint, precision: GraphPrecision) -> Graphs | None:
         path = folder / name
         if not path.is_file() or path.stat().st_size != size:
             raise CheckpointError(f"{path} is missing or half-written")
+    if _digest(folder) != manifest["digest"]:
+        raise CheckpointError(f"the graphs in {folder} are damaged, or of two exports")
     return Graphs(
         folder, precision, manifest["end"], manifest["digest"], manifest.get("fidelity", {})
     )
@@ -74,21 +76,24 @@ def write_manifest(
     folder: Path, checkpoint: Checkpoint, end: int, fidelity: dict[str, Any] | None = None
 ) -> None:
     """Say what the graphs in the folder are; written last, as a mark that they are whole."""
-    files = [folder / name for name in (*GRAPH_FILES, TOKENIZER)]
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
     manifest: dict[str, Any] = {
         "version": VERSION,
         "checkpoint": checkpoint.digest,
-        "digest": digest.hexdigest(),
+        "digest": _digest(folder),
         "end": end,
-        "bytes": {path.name: path.stat().st_size for path in files},
+        "bytes": {name: (folder / name).stat().st_size for name in FILES},
     }
     if fidelity is not None:
         manifest["fidelity"] = fidelity
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in FILES:
+        with (folder / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -97,12 +102,13 @@ def _manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if manifest["version"] != VERSION:
             raise CheckpointError(f"{path} has version {manifest['version']}, not {VERSION}")
-        if not {*GRAPH_FILES, TOKENIZER} <= set(manifest["bytes"]):
+        if set(manifest["bytes"].keys()) != set(FILES):
             raise CheckpointError(f"{path} does not name every file")
-        if not isinstance(manifest["end"], int) or not isinstance(manifest["digest"], str):
-            raise CheckpointError(f"{path} is not a description of graphs")
+        if not isinstance(manifest["end"], int):
+            raise TypeError("end is no number")
+        _ = manifest["checkpoint"] + manifest["digest"]
         return dict(manifest)
     except FileNotFoundError as exc:
         raise CheckpointError(f"{path} is missing: the graphs are half-written") from exc
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise CheckpointError(f"{path} is not a description of graphs: {exc}") from exc

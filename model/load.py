@@ -75,7 +75,8 @@ def settle(config: ModelConfig) -> ModelConfig:
     """
     device = config.device
     if device == "auto":
-        device = "cuda" if config.backend != "openvino" and has_cuda() else "cpu"
+        on_cpu = config.backend == "openvino" or config.precision in ("int8", "bfloat16")
+        device = "cpu" if on_cpu or not has_cuda() else "cuda"
     backend = config.backend
     if backend == "auto":
         fits = device == "cpu" and config.precision != "float16" and find_spec("openvino")

@@ -16,7 +16,8 @@ MADV_DONTNEED = 4  # <asm-generic/mman-common.h>
 def let_go(folder: Path) -> int:
     """Give back the pages of the folder's files; whoever touches one reads it from the file again.
 
-    Only of mappings that nobody can write to, so nothing is lost. Returns bytes of mappings; 0
+    Only of mappings that nobody can write to, so nothing is lost; while a model loads, when nobody
+    opens or closes another of the folder. Returns bytes of mappings; 0
     where there is no /proc.
     """
     if not MAPS.exists():

@@ -97,13 +97,15 @@ def quantize(
     return towers
 
 
-def as_report(towers: Mapping[TowerName, QuantizedTower], floors: Floors) -> dict[str, Any]:
-    """What is kept beside the graphs."""
+def as_report(
+    towers: Mapping[TowerName, QuantizedTower], floors: Floors, *, generated: bool
+) -> dict[str, Any]:
+    """What is kept beside the graphs. generated: whether all it was measured on was drawn."""
     found: dict[str, Any] = {
         name: tower.fidelity.as_dict() | {"in_float32": list(tower.in_float32)}
         for name, tower in towers.items()
     }
-    return {"floors": asdict(floors), **found}
+    return {"floors": asdict(floors), "generated": generated, **found}
 
 
 def _check(name: str, tower: QuantizedTower, floors: Floors) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import numpy as np
 
 from inference.errors import ItemError
 from inference.fetch import Fetcher
+from inference.machine import cores
 from model.encoder import Encoder, UInt8Array
 from model.errors import DecodeError
 from model.thumbnails import sample
@@ -30,8 +32,7 @@ def texts(path: str | None) -> list[str]:
     """The lines of a file, at most MOST of them by chance, or generated captions."""
     if path is None:
         return [sample(seed).caption for seed in range(GENERATED)]
-    lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
-    return _some(list(dict.fromkeys(line for line in lines if line)), f"texts in {path}")
+    return _some(_lines(Path(path)), f"texts in {path}")
 
 
 def thumbnails(settings: Settings, encoder: Encoder, source: str | None) -> tuple[UInt8Array, int]:
@@ -56,7 +57,15 @@ def thumbnails(settings: Settings, encoder: Encoder, source: str | None) -> tupl
 def _names(source: Path) -> list[str]:
     if source.is_dir():
         return sorted(str(path) for path in source.rglob("*") if path.is_file())
-    lines = (line.strip() for line in source.read_text(encoding="utf-8").splitlines())
+    return _lines(source)
+
+
+def _lines(path: Path) -> list[str]:
+    """Each line once."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except ValueError as exc:
+        raise click.ClickException(f"{path} is not a text in UTF-8: one name a line") from exc
     return list(dict.fromkeys(line for line in lines if line))
 
 
@@ -75,9 +84,13 @@ def _getter(settings: Settings, fetcher: Fetcher, name: str) -> Callable[[], byt
 
 
 def _pixels(encoder: Encoder, getters: Sequence[Callable[[], bytes]]) -> tuple[UInt8Array, int]:
+    decoding = threading.Semaphore(cores())
+
     def one(get: Callable[[], bytes]) -> UInt8Array | None:
         try:
-            return encoder.preprocess(get())
+            data = get()
+            with decoding:  # a large picture takes hundreds of MB meanwhile
+                return encoder.preprocess(data)
         except (ItemError, DecodeError, OSError):
             return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import click
 from rich.console import Console
@@ -27,7 +28,7 @@ def run(settings: Settings, count: int, *, as_json: bool) -> int:
     rows: list[Row] = []
     try:
         with console.status("comparing with transformers"):
-            for row in check(model_config(settings), count):
+            for row in check(replace(model_config(settings), backend="auto"), count):
                 rows.append(row)
                 console.print(f"{_words(row)}: {'; '.join(row.below) or 'keeps its floors'}")
     except ModelError as exc:

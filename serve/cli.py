@@ -127,7 +127,7 @@ def check(model: str | None, count: int, *, as_json: bool) -> None:
     help="write a whole artifact here  [default: the graphs beside the checkpoint]",
 )  # fmt: skip
 def export(model: str | None, output: str | None) -> None:
-    """Save the graphs of a checkpoint, so that a start needs neither torch nor transformers.
+    """Save the graphs of a checkpoint, for starts without transformers and without converting.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`sweetspot export`: the graphs of a checkpoint, saved for starts without torch."""
+"""`sweetspot export`: the graphs of a checkpoint, saved for quick starts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from model.checkpoint import Checkpoint, verify
 from model.config import ModelConfig
 from model.encoder import Encoder
-from model.errors import CheckpointError
+from model.errors import CheckpointError, ModelError
 from model.load import open_checkpoint
 
 # Tracing turns conditions into constants: what was saved must give what the model gives.
@@ -26,7 +26,7 @@ def run(model: str | None, output: str | None) -> int:
     try:
         checkpoint = open_checkpoint(model)
         folder = _export(checkpoint, Path(output) if output else checkpoint.folder)
-    except CheckpointError as exc:
+    except ModelError as exc:
         raise click.ClickException(str(exc)) from exc
     except OSError as exc:
         raise click.ClickException(f"cannot write the graphs: {exc}") from exc
@@ -47,7 +47,7 @@ def _export(checkpoint: Checkpoint, artifact: Path) -> Path:
     folder = save(artifact, "float32", checkpoint, convert(encoder), encoder.tokenizer)
     try:
         _compare(encoder, OpenVinoEncoder(verify(artifact), ModelConfig(precision="float32")))
-    except CheckpointError:
+    except BaseException:  # interrupted, say: what was not compared is not kept
         shutil.rmtree(folder)
         raise
     return folder

@@ -20,7 +20,7 @@ from inference.profile import (
     TowerProfile,
     find,
 )
-from inference.runners import Run, image_runner, text_runner
+from inference.runners import Run, image_runner, on_streams, text_runner
 from inference.threads import plain, words
 from inference.tune import QUICK, Tuned, tune
 from inference.types import Tower
@@ -57,10 +57,12 @@ def plan(settings: Settings, encoder: Encoder, *, may_tune: bool = True) -> Plan
     threads = _threads(settings, encoder.spec.device, profile)
     encoder.use_threads(threads.encoder, threads.streams)
     encoder.warm_up()
-    planner = _Planner(settings.latency_target_ms, may_tune=may_tune)
+    planner = _Planner(settings.latency_target_ms, threads.streams, may_tune=may_tune)
     measured = (profile.image, profile.text) if profile else (None, None)
-    image = planner.tower("image", settings.batch_size, measured[0], image_runner(encoder))
-    text = planner.tower("text", settings.text_batch_size, measured[1], text_runner(encoder))
+    with on_streams(image_runner(encoder), threads.streams) as run:
+        image = planner.tower("image", settings.batch_size, measured[0], run)
+    with on_streams(text_runner(encoder), threads.streams) as run:
+        text = planner.tower("text", settings.text_batch_size, measured[1], run)
     sizes = (image.batch_size, text.batch_size)
     log.info("batches of at most %d images, %d texts; %s", *sizes, words(threads))
     return Plan(image, text, threads)
@@ -140,8 +142,9 @@ def _threads(settings: Settings, device: str, profile: Profile | None) -> Thread
 class _Planner:
     """Settles towers, one after the other."""
 
-    def __init__(self, latency_target_ms: int | None, *, may_tune: bool) -> None:
+    def __init__(self, latency_target_ms: int | None, streams: int, *, may_tune: bool) -> None:
         self._target_ms, self._may_tune = latency_target_ms, may_tune
+        self._quick = replace(QUICK, streams=streams)
 
     def tower(
         self, name: Tower, asked: str | int, profile: TowerProfile | None, run: Run
@@ -164,11 +167,11 @@ class _Planner:
 
     def _look(self, run: Run, given: int) -> BatchConfig:
         """Two points of the curve, for what it says of waiting; the size is given."""
-        look = replace(QUICK, sizes=(1, given), min_rounds=1, max_rounds=1)
+        look = replace(self._quick, sizes=(1, given), min_rounds=1, max_rounds=1)
         return _config(tune(run, look).curve, given)
 
     def _tune(self, name: Tower, run: Run) -> BatchConfig:
-        tuned = tune(run, replace(QUICK, latency_target_ms=self._target_ms))
+        tuned = tune(run, replace(self._quick, latency_target_ms=self._target_ms))
         log.info(
             "%s batches of %d by a quick, coarse tune: %s; T(n) = %.1f + %.2f n ms",
             name, tuned.spot.batch_size, tuned.spot.sentence, tuned.curve.a_ms, tuned.curve.b_ms,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,6 +56,9 @@ def _quantize(settings: Settings, asked: Asked, console: Console) -> tuple[dict[
     from model.openvino_encoder import OpenVinoEncoder
     from model.quantize import Floors, as_report, quantize
 
+    Path(asked.output).mkdir(parents=True, exist_ok=True)
+    if not os.access(asked.output, os.W_OK):
+        raise click.ClickException(f"cannot write to {asked.output}")
     floors = Floors(asked.min_cosine, asked.min_overlap)
     checkpoint = open_checkpoint(settings.model)
     said = texts(asked.texts)
@@ -63,7 +67,7 @@ def _quantize(settings: Settings, asked: Asked, console: Console) -> tuple[dict[
     left_out = f" ({failed} could not be read)" if failed else ""
     console.print(f"calibrating on {len(pixels)} thumbnails{left_out} and {len(said)} texts")
     towers = quantize(encoder, pixels, said, floors, console.print)
-    report = as_report(towers, floors)
+    report = as_report(towers, floors, generated=not (asked.thumbnails or asked.texts))
     artifact = Path(asked.output)
     copy_checkpoint(checkpoint, artifact)
     graphs = {name: tower.graph for name, tower in towers.items()}

@@ -77,7 +77,7 @@ class Settings:
     precision: str = _choice(
         "auto",
         ("auto", "float32", "bfloat16", "float16", "int8"),
-        "of the encoder; auto is int8 where the checkpoint was quantized, else float32 on a CPU",
+        "auto is float16 on CUDA, int8 on OpenVINO if the checkpoint was quantized, else float32",
     )
     preprocess: str = _choice(
         "display", ("display", "reference"), "as viewers show images, or as transformers reads them"

@@ -1,6 +1,7 @@
 """The measure of fidelity: its laws, and what plain cosine hides."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -46,3 +47,13 @@ def test_centred_cosine_tells_apart_what_plain_cosine_takes_for_equal():
     assert found.plain.min > 0.98
     assert found.centred.mean < 0.2
     assert found.overlap < 0.6
+
+
+@pytest.mark.parametrize("broken", [np.nan, 0.0, np.inf])
+def test_what_is_no_embedding_is_far_from_everything(broken):
+    theirs = some()
+    ours = theirs.copy()
+    ours[3] = broken
+    found = fidelity(ours, theirs)
+    assert found.plain.min <= 1e-9
+    assert found.plain.p1 < 0.99

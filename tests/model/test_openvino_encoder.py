@@ -138,12 +138,15 @@ def test_graphs_of_other_weights_are_refused(exported, tmp_path):
         opened(other)
 
 
-@pytest.mark.parametrize("damage", ["cut", "missing", "manifest", "no manifest", "graph"])
+@pytest.mark.parametrize("damage", ["cut", "mixed", "missing", "manifest", "no manifest", "graph"])
 def test_half_written_graphs_are_refused(exported, tmp_path, damage):
     folder = Path(shutil.copytree(exported, tmp_path / "copy"))
     graphs = graphs_folder(folder, "float32")
     if damage == "cut":
         (graphs / "image.bin").write_bytes((graphs / "image.bin").read_bytes()[:-1])
+    elif damage == "mixed":
+        content = (graphs / "image.bin").read_bytes()
+        (graphs / "image.bin").write_bytes(content[::-1])
     elif damage == "missing":
         (graphs / "text.bin").unlink()
     elif damage == "manifest":
@@ -173,6 +176,11 @@ def test_int8_that_is_not_there_names_the_command(exported):
 def test_what_cannot_run_is_said(options, message):
     with pytest.raises(CheckpointError, match=message):
         settle(ModelConfig(**options))
+
+
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+def test_what_only_a_cpu_has_runs_on_the_cpu(precision):
+    assert settle(ModelConfig(precision=precision)).device == "cpu"
 
 
 def test_auto_on_a_cpu_is_openvino():

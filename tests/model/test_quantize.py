@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from model.checkpoint import BUILTIN_FOLDER, verify
 from model.config import ModelConfig
 from model.export import copy_checkpoint, save
+from model.fidelity import Cosines, Fidelity
 from model.load import load
 from model.openvino_encoder import OpenVinoEncoder
 from model.quantize import BelowFloors, Floors, as_report, quantize
@@ -44,6 +45,16 @@ def plant_outliers(folder):
     save_file(weights, path, metadata={"format": "pt"})
 
 
+@pytest.mark.parametrize(
+    ("p1", "overlap", "margin"),
+    [(1.0, 1.0, 1.0), (0.99, 1.0, 0.0), (1.0, 0.9, 0.0), (1.0, 0.5, -4.0), (0.98, 1.0, -1.0)],
+)
+def test_the_nearer_floor_decides(p1, overlap, margin):
+    cosines = Cosines(min=p1, p1=p1, mean=1.0)
+    found = Fidelity(50, cosines, cosines, max_difference=0.0, overlap=overlap)
+    assert Floors(min_cosine=0.99, min_overlap=0.9).margin(found) == pytest.approx(margin)
+
+
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("planted")
@@ -60,7 +71,7 @@ def test_the_built_in_keeps_its_recall_in_int8(tmp_path):
     checkpoint = verify(BUILTIN_FOLDER)
     copy_checkpoint(checkpoint, tmp_path)
     graphs = {name: tower.graph for name, tower in towers.items()}
-    report = as_report(towers, floors)
+    report = as_report(towers, floors, generated=True)
     save(tmp_path, "int8", checkpoint, graphs, encoder.tokenizer, report)
 
     quantized = load(ModelConfig(model=str(tmp_path), device="cpu"))
