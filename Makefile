@@ -35,7 +35,8 @@ benchmark-load: $(VENV)/.run ## A full-size model under load, some 15 minutes on
 	$(BIN)/python -m benchmarks.batching
 	$(BIN)/python -m benchmarks.lanes
 
-benchmark-peers: $(VENV)/.run ## Ours beside Flask, LitServe and infinity: 20 minutes, 10 more at first
+benchmark-peers: $(VENV)/.dev ## Ours beside Flask, LitServe and infinity: 35 minutes, 10 more at first
+	$(BIN)/python -m benchmarks.backends
 	TORCH_INDEX="$(TORCH_INDEX)" $(BIN)/python -m benchmarks.peers
 	TORCH_INDEX="$(TORCH_INDEX)" $(BIN)/python -m benchmarks.startup
 
