@@ -25,6 +25,7 @@ from rich.progress import track
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.containers.spread import Spread, spread
 from benchmarks.peaks import float32_gops, int8_gops
 from benchmarks.record import record
 from benchmarks.service import MODEL
@@ -138,14 +139,14 @@ def _result(
     rows = {}
     for way, size in best.items():
         found = rates[way][size]
-        ratios = [ours / theirs for ours, theirs in zip(found, base, strict=True)]
+        times = spread([ours / theirs for ours, theirs in zip(found, base, strict=True)])
         peak = peaks["int8" if way.name.endswith("int8") else "float32"]
         rows[f"{way.name}, {way.streams} x {cores() // way.streams} threads"] = {
             "best_batch": size,
             "images_s": round(statistics.median(found), 2),
-            "times_torch": round(statistics.median(ratios), 3),
-            "times_torch_least": round(min(ratios), 3),
-            "times_torch_most": round(max(ratios), 3),
+            "times_torch": round(times.median, 3),
+            "times_torch_least": round(times.low, 3),
+            "times_torch_most": round(times.high, 3),
             "share_of_peak": round(statistics.median(found) * gflop / peak, 3),
             "cosine_min": round(fidelities[way.name]["plain"]["min"], 6),
             "centred_cosine_min": round(fidelities[way.name]["centred"]["min"], 6),
@@ -166,11 +167,10 @@ def _show(result: dict[str, Any]) -> None:
     heads = ("batch", "images/s", "x torch", "share of peak", "cosine min", "centred")
     table = Table("image tower", *heads, title="each at its own best batch size", box=None)
     for name, one in result["rows"].items():
-        least, most = one["times_torch_least"], one["times_torch_most"]
-        spread = f"{one['times_torch']:.2f} ({least:.2f}-{most:.2f})"
+        times = Spread(one["times_torch"], one["times_torch_least"], one["times_torch_most"])
         cosines = (f"{one[key]:.5f}" for key in ("cosine_min", "centred_cosine_min"))
         table.add_row(
-            name, str(one["best_batch"]), f"{one['images_s']:.1f}", spread,
+            name, str(one["best_batch"]), f"{one['images_s']:.1f}", str(times),
             f"{one['share_of_peak']:.0%}", *cosines,
         )  # fmt: skip
     Console().print(table)

@@ -22,16 +22,16 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import click
 from rich.console import Console
 from rich.progress import track
 
 from benchmarks.containers.check import cosine, reference
-from benchmarks.containers.fleet import CONTAINERS, Fleet, all_started, prepared
+from benchmarks.containers.fleet import CONTAINERS, all_started
+from benchmarks.containers.options import asked, chosen
 from benchmarks.containers.others import FLASK
 from benchmarks.containers.ours import VARIANTS
 from benchmarks.containers.peers_report import Round, report, show
-from benchmarks.containers.prepare import forget_models, model_of, stage_budget
+from benchmarks.containers.prepare import model_of, stage_budget
 from benchmarks.containers.running import Running
 from benchmarks.containers.turn import LATENCY_MS, take_turn
 from benchmarks.record import record
@@ -58,18 +58,11 @@ class Plan:
 QUICK = Plan(rounds=2, duration_s=4.0, warm_up_s=2.0, tune=False)
 
 
-@click.command()
-@click.argument("names", nargs=-1, type=click.Choice(list(CONTAINERS)))
-@click.option("--quick", is_flag=True, help="short rounds, untuned: to try it; records nothing")
-@click.option("--seed", default=0, help="of the order")
-@click.option("--fresh", is_flag=True, help="make checkpoints and profiles anew")
+@asked
 def main(names: Sequence[str], quick: bool, seed: int, fresh: bool) -> None:
     """Measure containers beside each other; by default those that make sense together."""
     plan = QUICK if quick else Plan()
-    if fresh:
-        forget_models()
-    fleet = Fleet()
-    containers = prepared(names or NAMES, fleet, tune=plan.tune)
+    fleet, containers = chosen(names or NAMES, tune=plan.tune, fresh=fresh)
     with served(POOL, LATENCY_MS) as urls:
         wanted = reference(model_of(FLASK, tune=False), urls[:CHECKED])
         cosines: dict[str, float] = {}

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from benchmarks.containers.spread import spread
 from benchmarks.record import record
 from model.config import ModelConfig
 from model.fidelity import fidelity
@@ -65,15 +66,15 @@ def row(name: str, times: dict[str, list[list[float]]], which: Sequence[int]) ->
         way: [statistics.mean(one[index] for index in which) for one in rounds]
         for way, rounds in times.items()
     }
-    ratios = [peer / ours for peer, ours in zip(means[PEER], means["display"], strict=True)]
+    faster = spread([peer / ours for peer, ours in zip(means[PEER], means["display"], strict=True)])
     medians = {way: round(statistics.median(values), 2) for way, values in means.items()}
     return {
         "images": name,
         "count": len(which),
         "ms": medians,
-        "times_faster": round(statistics.median(ratios), 2),
-        "times_faster_min": round(min(ratios), 2),
-        "times_faster_max": round(max(ratios), 2),
+        "times_faster": round(faster.median, 2),
+        "times_faster_min": round(faster.low, 2),
+        "times_faster_max": round(faster.high, 2),
     }
 
 

@@ -21,16 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import orjson
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from benchmarks.containers.container import Container
-from benchmarks.containers.fleet import CONTAINERS, Fleet, prepared, started
+from benchmarks.containers.fleet import CONTAINERS, started
+from benchmarks.containers.options import asked, chosen
 from benchmarks.containers.others import FLASK
-from benchmarks.containers.prepare import forget_models, model_of, python_of
+from benchmarks.containers.prepare import model_of, python_of
 from benchmarks.containers.running import ROOT, LeftOut, Running
 from benchmarks.containers.turn import LATENCY_MS, URLS
 from benchmarks.record import record
@@ -66,18 +66,11 @@ class Plan:
 QUICK = Plan(repeats=1, texts=20, screenshots=5, warm_up=3, tune=False)
 
 
-@click.command()
-@click.argument("names", nargs=-1, type=click.Choice(list(CONTAINERS)))
-@click.option("--quick", is_flag=True, help="one turn, untuned: to try it; records nothing")
-@click.option("--seed", default=0, help="of the order")
-@click.option("--fresh", is_flag=True, help="make checkpoints and profiles anew")
+@asked
 def main(names: Sequence[str], quick: bool, seed: int, fresh: bool) -> None:
     """Measure one container after another; by default those that make sense together."""
     plan = QUICK if quick else Plan()
-    if fresh:
-        forget_models()
-    fleet = Fleet()
-    containers = prepared(names or NAMES, fleet, tune=plan.tune)
+    fleet, containers = chosen(names or NAMES, tune=plan.tune, fresh=fresh)
     turns: dict[str, list[Numbers]] = {one.name: [] for one in containers}
     order, dice = list(containers), random.Random(seed)
     with served(IMAGES, LATENCY_MS) as urls:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from model.checkpoint import Checkpoint
 from model.config import ModelConfig, Precision
-from model.encoder import Encoder, EncoderSpec, UInt8Array
+from model.encoder import Encoder, EncoderSpec, Float32Array
 from model.fidelity import Fidelity, fidelity
 from model.graphs import find
 from model.load import load, open_checkpoint, runnable
@@ -18,6 +18,7 @@ from model.parity import Reference
 from model.thumbnails import sample
 
 BATCH = 16
+Embed = Callable[[Any], Float32Array]
 # Of these each is embedded alone and among all others.
 ALONE = 8
 SEED = 1_000_000  # far from those that calibrate and train
@@ -99,20 +100,19 @@ def check(config: ModelConfig, count: int) -> Iterator[Row]:
     some = [sample(SEED + index) for index in range(count)]
     images = [one.data for one in some]
     texts = [*ODD_TEXTS, *(one.caption for one in some)]
-    expected_images = np.concatenate([reference.embed_images(part) for part in _parts(images)])
-    expected_texts = np.concatenate([reference.embed_texts(part) for part in _parts(texts)])
+    expected_images = _embedded(reference.embed_images, images)
+    expected_texts = _embedded(reference.embed_texts, texts)
     for one in runnable(replace(config, policy="reference")):
         encoder = load(one)
         try:
             pixels = np.stack([encoder.preprocess(image) for image in images])
-            ours = np.concatenate([encoder.encode_images(part) for part in _parts(pixels)])
-            said = np.concatenate([encoder.encode_texts(part)[0] for part in _parts(texts)])
             yield Row(
                 spec=encoder.spec,
-                images=fidelity(ours, expected_images),
-                texts=fidelity(said, expected_texts),
+                images=fidelity(_embedded(encoder.encode_images, pixels), expected_images),
+                texts=fidelity(_embedded(_text_rows(encoder), texts), expected_texts),
                 invariance=max(
-                    _image_invariance(encoder, pixels), _text_invariance(encoder, texts)
+                    _invariance(encoder.encode_images, pixels),
+                    _invariance(_text_rows(encoder), texts),
                 ),
                 floor=_floor(checkpoint, encoder.spec.precision),
             )
@@ -120,31 +120,30 @@ def check(config: ModelConfig, count: int) -> Iterator[Row]:
             encoder.close()
 
 
-def _parts(items: Any) -> Iterator[Any]:
-    for start in range(0, len(items), BATCH):
-        yield items[start : start + BATCH]
+def _text_rows(encoder: Encoder) -> Embed:
+    return lambda texts: encoder.encode_texts(texts)[0]
 
 
-def _image_invariance(encoder: Encoder, pixels: UInt8Array) -> float:
-    together = encoder.encode_images(pixels[:BATCH])
-    alone = np.concatenate([encoder.encode_images(one[None]) for one in pixels[:ALONE]])
-    return float(np.abs(together[:ALONE] - alone).max())
+def _embedded(embed: Embed, items: Any) -> Float32Array:
+    """All, in batches. float32 [N, D]."""
+    parts = (items[start : start + BATCH] for start in range(0, len(items), BATCH))
+    return np.concatenate([embed(part) for part in parts])
 
 
-def _text_invariance(encoder: Encoder, texts: Sequence[str]) -> float:
-    """Alone a text is padded to no other's length."""
-    together, _ = encoder.encode_texts(texts[:BATCH])
-    alone = np.concatenate([encoder.encode_texts([one])[0] for one in texts[:ALONE]])
-    return float(np.abs(together[:ALONE] - alone).max())
+def _invariance(embed: Embed, items: Any) -> float:
+    """The largest difference between alone, a text padded to no other's length, and in a batch."""
+    together = embed(items[:BATCH])[:ALONE]
+    alone = np.concatenate([embed(items[index : index + 1]) for index in range(ALONE)])
+    return float(np.abs(together - alone).max())
 
 
-def _floor(checkpoint: Checkpoint, precision: str) -> Floor:
+def _floor(checkpoint: Checkpoint, precision: Precision) -> Floor:
     """That of the precision; of int8 with the cosine that the artifact was let pass with.
 
     Its gate was on the user's own thumbnails, where it was given them: on generated ones its cosine
     is then shown and not judged.
     """
-    floor = FLOORS[precision]  # type: ignore[index]  # an encoder's is one of them
+    floor = FLOORS[precision]
     graphs = find(checkpoint, "int8") if precision == "int8" else None
     if graphs is None:
         return floor

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -66,9 +67,7 @@ class Checkpoint:
         digest.update(json.dumps(facts, sort_keys=True).encode())
         files = weight_files(self.folder) + tokenizer_files(self.folder)
         options = (self.folder / name for name in TOKENIZER_OPTIONS)
-        for path in (*files, *(path for path in options if path.is_file())):
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(hash_files([*files, *(path for path in options if path.is_file())]))
         return digest.hexdigest()
 
 
@@ -161,6 +160,15 @@ def tokenizer_files(folder: Path) -> list[Path]:
     if missing:
         raise CheckpointError(f"{missing[0]} is missing")
     return pair
+
+
+def hash_files(paths: Iterable[Path]) -> bytes:
+    """The SHA-256 of each, one behind the other."""
+    digests = []
+    for path in paths:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").digest())
+    return b"".join(digests)
 
 
 def companions(folder: Path) -> list[Path]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import Any
 
 import torch
 from torch import nn
-from transformers.utils import logging
+from transformers.utils import logging as transformers_logging
 
 from model.encoder import TowerName
 from model.runtime import openvino
@@ -59,11 +60,11 @@ def convert(encoder: TorchEncoder) -> dict[TowerName, openvino.Model]:
 @torch.inference_mode()
 def _trace(tower: nn.Module, example: torch.Tensor, shape: list[int]) -> openvino.Model:
     """Warnings of every condition on a shape are left out: tests try every length of text."""
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    level = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return openvino.convert_model(tower.eval(), example_input=example, input=[shape])
     finally:
-        logging.set_verbosity(level)
+        transformers_logging.set_verbosity(level)

@@ -9,6 +9,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from model.config import Precision
+
 UInt8Array = NDArray[np.uint8]
 Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
@@ -32,7 +34,7 @@ class EncoderSpec:
     std: tuple[float, float, float]
     backend: str
     device: str
-    precision: str
+    precision: Precision
     fingerprint: str
 
 

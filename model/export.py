@@ -17,15 +17,20 @@ from model.runtime import openvino
 from model.tokenizer import Tokenizer
 
 
-def copy_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
-    """Copy the files of a checkpoint to a folder: no links, no pickles, nothing unknown."""
+def copy_checkpoint(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
+    """Copy the files of a checkpoint to a folder: no links, no pickles, nothing unknown.
+
+    Returns the copy. Raises CheckpointError when other files in the folder make it another one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for path in [*weight_files(checkpoint.folder), *companions(checkpoint.folder)]:
         target = folder / path.name
         if not target.exists() or not target.samefile(path):
             shutil.copyfile(path, target)
-    if verify(folder).digest != checkpoint.digest:
+    copy = verify(folder)
+    if copy.digest != checkpoint.digest:
         raise CheckpointError(f"{folder} holds files of another checkpoint; choose an empty folder")
+    return copy
 
 
 def save(

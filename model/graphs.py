@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from model.checkpoint import Checkpoint
+from model.checkpoint import Checkpoint, hash_files
 from model.errors import CheckpointError
 
 FOLDER = "openvino"
@@ -89,11 +89,7 @@ def write_manifest(
 
 
 def _digest(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for name in FILES:
-        with (folder / name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+    return hashlib.sha256(hash_files(folder / name for name in FILES)).hexdigest()
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.checkpoint import Checkpoint, locate, verify
-from model.config import Backend, ModelConfig, Precision
+from model.config import Backend, Device, ModelConfig, Precision
 from model.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ SPIN_COUNT = "1000"
 # The driver's files, on Linux and under Windows: asking torch would import it, 1.4 s.
 CUDA_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
-PRECISIONS: dict[tuple[str, str], tuple[Precision, ...]] = {
+PRECISIONS: dict[tuple[Backend, Device], tuple[Precision, ...]] = {
     ("torch", "cpu"): ("float32",),
     ("torch", "cuda"): ("float32", "float16"),
     ("openvino", "cpu"): ("float32", "bfloat16", "int8"),
@@ -107,13 +107,13 @@ def runnable(config: ModelConfig) -> list[ModelConfig]:
     """The same model on every back end, device and precision that can run here."""
     if config.backend == "fake":
         return [config]
-    backends: list[tuple[Backend, str]] = [("torch", "cpu")]
+    backends: list[tuple[Backend, Device]] = [("torch", "cpu")]
     if find_spec("openvino"):
         backends.append(("openvino", "cpu"))
     if has_cuda():
         backends.append(("torch", "cuda"))
     return [
-        replace(config, backend=backend, device=device, precision=precision)  # type: ignore[arg-type]
+        replace(config, backend=backend, device=device, precision=precision)
         for backend, device in backends
         for precision in PRECISIONS[backend, device]
         if _is_there(config, precision)

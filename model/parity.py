@@ -35,7 +35,7 @@ class Reference:
     def __init__(self, folder: Path) -> None:
         self._processor = CLIPImageProcessorPil.from_pretrained(folder, local_files_only=True)
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        disable_progress_bar()  # type: ignore[no-untyped-call]
+        disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
         model: Any = CLIPModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
         )

@@ -130,6 +130,7 @@ class _Gate:
         self._calibration = [item for index, item in enumerate(items) if index % 3]
         self._floors = floors
         self._rows = _run(graph, self._held_out)
+        self._alone: dict[tuple[str, ...], float] = {}
 
     def quantized(self) -> QuantizedTower:
         """As much in int8 as keeps the floors, or the last try below them."""
@@ -145,9 +146,7 @@ class _Gate:
 
     def _culprits(self, some: Sequence[str], layers: Sequence[str], share: float) -> list[str]:
         """Those of some layers that alone cost more than a share of the margin; by halves."""
-        others = [name for name in layers if name not in some]
-        trial = self._try(others, self._calibration[:TRIAL_ITEMS])
-        if self._floors.margin(trial.fidelity) >= 1 - share:
+        if self._margin_of(some, layers) >= 1 - share:
             return []
         if len(some) == 1:
             return list(some)
@@ -156,6 +155,15 @@ class _Gate:
             *self._culprits(some[:half], layers, share),
             *self._culprits(some[half:], layers, share),
         ]
+
+    def _margin_of(self, some: Sequence[str], layers: Sequence[str]) -> float:
+        """With these alone in int8; tried once, for every share."""
+        key = tuple(some)
+        if key not in self._alone:
+            others = [name for name in layers if name not in some]
+            trial = self._try(others, self._calibration[:TRIAL_ITEMS])
+            self._alone[key] = self._floors.margin(trial.fidelity)
+        return self._alone[key]
 
     def _try(self, kept: Sequence[str], calibration: Sequence[Any]) -> QuantizedTower:
         graph = _quantized(self._graph, kept, calibration)

@@ -29,7 +29,7 @@ class Staging:
             yield
             return
         if not hasattr(self._own, "stream"):
-            self._own.stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+            self._own.stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]  # torch's
         with torch.cuda.stream(self._own.stream):
             yield
 

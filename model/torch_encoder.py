@@ -123,7 +123,7 @@ def fold_normalization(
 
 def _load(checkpoint: Checkpoint, unit: float) -> Any:
     """Transformers' model, every weight found, its first convolution folded for unit * pixels."""
-    disable_progress_bar()  # type: ignore[no-untyped-call]
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
     loader: Any = CLIPModel.from_pretrained
     try:
         model, report = loader(

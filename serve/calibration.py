@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from operator import attrgetter
 from pathlib import Path
 
 import click
@@ -17,7 +19,7 @@ from inference.fetch import Fetcher
 from inference.machine import cores
 from model.encoder import Encoder, UInt8Array
 from model.errors import DecodeError
-from model.thumbnails import sample
+from model.thumbnails import Thumbnail, sample
 from serve.service import fetch_config
 from serve.settings import Settings
 
@@ -31,7 +33,7 @@ URLS = ("http://", "https://", "s3://")
 def texts(path: str | None) -> list[str]:
     """The lines of a file, at most MOST of them by chance, or generated captions."""
     if path is None:
-        return [sample(seed).caption for seed in range(GENERATED)]
+        return [one.caption for one in _generated()]
     return _some(_lines(Path(path)), f"texts in {path}")
 
 
@@ -44,14 +46,19 @@ def thumbnails(settings: Settings, encoder: Encoder, source: str | None) -> tupl
         uint8 [N, S, S, 3], and how many failed.
     """
     if source is None:
-        getters = [lambda seed=seed: sample(seed).data for seed in range(GENERATED)]
-        return _pixels(encoder, getters)
+        return _pixels(encoder, [partial(attrgetter("data"), one) for one in _generated()])
     names = _some(_names(Path(source)), f"thumbnails in {source}")
     fetcher = Fetcher(fetch_config(settings, IO_THREADS))
     try:
         return _pixels(encoder, [_getter(settings, fetcher, name) for name in names])
     finally:
         fetcher.close()
+
+
+@cache
+def _generated() -> tuple[Thumbnail, ...]:
+    """Drawn once, for thumbnails and texts."""
+    return tuple(sample(seed) for seed in range(GENERATED))
 
 
 def _names(source: Path) -> list[str]:

@@ -9,10 +9,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from model.checkpoint import Checkpoint, verify
+from model.checkpoint import Checkpoint
 from model.config import ModelConfig
 from model.encoder import Encoder
 from model.errors import CheckpointError, ModelError
+from model.fidelity import fidelity
 from model.load import open_checkpoint
 
 # Tracing turns conditions into constants: what was saved must give what the model gives.
@@ -43,10 +44,10 @@ def _export(checkpoint: Checkpoint, artifact: Path) -> Path:
     from model.torch_encoder import TorchEncoder
 
     encoder = TorchEncoder(checkpoint, ModelConfig(device="cpu"))
-    copy_checkpoint(checkpoint, artifact)
+    copy = copy_checkpoint(checkpoint, artifact)
     folder = save(artifact, "float32", checkpoint, convert(encoder), encoder.tokenizer)
     try:
-        _compare(encoder, OpenVinoEncoder(verify(artifact), ModelConfig(precision="float32")))
+        _compare(encoder, OpenVinoEncoder(copy, ModelConfig(precision="float32")))
     except BaseException:  # interrupted, say: what was not compared is not kept
         shutil.rmtree(folder)
         raise
@@ -57,12 +58,12 @@ def _compare(encoder: Encoder, exported: Encoder) -> None:
     """Raise CheckpointError when the graphs compute something else."""
     side = encoder.spec.image_size
     pixels = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
-    differences = (
-        np.abs(encoder.encode_images(pixels) - exported.encode_images(pixels)).max(),
-        np.abs(encoder.encode_texts(TEXTS)[0] - exported.encode_texts(TEXTS)[0]).max(),
+    difference = max(
+        fidelity(exported.encode_images(pixels), encoder.encode_images(pixels)).max_difference,
+        fidelity(exported.encode_texts(TEXTS)[0], encoder.encode_texts(TEXTS)[0]).max_difference,
     )
-    if not max(differences) <= MAX_DIFFERENCE:
+    if not difference <= MAX_DIFFERENCE:
         raise CheckpointError(
-            f"the graphs differ from the model by {max(differences):.1e}, and were not kept; "
+            f"the graphs differ from the model by {difference:.1e}, and were not kept; "
             "run it with --backend torch"
         )

@@ -36,9 +36,9 @@ class Container:
     name: str
     words: str
     command: Callable[[Site], list[str]]
-    ask: Callable[[Sequence[str]], Any]
     answer: Callable[[Any], list[list[float] | None]]
     environ: Callable[[Site], Mapping[str, str]] = field(default=lambda _: {})
+    ask: Callable[[Sequence[str]], Any] = field(default=lambda urls: {"urls": list(urls)})
     path: str = "/invocations"
     ready_path: str = "/ping"
     requirements: str | None = None

@@ -43,18 +43,23 @@ def load_all(urls: list[str]) -> list[Image.Image]:
     return list(pool.map(load, urls) if pool else map(load, urls))
 
 
+def unit_norm(features: torch.Tensor) -> torch.Tensor:
+    unit: torch.Tensor = features / features.norm(dim=-1, keepdim=True)
+    return unit
+
+
 @torch.inference_mode()
 def embed_images(images: list[Image.Image]) -> torch.Tensor:
     inputs = processor(images=images, return_tensors="pt")
     features = model.get_image_features(**inputs).pooler_output
-    return features / features.norm(dim=-1, keepdim=True)  # type: ignore[no-any-return]
+    return unit_norm(features)
 
 
 @torch.inference_mode()
 def embed_texts(texts: list[str]) -> torch.Tensor:
     inputs = processor(text=texts, return_tensors="pt", padding=True, truncation=True)
     features = model.get_text_features(**inputs).pooler_output
-    return features / features.norm(dim=-1, keepdim=True)  # type: ignore[no-any-return]
+    return unit_norm(features)
 
 
 @app.get("/ping")

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,6 @@ from benchmarks.containers.container import Container, Site
 
 LITSERVE_APP = str(Path(__file__).with_name("litserve_app.py"))
 FLASK_APP = "benchmarks.containers.flask_app:app"
-
-
-def _ask(urls: Sequence[str]) -> Any:
-    return {"urls": list(urls)}
 
 
 def _answer(answer: Any) -> list[list[float] | None]:
@@ -68,24 +64,20 @@ FLASK = Container(
     words="Flask and transformers, downloads one after another",
     command=_flask(),
     environ=_flask_environ(1),
-    ask=_ask,
     answer=_answer,
     imports=CLASSIC_IMPORTS,
 )
-FLASK_THREADS = Container(
+FLASK_THREADS = replace(
+    FLASK,
     name="flask-threads",
     words="the same with threads for downloads and requests",
     command=_flask("--threads", "4"),
     environ=_flask_environ(16),
-    ask=_ask,
-    answer=_answer,
-    imports=CLASSIC_IMPORTS,
 )
 LITSERVE = Container(
     name="litserve",
     words="LitServe with its batching",
     command=_litserve,
-    ask=_ask,
     answer=_answer,
     requirements="litserve",
     polls=True,

@@ -5,9 +5,7 @@ One whose options this version does not know is left out by the benchmarks, with
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from benchmarks.containers.container import EXACT, Container, Site
 
@@ -63,12 +61,7 @@ def container(name: str) -> Container:
         command=command,
         # No profile of an earlier day that somebody's cache holds.
         environ=lambda site: {"XDG_CACHE_HOME": str(site.model.parent / "no-cache")},
-        ask=_ask,
         answer=lambda answer: [one.get("embedding") for one in answer["results"]],
         min_cosine=variant.min_cosine,
         imports=variant.imports,
     )
-
-
-def _ask(urls: Sequence[str]) -> Any:
-    return {"urls": list(urls)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ import urllib3
 from benchmarks.containers.container import QUIET, Container, Site
 from benchmarks.containers.processes import cpu_s, peak_mib
 from inference.load import RequestFailed
+from tests.e2e.service import free_port, without_proxies
 
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
@@ -100,14 +100,14 @@ class Running:
 @contextmanager
 def up(container: Container, python: Path, model: Path, logs: Path) -> Iterator[Running]:
     """Start one, hand it over once it is ready, and leave nothing of it behind. Raises LeftOut."""
-    site = Site(python, model, _free_port())
+    site = Site(python, model, free_port())
     log = logs / f"{container.name}.log"
     start_s = time.perf_counter()
     with log.open("wb") as file:
         process = subprocess.Popen(
             container.command(site),
             cwd=ROOT,
-            env=_environ() | QUIET | dict(container.environ(site)),
+            env=without_proxies() | QUIET | dict(container.environ(site)),
             stdout=file,
             stderr=file,
             start_new_session=True,
@@ -151,13 +151,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-
-
-def _environ() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if "PROXY" not in name.upper()}
-
-
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port

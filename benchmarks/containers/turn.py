@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from benchmarks.containers.processes import cpu_s, machine_cpu_s
 from benchmarks.containers.running import Running
@@ -64,8 +65,7 @@ def take_turn(
     )
 
 
-@dataclass(frozen=True)
-class _Clocks:
+class _Clocks(NamedTuple):
     """Processor time of one container, of all, of this process with all that it started, ..."""
 
     wall_s: float
@@ -85,16 +85,4 @@ class _Clocks:
         )
 
     def since(self, before: _Clocks) -> _Clocks:
-        return _Clocks(
-            *(now - then for now, then in zip(_values(self), _values(before), strict=True))
-        )
-
-
-def _values(clocks: _Clocks) -> tuple[float, ...]:
-    return (
-        clocks.wall_s,
-        clocks.container_s,
-        clocks.containers_s,
-        clocks.own_s,
-        clocks.machine_s,
-    )
+        return _Clocks(*(now - then for now, then in zip(self, before, strict=True)))

@@ -50,21 +50,26 @@ def command(*arguments):
     return [sys.executable, "-m", "sweetspot", *arguments]
 
 
-def free_port():
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def without_proxies() -> dict[str, str]:
+    """This process's environment, so that loopback is asked directly."""
+    return {name: value for name, value in os.environ.items() if "PROXY" not in name.upper()}
 
 
 @contextmanager
 def started(folder, *arguments, ready=True):
     """Start, hand over, and make sure that nothing is left behind."""
     port, log = free_port(), folder / "serve.log"
-    environ = {name: value for name, value in os.environ.items() if "PROXY" not in name.upper()}
     with log.open("wb") as file:
         process = subprocess.Popen(
             command("serve", "--port", str(port), "--allow-host", "127.0.0.1", *arguments),
             cwd=ROOT,
-            env=environ,
+            env=without_proxies(),
             stdout=file,
             stderr=file,
             start_new_session=True,
