@@ -5,6 +5,7 @@ import os
 import socket
 
 import pytest
+from hypothesis import settings
 
 from inference.thumbnail_server import ThumbnailServer
 
@@ -17,6 +18,10 @@ os.environ |= {
 }
 for name in [name for name in os.environ if name.startswith(("SWEETSPOT_", "SAGEMAKER_"))]:
     del os.environ[name]
+
+# A slow machine is no wrong answer.
+settings.register_profile("sweetspot", deadline=None)
+settings.load_profile("sweetspot")
 
 
 @pytest.fixture(autouse=True)

@@ -126,7 +126,7 @@ def test_downloads_run_in_parallel():
     assert server.peak == 16
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     requests=st.lists(
         st.lists(st.integers(0, 30), min_size=1, max_size=40), min_size=1, max_size=6

@@ -49,7 +49,7 @@ requests = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     asked=st.lists(requests, min_size=1, max_size=6),
     batch_size=st.integers(1, 9),

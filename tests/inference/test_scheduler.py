@@ -140,7 +140,7 @@ configs = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(crowds, configs, st.integers(1, 3), st.sampled_from([0.5, 1.0, 3.0]))
 def test_everyone_leaves_once_in_order_in_a_batch_of_their_own_kind(crowd, configs, streams, slow):
     done = Simulation(configs, streams, slower=slow).run(crowd)
@@ -158,7 +158,7 @@ def test_everyone_leaves_once_in_order_in_a_batch_of_their_own_kind(crowd, confi
         assert ready == sorted(ready)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(crowds, configs)
 def test_a_bulk_batch_goes_before_waiting_interactive_items_only_for_its_share(crowd, configs):
     done = Simulation(configs).run(crowd)
@@ -175,7 +175,7 @@ def test_a_bulk_batch_goes_before_waiting_interactive_items_only_for_its_share(c
         interactive_s = 0.0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(configs, st.sampled_from(["image", "text"]), st.sampled_from(["image", "text"]))
 def test_bulk_keeps_its_share_under_an_interactive_flood(configs, flooded, tower):
     """More interactive items than the encoder can do, all at once; bulk ones beside them."""
@@ -191,7 +191,7 @@ def test_bulk_keeps_its_share_under_an_interactive_flood(configs, flooded, tower
     assert sum(bulk) <= BULK_SHARE * (total_s + round_s)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(configs, st.floats(0.01, 1.0), st.sampled_from([1.0, 2.0, 4.0]))
 def test_batches_stay_short_while_interactive_items_come(configs, wait_s, slow):
     """By the curve, and by what batches really take once enough of them ran."""

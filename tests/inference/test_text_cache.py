@@ -205,7 +205,7 @@ def test_the_bound_is_one_of_real_memory(length):
 asked = st.lists(st.lists(st.integers(0, 12), min_size=1, max_size=12), min_size=1, max_size=12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(asked=asked, callers=st.integers(1, 6), room=st.integers(0, 14))
 def test_every_text_gets_its_own_embedding_whoever_asked_before(asked, callers, room):
     """Many callers and a small cache; batches with text 7 fail."""

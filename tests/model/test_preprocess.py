@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
@@ -86,7 +86,6 @@ def test_reference_has_the_geometry_of_the_reference(width, height, size):
 
 
 @pytest.mark.parametrize("light", [False, True])
-@settings(deadline=None)
 @given(
     width=st.integers(1, 400),
     height=st.integers(1, 400),
@@ -208,7 +207,6 @@ def test_a_large_jpeg_is_decoded_to_a_fraction(monkeypatch):
     assert list(dict.fromkeys(decoded)) == [(64, 100), (127, 200), (128, 65), (129, 65)]
 
 
-@settings(deadline=None)
 @given(width=st.integers(128, 700), height=st.integers(128, 700), orientation=st.integers(1, 8))
 def test_scaled_decode_keeps_geometry_and_orientation(width, height, orientation):
     """Smooth pictures of odd sides: a shift by half a px would be seen, a wrong turn all the more.

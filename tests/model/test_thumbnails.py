@@ -29,7 +29,7 @@ def test_every_kind_draws_in_every_mode_on_every_device(kind):
             assert len(image.getcolors(maxcolors=400 * 400) or ()) > 10
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(any_attributes, st.integers(0, 2**40), st.integers(400, 1600))
 def test_the_same_seed_draws_the_same_picture(attributes, seed, side):
     first, again = draw(attributes, seed, side), draw(attributes, seed, side)
