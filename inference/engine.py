@@ -16,7 +16,7 @@ from inference.errors import (
     ClientLeft,
     DeadlineExceeded,
     EncodeFailed,
-    FetchTimeout,
+    FetchError,
     ItemError,
     TextInvalid,
 )
@@ -254,7 +254,8 @@ class Engine:
         self._batcher.submit(job.tower, job.lane, entry)
 
     def _fail(self, job: Job, exc: Exception) -> None:
-        if isinstance(exc, FetchTimeout) and time.monotonic() >= job.request.deadline_s:
+        passing = isinstance(exc, FetchError) and exc.retryable
+        if passing and time.monotonic() >= job.request.deadline_s:
             exc = DeadlineExceeded(LATE)  # the request's limit cut the fetch off, not its own
         self._batcher.withdraw(job.tower, job.lane)
         self._start(self._admission.done(job))

@@ -28,8 +28,9 @@ from inference.errors import (
     FetchTls,
     FetchTooLarge,
 )
+from inference.names import Names, Resolver, system_resolver
 from inference.s3 import S3Reader, split
-from inference.transport import GuardedAdapter, Resolver, system_resolver
+from inference.transport import GuardedAdapter
 from inference.types import is_unicode
 from inference.urls import UrlPolicy
 from inference.watchdog import Watchdog
@@ -55,10 +56,10 @@ class Fetcher:
     def __init__(self, config: FetchConfig, resolver: Resolver = system_resolver) -> None:
         self._config = config
         self._policy = UrlPolicy(config.urls)
-        self._s3 = S3Reader(config)
+        self._s3 = S3Reader(config, self._watch)
         self._watchdog = Watchdog()
         self._fuse = threading.local()
-        self._session = self._new_session(resolver)
+        self._session = self._new_session(Names(resolver))
 
     def fetch(self, url: str, deadline_s: float) -> bytes:
         """Fetch one http, https or s3 URL; what may pass is tried again after a pause.
@@ -94,14 +95,14 @@ class Fetcher:
         """Have this thread's fetch cut off at its limit, in whatever phase it is."""
         self._fuse.current.watch(connection)
 
-    def _new_session(self, resolver: Resolver) -> requests.Session:
+    def _new_session(self, names: Names) -> requests.Session:
         session = _Session()
         # No proxy, .netrc or CA bundle from the environment; no cookies: nothing of one host
         # ever travels to another.
         session.trust_env = False
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         session.headers = requests.structures.CaseInsensitiveDict(HEADERS)
-        adapter = GuardedAdapter(self._policy, resolver, self._config.connections, self._watch)
+        adapter = GuardedAdapter(self._policy, names, self._config.connections, self._watch)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         return session
@@ -161,10 +162,14 @@ class Fetcher:
 
         bucket, key = split(url)
         self._policy.check_bucket(bucket)
-        body = self._s3.open(bucket, key)
         try:
+            body = self._s3.open(bucket, key)
             return self._read(lambda: body.read(CHUNK_BYTES), limit_s)
+        except FetchConnect:
+            _left(limit_s)
+            raise
         except (BotoCoreError, HTTPError, OSError) as exc:
+            _left(limit_s)
             raise FetchConnect("the connection to S3 broke before the last byte") from exc
 
     def _read(self, next_chunk: Callable[[], bytes], limit_s: float) -> bytes:

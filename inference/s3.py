@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import socket
 import threading
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from inference.config import FetchConfig
@@ -16,6 +18,7 @@ from inference.errors import (
     S3Denied,
     S3NotFound,
 )
+from inference.transport import watched
 
 _DENIED = {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}
 _NOT_FOUND = {"NoSuchKey", "NoSuchBucket", "404"}
@@ -29,10 +32,14 @@ class Readable(Protocol):
 
 
 class S3Reader:
-    """Opens objects. The client is made on first use: a service without buckets loads no boto3."""
+    """Opens objects. The client is made on first use: a service without buckets loads no boto3.
 
-    def __init__(self, config: FetchConfig) -> None:
+    on_use: told of the socket of every request before it is sent, new or kept.
+    """
+
+    def __init__(self, config: FetchConfig, on_use: Callable[[socket.socket], None]) -> None:
         self._config = config
+        self._on_use = on_use
         self._lock = threading.Lock()
 
     def open(self, bucket: str, key: str) -> Readable:
@@ -56,7 +63,7 @@ class S3Reader:
         import boto3
         from botocore.config import Config
 
-        return boto3.client(
+        client: Any = boto3.client(
             "s3",
             config=Config(
                 max_pool_connections=self._config.connections,
@@ -66,6 +73,10 @@ class S3Reader:
                 retries={"total_max_attempts": 1},
             ),
         )
+        # botocore has no public way to its sockets.
+        pools = client._endpoint.http_session._pool_classes_by_scheme
+        pools.update({scheme: watched(pool, self._on_use) for scheme, pool in pools.items()})
+        return client
 
 
 def split(url: str) -> tuple[str, str]:

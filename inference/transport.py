@@ -12,21 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import Timeout
 
-from inference.errors import FetchConnect, FetchDns, FetchTimeout
+from inference.errors import FetchConnect, FetchTimeout
+from inference.names import Names
 from inference.urls import UrlPolicy
-
-# A name and a port to addresses: IPv4 or IPv6, as text.
-Resolver = Callable[[str, int], list[str]]
-
-
-def system_resolver(host: str, port: int) -> list[str]:
-    """Look a name up as the operating system does, both families, in its order."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class GuardedAdapter(HTTPAdapter):
@@ -38,12 +30,12 @@ class GuardedAdapter(HTTPAdapter):
     def __init__(
         self,
         policy: UrlPolicy,
-        resolver: Resolver,
+        names: Names,
         pool_size: int,
         on_use: Callable[[socket.socket], None],
     ) -> None:
         self._policy = policy
-        self._resolver = resolver
+        self._names = names
         self._on_use = on_use
         super().__init__(pool_connections=pool_size, pool_maxsize=pool_size, max_retries=0)
 
@@ -51,39 +43,31 @@ class GuardedAdapter(HTTPAdapter):
         """Give urllib3 pools whose connections come from `_connect`."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {
-            "http": _guarded(HTTPConnectionPool, HTTPConnection, self._connect, self._on_use),
-            "https": _guarded(HTTPSConnectionPool, HTTPSConnection, self._connect, self._on_use),
+            "http": watched(HTTPConnectionPool, self._on_use, self._open),
+            "https": watched(HTTPSConnectionPool, self._on_use, self._open),
         }
+
+    def _open(self, connection: HTTPConnection) -> socket.socket:
+        timeout_s = Timeout.resolve_default_timeout(connection.timeout) or 0.0
+        return self._connect(connection.host, connection.port, timeout_s)
 
     def _connect(self, host: str, port: int, timeout_s: float) -> socket.socket:
         """Resolve once, check every address, connect to the first that answers."""
-        addresses = self._resolve(host, port)
-        self._policy.check_addresses(host, port, addresses)
         limit_s = time.monotonic() + timeout_s
+        addresses = self._names.addresses(host, port, timeout_s)
+        self._policy.check_addresses(host, port, addresses)
         errors: list[OSError] = []
         for address in addresses:
             try:
-                return _open(address, port, limit_s - time.monotonic())
+                return _dial(address, port, limit_s - time.monotonic())
             except OSError as exc:
                 errors.append(exc)
         if isinstance(errors[-1], TimeoutError):
             raise FetchTimeout(f"no connection to {host} within {timeout_s:g} s") from errors[-1]
         raise FetchConnect(f"no connection to {host}") from errors[-1]
 
-    def _resolve(self, host: str, port: int) -> list[str]:
-        try:
-            addresses = self._resolver(host, port)
-        except socket.gaierror as exc:
-            passing = exc.errno == socket.EAI_AGAIN
-            raise FetchDns(f"the name {host} cannot be resolved", retryable=passing) from exc
-        except (OSError, UnicodeError) as exc:
-            raise FetchDns(f"the name {host} cannot be resolved") from exc
-        if not addresses:
-            raise FetchDns(f"the name {host} has no address")
-        return addresses
 
-
-def _open(address: str, port: int, timeout_s: float) -> socket.socket:
+def _dial(address: str, port: int, timeout_s: float) -> socket.socket:
     """Connect to an address, never to a name: nothing is looked up a second time."""
     if timeout_s <= 0:
         raise TimeoutError
@@ -99,25 +83,28 @@ def _open(address: str, port: int, timeout_s: float) -> socket.socket:
     return connection
 
 
-def _guarded(
+def watched(
     pool: type[HTTPConnectionPool],
-    connection: type[HTTPConnection],
-    connect: Callable[[str, int, float], socket.socket],
     on_use: Callable[[socket.socket], None],
+    opening: Callable[[Any], socket.socket] | None = None,
 ) -> type[HTTPConnectionPool]:
-    """urllib3's pool class with connections that are opened by `connect`."""
+    """urllib3's pool class, whose connections tell of their socket at each request.
+
+    opening: how a connection gets its socket; None is the pool's own way.
+    """
+    base: Any = pool.ConnectionCls
+    opening = opening or base._new_conn
 
     def new_connection(self: HTTPConnection) -> socket.socket:
-        timeout_s = Timeout.resolve_default_timeout(self.timeout) or 0.0
-        opened = connect(self.host, self.port, timeout_s)
+        opened = opening(self)
         on_use(opened)
         return opened
 
     def request(self: HTTPConnection, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:
             on_use(self.sock)
-        connection.request(self, *args, **kwargs)
+        base.request(self, *args, **kwargs)
 
     methods = {"_new_conn": new_connection, "request": request}
-    guarded = type(f"Guarded{connection.__name__}", (connection,), methods)
-    return type(f"Guarded{pool.__name__}", (pool,), {"ConnectionCls": guarded})
+    connection = type(f"Watched{base.__name__}", (base,), methods)
+    return type(f"Watched{pool.__name__}", (pool,), {"ConnectionCls": connection})

@@ -455,6 +455,37 @@ def test_s3_without_credentials_is_denied(monkeypatch):
         assert code_of(fetcher, "s3://thumbnails/a") == ("s3_denied", False)
 
 
+@pytest.mark.parametrize("phase", ["nothing", "headers", "body"])
+def test_an_object_that_drips_meets_the_limit(phase, monkeypatch):
+    """boto3's own time-outs are for one read; its sockets are shut from outside, too."""
+    begin, drop = {
+        "nothing": (b"", b""),
+        "headers": (b"HTTP/1.1 200 OK\r\nX-A: ", b"b"),
+        "body": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x"),
+    }[phase]
+    done = threading.Event()
+
+    def talk(connection):
+        connection.sendall(begin)
+        while not done.wait(0.05):
+            connection.sendall(drop)
+
+    with speaking(talk) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url.removesuffix("/image"))
+        with opened(urls=UrlConfig(allow_buckets=("*",))) as fetcher:
+            fetcher._s3._client  # noqa: B018 - making it may take longer than the limit
+            assert code_of(fetcher, "s3://thumbnails/a", soon(0.5)) == ("fetch_timeout", True)
+    done.set()
+
+
+def test_s3_that_cannot_be_reached_may_pass(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
+    with opened(urls=UrlConfig(allow_buckets=("*",))) as fetcher:
+        assert code_of(fetcher, "s3://thumbnails/a") == ("fetch_connect", True)
+
+
 def test_many_are_fetched_at_once():
     """32 threads, 32 images: the server answers none before it has seen all."""
     with (
