@@ -9,17 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from inference.config import EngineConfig
 from inference.errors import EncodeFailed
+from inference.forward import Forward
+from inference.hangs import Hangs
 from inference.live import BatchTimes
 from inference.scheduler import Batch, Entry, Scheduler
-from inference.types import TOWERS, Embedding, Failure, Lane, Result, Tower
+from inference.types import TOWERS, Lane, Tower
 from model.encoder import Encoder
 
 log = logging.getLogger(__name__)
@@ -47,9 +46,11 @@ class Batcher:
         self,
         encoder: Encoder,
         config: EngineConfig,
+        hangs: Hangs,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._encoder = encoder
+        self._forward = Forward(encoder, self._keep_to)
+        self._hangs = hangs
         self._clock = clock
         self._configs = {"image": config.image, "text": config.text}
         self._scheduler = Scheduler(
@@ -97,6 +98,14 @@ class Batcher:
                 batches=live.by_size(),
             )
 
+    def trouble(self) -> str | None:
+        """Why nothing will ever be encoded again, in words; None when all is well."""
+        if self._forward.broken:
+            return "the encoder fails on everything"
+        if not self._closing and not all(thread.is_alive() for thread in self._threads):
+            return "a batching thread has died"
+        return None
+
     def close(self) -> None:
         """Encode what waits, then end the threads."""
         with self._changed:
@@ -113,6 +122,11 @@ class Batcher:
             if batch.entries:
                 self._serve(batch)
 
+    def _keep_to(self, tower: Tower, most: int) -> None:
+        with self._changed:
+            self._scheduler.keep_to(tower, most)
+        log.warning("not enough memory: %s batches are kept to %d from now on", tower, most)
+
     def _next_batch(self) -> Batch | None:
         """Wait until somebody may go. None when closed and empty."""
         with self._changed:
@@ -126,7 +140,9 @@ class Batcher:
 
     def _serve(self, batch: Batch) -> None:
         start_s = self._clock()
-        results = self._encode(batch.tower, [entry.payload for entry in batch.entries])
+        payloads = [entry.payload for entry in batch.entries]
+        with self._hangs.watch(f"a forward pass of {len(payloads)} {batch.tower}s"):
+            results = self._forward.run(batch.tower, payloads)
         end_s = self._clock()
         self._note(batch, end_s - start_s)
         for entry, result in zip(batch.entries, results, strict=True):
@@ -146,20 +162,3 @@ class Batcher:
                 "%s batches take %.2f times what they were tuned by: %s",
                 batch.tower, slowdown, verdict,
             )  # fmt: skip
-
-    def _encode(self, tower: Tower, payloads: Sequence[Any]) -> Sequence[Result]:
-        try:
-            results = self._results(tower, payloads)
-            if len(results) != len(payloads):
-                raise RuntimeError(f"{len(results)} embeddings of {len(payloads)} items")
-            return results
-        except Exception:
-            log.exception("a forward pass of %d %ss failed", len(payloads), tower)
-            failure = Failure.of(EncodeFailed("the forward pass failed"))
-            return [failure] * len(payloads)
-
-    def _results(self, tower: Tower, payloads: Sequence[Any]) -> list[Result]:
-        if tower == "image":
-            return [Embedding(v) for v in self._encoder.encode_images(np.stack(payloads))]
-        vectors, truncated = self._encoder.encode_texts(payloads)
-        return [Embedding(v, bool(cut)) for v, cut in zip(vectors, truncated, strict=True)]

@@ -21,6 +21,7 @@ from inference.errors import (
     TextInvalid,
 )
 from inference.fetch import Fetcher
+from inference.hangs import Hangs
 from inference.inline import check_size, decode_base64, decode_data_url, is_data_url
 from inference.pools import Pools
 from inference.request import LATE, Job, Request
@@ -65,7 +66,8 @@ class Engine:
         self._config = config
         self._admission = Admission(config)
         self._pools = Pools(config.io_threads, config.cpu_threads)
-        self._batcher = Batcher(encoder, config, clock)
+        self._hangs = Hangs(config.hang_s)
+        self._batcher = Batcher(encoder, config, self._hangs, clock)
         self._texts = TextCache(config.text_cache_bytes)
         self._drain_by_s = float("inf")
         self._closing = False
@@ -100,6 +102,10 @@ class Engine:
     def text_cache_report(self) -> TextCacheReport:
         """How many texts were asked before."""
         return self._texts.report()
+
+    def trouble(self) -> str | None:
+        """What only a new process will mend, in words; None when all is well."""
+        return self._batcher.trouble() or self._hangs.found()
 
     def embed(
         self,
@@ -226,7 +232,7 @@ class Engine:
         try:
             self._check_wanted(job)
             data = get_data()
-            with job.times.measure("decode"):
+            with job.times.measure("decode"), self._hangs.watch("the decoding of an image"):
                 pixels = self._encoder.preprocess(data)
             self._submit(job, pixels)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this item's

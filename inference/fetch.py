@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urljoin
@@ -89,6 +90,7 @@ class Fetcher:
     def close(self) -> None:
         """Close all kept connections."""
         self._session.close()
+        self._s3.close()
         self._watchdog.close()
 
     def _watch(self, connection: socket.socket) -> None:
@@ -163,8 +165,8 @@ class Fetcher:
         bucket, key = split(url)
         self._policy.check_bucket(bucket)
         try:
-            body = self._s3.open(bucket, key)
-            return self._read(lambda: body.read(CHUNK_BYTES), limit_s)
+            with closing(self._s3.open(bucket, key)) as body:
+                return self._read(lambda: body.read(CHUNK_BYTES), limit_s)
         except FetchConnect:
             _left(limit_s)
             raise

@@ -30,6 +30,9 @@ class Readable(Protocol):
     def read(self, amount: int) -> bytes:
         """At most `amount` bytes; empty at the end."""
 
+    def close(self) -> None:
+        """Give the connection back, or up when there is more to read."""
+
 
 class S3Reader:
     """Opens objects. The client is made on first use: a service without buckets loads no boto3.
@@ -57,6 +60,11 @@ class S3Reader:
         except (ClientError, BotoCoreError) as exc:
             raise translate(exc) from exc
         return body
+
+    def close(self) -> None:
+        """Close all kept connections."""
+        if "_client" in vars(self):
+            self._client.close()
 
     @functools.cached_property
     def _client(self) -> Any:

@@ -61,6 +61,7 @@ class Scheduler:
         # What interactive items got while bulk ones waited, less what bulk ones were given for it.
         self._interactive_s = 0.0
         self._closing = False
+        self._most: dict[Tower, int] = {}
         self.live = {tower: LiveTimes(configs[tower].curve) for tower in TOWERS}
 
     def expect(self, tower: Tower, lane: Lane, now_s: float) -> None:
@@ -119,9 +120,14 @@ class Scheduler:
     def batch_size(self, tower: Tower, now_s: float) -> int:
         """The most items of a batch now: the sweet spot, or less while interactive items come."""
         config = self._configs[tower]
-        if now_s - self._last_interactive_s > policy.INTERACTIVE_MEMORY_S:
-            return config.batch_size
-        return policy.capped(config, self.live[tower].slowdown, self._interactive_wait_s)
+        size = config.batch_size
+        if now_s - self._last_interactive_s <= policy.INTERACTIVE_MEMORY_S:
+            size = policy.capped(config, self.live[tower].slowdown, self._interactive_wait_s)
+        return min(size, self._most.get(tower, size))
+
+    def keep_to(self, tower: Tower, most: int) -> None:
+        """No batch of more than `most` from now on: memory does not hold it."""
+        self._most[tower] = min(most, self._most.get(tower, most))
 
     def waiting(self) -> dict[tuple[Tower, Lane], int]:
         """How many items are ready to be encoded."""

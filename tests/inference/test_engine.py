@@ -240,20 +240,6 @@ def test_work_of_a_client_that_left_is_shed():
         assert isinstance(embed(engine, [Text("next")])[0], Embedding)
 
 
-def test_a_failing_forward_pass_is_a_failure_of_its_items_and_no_more():
-    class Failing(FakeEncoder):
-        def encode_texts(self, texts):
-            if "poison" in texts:
-                raise RuntimeError("out of memory")
-            return super().encode_texts(texts)
-
-    with opened(Failing(), text=BatchConfig(1)) as engine:
-        results = embed(engine, [Text("a"), Text("poison"), Text("b")])
-    assert [type(result) for result in results] == [Embedding, Failure, Embedding]
-    assert (results[1].code, results[1].retryable) == ("encode_failed", True)
-    assert "memory" not in results[1].message
-
-
 def test_an_engine_that_closes_answers_what_it_cannot_start():
     """More items than a window, and the pools close: none hangs, no thread dies."""
     hold = threading.Event()

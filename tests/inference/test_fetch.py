@@ -482,8 +482,8 @@ def test_s3_that_cannot_be_reached_may_pass(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
-    with opened(urls=UrlConfig(allow_buckets=("*",))) as fetcher:
-        assert code_of(fetcher, "s3://thumbnails/a") == ("fetch_connect", True)
+    with opened(urls=UrlConfig(allow_buckets=("*",)), fetch_timeout_s=60.0) as fetcher:
+        assert code_of(fetcher, "s3://thumbnails/a", soon(60)) == ("fetch_connect", True)
 
 
 def test_many_are_fetched_at_once():

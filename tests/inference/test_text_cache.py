@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from inference.config import BatchConfig
 from inference.text_cache import ENTRY_BYTES, TextCache
-from inference.types import Embedding, Failure, ImageBytes, Text
+from inference.types import Embedding, ImageBytes, Text
 from model.fake import FakeEncoder
 from tests.images import png
 from tests.inference.test_engine import (
@@ -101,22 +101,25 @@ def test_what_a_caller_does_with_an_embedding_harms_no_later_one():
 
 
 def test_failures_are_not_kept():
-    """Neither a poisoned text's nor those of its batch: all are asked of the encoder again."""
+    """They are asked of the encoder again."""
 
-    class FailingOnce(RecordingEncoder):
+    class Failing(RecordingEncoder):
+        failing = True
+
         def encode_texts(self, texts):
-            answer = super().encode_texts(texts)
-            if len(self.batches) == 1:
-                raise RuntimeError("out of memory")
-            return answer
+            if self.failing:
+                raise RuntimeError("for now")
+            return super().encode_texts(texts)
 
-    items = [Text("a"), Text("poison")]
-    with opened(FailingOnce()) as engine:
+    items = [Text("a"), Text("b")]
+    encoder = Failing()
+    with opened(encoder) as engine:
         assert [result.code for result in embed(engine, items)] == ["encode_failed"] * 2
+        encoder.failing = False
         for item, result in zip(items, embed(engine, items), strict=True):
             np.testing.assert_array_equal(result.vector, text_vector(item.text))
         embed(engine, items)
-        assert engine._encoder.batches == [("text", 2)] * 2
+        assert encoder.batches == [("text", 2)]
         assert counts(engine) == (2, 4)
 
 
@@ -208,14 +211,13 @@ asked = st.lists(st.lists(st.integers(0, 12), min_size=1, max_size=12), min_size
 @settings(max_examples=30)
 @given(asked=asked, callers=st.integers(1, 6), room=st.integers(0, 14))
 def test_every_text_gets_its_own_embedding_whoever_asked_before(asked, callers, room):
-    """Many callers and a small cache; batches with text 7 fail."""
+    """Many callers and a small cache; text 7 fails, and no other does."""
 
     class Fragile(RecordingEncoder):
         def encode_texts(self, texts):
-            answer = super().encode_texts(texts)
             if "text 7" in texts:
                 raise RuntimeError("poisoned")
-            return answer
+            return super().encode_texts(texts)
 
     def ask(numbers):
         return embed(engine, [Text(f"text {number}") for number in numbers])
@@ -225,15 +227,17 @@ def test_every_text_gets_its_own_embedding_whoever_asked_before(asked, callers, 
     with opened(Fragile(), **config) as engine, ThreadPoolExecutor(callers) as pool:
         for numbers, results in zip(asked, pool.map(ask, asked), strict=True):
             for number, result in zip(numbers, results, strict=True):
-                if isinstance(result, Failure):
+                if number == 7:
                     assert result.code == "encode_failed"
                 else:
-                    assert number != 7
                     np.testing.assert_array_equal(result.vector, text_vector(f"text {number}"))
         report = engine.text_cache_report()
         assert report.held_bytes <= max_bytes
         assert report.hits + report.misses == sum(len(set(numbers)) for numbers in asked)
-        assert report.misses == sum(size for _, size in engine._encoder.batches)
+        sevens = sum(7 in numbers for numbers in asked)
+        # Beside what was asked for, the encoder sees a plain text when nothing of a batch lives.
+        passed = sum(size for _, size in engine._encoder.batches)
+        assert 0 <= passed - (report.misses - sevens) <= sevens
 
 
 def test_many_threads_at_once_lose_no_count_and_mix_nothing_up():
