@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from gunicorn.glogging import Logger
 from serve.settings import INTERACTIVE_REQUESTS, Settings
 
 if TYPE_CHECKING:
+    from inference.engine import Engine
     from serve.service import Service
 
 # More threads than requests that can be admitted, so that a refusal and a ping find one.
@@ -38,10 +40,16 @@ class RootLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
-    """`sweetspot serve`."""
+    """`sweetspot serve`. opening: what loads the model, in the worker; None is the usual way."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        opening: Callable[[Settings], Engine] | None = None,
+    ) -> None:
         self._settings = settings
+        self._opening = opening
         self._listener = listener
         self._service: Service | None = None
         super().__init__()
@@ -56,7 +64,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         from serve.app import create_app
         from serve.service import Service
 
-        self._service = Service(self._settings)
+        self._service = Service(self._settings, self._opening)
         self._service.start()
         return create_app(self._service)
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 import numpy as np
 from PIL import Image
@@ -29,6 +30,11 @@ log = logging.getLogger(__name__)
 
 # gunicorn's own code for a worker that cannot start: its master stops, too.
 BOOT_ERROR = 3
+# Any other code: gunicorn starts a new worker. This one is "internal software error" of sysexits.h.
+TROUBLE = 70
+# How often trouble is looked for, and how long requests are given to be answered in spite of it.
+WATCH_S = 0.5
+TROUBLE_S = 1.0
 SELF_TEST_TIMEOUT_S = 60.0
 # Leaves time within the 25 s of the drain to send what was answered.
 DRAIN_S = 20.0
@@ -39,8 +45,11 @@ LANE_SHARE = 8
 class Service:
     """The engine of one process, and whether it may be asked."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, opening: Callable[[Settings], Engine] | None = None
+    ) -> None:
         self.settings = settings
+        self._opening = opening or open_engine
         self.engine: Engine | None = None
         self.draining = False
 
@@ -62,16 +71,16 @@ class Service:
         thread.daemon = True
         thread.start()
 
-    def drain(self) -> None:
-        """Accept no more; what was accepted is answered within DRAIN_S."""
+    def drain(self, within_s: float = DRAIN_S) -> None:
+        """Accept no more; what was accepted is answered within `within_s`."""
         self.draining = True
         if self.engine is not None:
-            self.engine.drain(time.monotonic() + DRAIN_S)
+            self.engine.drain(time.monotonic() + within_s)
 
     def _load(self, on_failure: Callable[[], None]) -> None:
         start_s = time.perf_counter()
         try:
-            engine = open_engine(self.settings)
+            engine = self._opening(self.settings)
             _self_test(engine)
         except CheckpointError as exc:
             log.error("cannot start: %s", exc)  # noqa: TRY400 - one sentence, no stack
@@ -88,6 +97,16 @@ class Service:
             took_s, spec.name, spec.dimension, spec.backend, spec.device, spec.precision,
             spec.fingerprint,
         )  # fmt: skip
+        self._watch(engine)
+
+    def _watch(self, engine: Engine) -> None:
+        """Once only a new process helps, answer what can be answered, and make room for it."""
+        while not (trouble := engine.trouble()):
+            time.sleep(WATCH_S)
+        log.error("%s: the worker process is replaced", trouble)
+        self.drain(TROUBLE_S)
+        time.sleep(2 * TROUBLE_S)
+        _exit(TROUBLE)
 
 
 def open_engine(settings: Settings, *, may_tune: bool = True) -> Engine:
@@ -162,7 +181,12 @@ def _self_test(engine: Engine) -> None:
 
 
 def _die() -> None:
-    """End the worker so that gunicorn stops, too. Not sys.exit: this is not the main thread."""
+    """End the worker so that gunicorn stops, too."""
+    _exit(BOOT_ERROR)
+
+
+def _exit(code: int) -> NoReturn:
+    """Not sys.exit: this is not the main thread."""
     logging.shutdown()
     sys.stderr.flush()
-    os._exit(BOOT_ERROR)
+    os._exit(code)

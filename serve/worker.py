@@ -69,20 +69,41 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
         super().__init__(*args, **kwargs)
         self._look_over_s = 0.0
 
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Once stopping, take what the kernel has accepted before the door is closed.
+
+        Closing it would reset connections whose clients may have sent their request already.
+        """
+        super().set_accept_enabled(enabled)
+        if self.alive or enabled:
+            return
+        for listener in self.sockets:
+            while self._accept(listener):
+                pass
+            listener.close()
+        self.sockets.clear()
+
     def accept(self, listener: socket.socket) -> None:
         """Take a connection and wait in the event loop for its request."""
+        self._accept(listener)
+
+    def _accept(self, listener: socket.socket) -> bool:
+        """Whether there may be more."""
         try:
             client, address = listener.accept()
             name = listener.getsockname()
-        except (BlockingIOError, ConnectionAbortedError, InterruptedError):
-            return
+        except BlockingIOError:
+            return False
+        except ConnectionAbortedError:
+            return True
         except OSError as exc:  # no file descriptor left, most likely
             log.warning("cannot accept a connection: %s", exc.strerror)
             time.sleep(NO_DESCRIPTOR_PAUSE_S)
-            return
+            return False
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.nr_conns += 1
         self._await_request(TConn(self.cfg, client, address, name))
+        return True
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
         """A kept-alive connection speaks again: as a new one."""

@@ -62,17 +62,16 @@ def without_proxies() -> dict[str, str]:
 
 
 @contextmanager
-def started(folder, *arguments, ready=True):
-    """Start, hand over, and make sure that nothing is left behind."""
+def started(folder, *arguments, ready=True, program=("sweetspot", "serve"), **options):
+    """Start, hand over, and make sure that nothing is left behind. options: of Popen."""
     port, log = free_port(), folder / "serve.log"
+    address = ("--port", str(port), "--allow-host", "127.0.0.1")
     with log.open("wb") as file:
         process = subprocess.Popen(
-            command("serve", "--port", str(port), "--allow-host", "127.0.0.1", *arguments),
+            [sys.executable, "-m", *program, *address, *arguments],
             cwd=ROOT,
-            env=without_proxies(),
-            stdout=file,
-            stderr=file,
             start_new_session=True,
+            **{"env": without_proxies(), "stdout": file, "stderr": file} | options,
         )
     running = Running(process, port, log)
     try:
