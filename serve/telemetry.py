@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from typing import TextIO
 
 from pythonjsonlogger.orjson import OrjsonFormatter
 
@@ -14,6 +16,9 @@ log = logging.getLogger("sweetspot.request")
 
 FOR_PEOPLE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 FIELDS = ("asctime", "levelname", "name", "message")
+# In a line of JSON a quote or a line's end is written with a backslash.
+_QUERY = re.compile(r"""\?[^\s"'<>\\=?]*=[^\s"'<>\\]*""")
+_USER = re.compile(r"""//[^\s"'<>\\/@]+@""")
 NAMES = {"asctime": "time", "levelname": "level", "name": "logger"}
 
 
@@ -22,15 +27,26 @@ def configure_logging() -> None:
 
     A line is a JSON object, with the fields of a request as its own; on a terminal, plain words.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Redacting(sys.stderr)
     handler.setFormatter(
         logging.Formatter(FOR_PEOPLE)
         if sys.stderr.isatty()
         else OrjsonFormatter(FIELDS, rename_fields=NAMES)
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    # Its warnings name whole URLs, signatures of presigned ones included.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+
+
+def redact(line: str) -> str:
+    """A line without the query strings and user names of URLs; a presigned one is a credential."""
+    return _USER.sub("//[redacted]@", _QUERY.sub("?[redacted]", line))
+
+
+class _Redacting(logging.StreamHandler[TextIO]):
+    """Whatever a library's exception or stack trace quotes, too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
 
 
 class Telemetry:
