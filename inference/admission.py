@@ -55,6 +55,11 @@ class Admission:
             self._forget(job.request)
             return self._start()
 
+    def resume(self) -> list[Job]:
+        """Results were taken, so that a request may start more: the items that start now."""
+        with self._lock:
+            return self._start()
+
     def leave(self, request: Request) -> None:
         """Nobody waits for a request any more; what it has in flight ends by `done`."""
         with self._lock:
@@ -81,6 +86,6 @@ class Admission:
         waiting = (
             request
             for request, count in self._in_flight.items()
-            if request.lane == lane and count < self._window and request.has_more
+            if request.lane == lane and count < self._window and request.may_start
         )
         return min(waiting, key=self._in_flight.__getitem__, default=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -24,8 +24,9 @@ from inference.fetch import Fetcher
 from inference.hangs import Hangs
 from inference.inline import check_size, decode_base64, decode_data_url, is_data_url
 from inference.pools import Pools
-from inference.request import LATE, Job, Request
+from inference.request import LATE, LATE_MESSAGE, Job, Request
 from inference.scheduler import Entry
+from inference.stream import Stream
 from inference.text_cache import TextCache, TextCacheReport
 from inference.types import (
     Answer,
@@ -131,19 +132,50 @@ class Engine:
         Raises:
             Overloaded: no permits. ClientLeft: nobody waits any more.
         """
-        request = Request(items, deadline_s, lane or lane_of(items))
+        results: list[Result] = [LATE] * len(items)
+        with self._stream(Request(items, deadline_s, lane or lane_of(items)), client_left) as done:
+            for index, result in done:
+                results[index] = result
+        return Answer(results, done.times)
+
+    def stream(
+        self,
+        items: Sequence[Item],
+        deadline_s: float,
+        client_left: Callable[[], bool] = lambda: False,
+        lane: Lane | None = None,
+    ) -> Stream:
+        """As `embed`, but each result as soon as it is there.
+
+        With two windows of results that nobody has taken yet, no more items start: memory does not
+        grow with their number.
+
+        Raises:
+            Overloaded: no permits, at once. ClientLeft: while iterating.
+        """
+        keep = 2 * self._config.window
+        return self._stream(Request(items, deadline_s, lane or lane_of(items), keep), client_left)
+
+    def _stream(self, request: Request, client_left: Callable[[], bool]) -> Stream:
         request.answer(self._known)
-        if not request.has_more:
-            return Answer(request.close(), request.times)
-        self._start(self._admission.enter(request))
-        try:
-            while not request.wait(CLIENT_CHECK_S, self._drain_by_s):
-                if client_left():
-                    raise ClientLeft
-        finally:
-            results = request.close()
+        if request.has_more:
+            self._start(self._admission.enter(request))
+
+        def leave() -> None:
+            request.close()
             self._admission.leave(request)
-        return Answer(results, request.times)
+
+        return Stream(request.times, self._results(request, client_left), leave)
+
+    def _results(
+        self, request: Request, client_left: Callable[[], bool]
+    ) -> Generator[tuple[int, Result]]:
+        while not request.wait(CLIENT_CHECK_S, self._drain_by_s):
+            if client_left():
+                raise ClientLeft
+            yield from request.take()
+            self._start(self._admission.resume())
+        yield from request.close()
 
     def drain(self, by_s: float) -> None:
         """Bring every deadline forward to `by_s`, an instant of `time.monotonic`."""
@@ -262,7 +294,9 @@ class Engine:
     def _fail(self, job: Job, exc: Exception) -> None:
         passing = isinstance(exc, FetchError) and exc.retryable
         if passing and time.monotonic() >= job.request.deadline_s:
-            exc = DeadlineExceeded(LATE)  # the request's limit cut the fetch off, not its own
+            exc = DeadlineExceeded(
+                LATE_MESSAGE
+            )  # the request's limit cut the fetch off, not its own
         self._batcher.withdraw(job.tower, job.lane)
         self._start(self._admission.done(job))
         job.finish(_failure(exc))

@@ -12,29 +12,42 @@ from inference.errors import DeadlineExceeded
 from inference.stats import ItemTimes, StageTimes
 from inference.types import Failure, Item, Lane, Result, tower_of
 
-LATE = "not done before the request's deadline"
+LATE_MESSAGE = "not done before the request's deadline"
+LATE = Failure.of(DeadlineExceeded(LATE_MESSAGE))
 
 
 class Request:
-    """The items of one call on their way, and the results that came back."""
+    """The items of one call on their way, and the results that came back.
 
-    def __init__(self, items: Sequence[Item], deadline_s: float, lane: Lane) -> None:
+    keep: with so many results that nobody has taken yet, no more items start; None is no limit, for
+    one who takes all at the end.
+    """
+
+    def __init__(
+        self, items: Sequence[Item], deadline_s: float, lane: Lane, keep: int | None = None
+    ) -> None:
         self.deadline_s = deadline_s
         self.lane = lane
         self.times = StageTimes()
         self.closed = False
-        self._results: list[Result | None] = [None] * len(items)
+        self._keep = keep
         self._indices: dict[Item, list[int]] = {}
         for index, item in enumerate(items):
             self._indices.setdefault(item, []).append(index)
         self._left = len(self._indices)
         self._unstarted = deque(self._indices)
+        self._finished: deque[tuple[list[int], Result]] = deque()
         self._changed = threading.Condition()
 
     @property
     def has_more(self) -> bool:
         """Whether there is a distinct item to start, and somebody who waits for it."""
         return bool(self._unstarted) and not self.closed
+
+    @property
+    def may_start(self) -> bool:
+        """Whether the next may start now."""
+        return self.has_more and (self._keep is None or len(self._finished) < self._keep)
 
     def answer(self, known: Callable[[Item], Result | None]) -> None:
         """Note what is known of the items before any has started; those never start."""
@@ -47,7 +60,7 @@ class Request:
         self._unstarted = unknown
 
     def next(self) -> Job:
-        """The next distinct item to start. For one thread at a time, while it `has_more`."""
+        """The next distinct item to start. For one thread at a time, while it `may_start`."""
         return Job(self, self._unstarted.popleft())
 
     def finish(self, item: Item, result: Result) -> None:
@@ -55,27 +68,36 @@ class Request:
         with self._changed:
             if self.closed:
                 return
-            for index in self._indices[item]:
-                self._results[index] = result
+            self._finished.append((self._indices.pop(item), result))
             self._left -= 1
-            if self._left == 0:
+            if self._left == 0 or self._keep is not None:
                 self._changed.notify()
 
     def wait(self, at_most_s: float, drain_by_s: float) -> bool:
-        """Whether the request is over: all done, or the deadline reached."""
+        """Whether the request is over: all done, or the deadline reached.
+
+        Waits for that, or for any result where only some are kept.
+        """
         with self._changed:
             left_s = min(self.deadline_s, drain_by_s) - time.monotonic()
-            if self._left and left_s > 0:
+            waits = self._left and (self._keep is None or not self._finished)
+            if waits and left_s > 0:
                 self._changed.wait(min(at_most_s, left_s))
                 left_s = min(self.deadline_s, drain_by_s) - time.monotonic()
             return self._left == 0 or left_s <= 0
 
-    def close(self) -> list[Result]:
+    def take(self) -> list[tuple[int, Result]]:
+        """The results that came since the last time, each with its index."""
+        with self._changed:
+            finished, self._finished = self._finished, deque()
+        return [(index, result) for indices, result in finished for index in indices]
+
+    def close(self) -> list[tuple[int, Result]]:
         """Accept no more results; what is missing exceeded the deadline."""
-        late = Failure.of(DeadlineExceeded(LATE))
         with self._changed:
             self.closed = True
-            return [late if result is None else result for result in self._results]
+            missing = sorted(index for indices in self._indices.values() for index in indices)
+        return [*self.take(), *((index, LATE) for index in missing)]
 
 
 class Job:

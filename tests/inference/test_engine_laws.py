@@ -46,6 +46,7 @@ requests = st.tuples(
     st.lists(st.integers(0, 30), min_size=1, max_size=40),
     st.sampled_from(["interactive", "bulk", None]),
     st.sampled_from(["patient", "patient", "leaves", "hurried"]),
+    st.booleans(),
 )
 
 
@@ -69,11 +70,17 @@ def test_every_item_gets_exactly_its_own_result(asked, batch_size, window, strea
     encoder = Fragile()
     engine = Engine(encoder, Fetcher(LOCAL), config)
 
-    def ask(numbers, lane, temper):
+    def ask(numbers, lane, temper, streamed):
         items = [Text(f"text {number}") for number in numbers]
         deadline_s = time.monotonic() + (0.0 if temper == "hurried" else 30.0)
+        asked = (items, deadline_s, lambda: temper == "leaves", lane)
         try:
-            return engine.embed(items, deadline_s, lambda: temper == "leaves", lane).results
+            if not streamed:
+                return engine.embed(*asked).results
+            with engine.stream(*asked) as stream:
+                came = list(stream)
+            assert sorted(index for index, _ in came) == list(range(len(items)))
+            return [result for _, result in sorted(came, key=lambda one: one[0])]
         except (ClientLeft, Overloaded) as exc:
             return exc
 
@@ -86,7 +93,7 @@ def test_every_item_gets_exactly_its_own_result(asked, batch_size, window, strea
     if not closes:
         engine.close()
     assert all(size <= batch_size for _, size in encoder.batches)
-    for (numbers, _, temper), answer in zip(asked, answers, strict=True):
+    for (numbers, _, temper, _), answer in zip(asked, answers, strict=True):
         check(numbers, temper, answer.result(), closes=closes)
 
 

@@ -1,0 +1,50 @@
+"""The results of one request as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from types import TracebackType
+from typing import Self
+
+from inference.stats import StageTimes
+from inference.types import Result
+
+
+class Stream:
+    """Results, each with the index of its item, in the order in which they are done.
+
+    Every index comes once, what is not done at the deadline as its failure. Iterating raises
+    ClientLeft. `close` it, with `with` or without, read or not: the rest is shed.
+    """
+
+    def __init__(
+        self,
+        times: StageTimes,
+        results: Generator[tuple[int, Result]],
+        leave: Callable[[], None],
+    ) -> None:
+        self.times = times
+        self._results = results
+        self._leave = leave
+
+    def __enter__(self) -> Self:
+        """The stream itself."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def __iter__(self) -> Iterator[tuple[int, Result]]:
+        """Index and result."""
+        return self._results
+
+    def close(self) -> None:
+        """Nobody waits any more. A generator that was never begun would not hear of it."""
+        self._results.close()
+        self._leave()
