@@ -26,7 +26,7 @@ from inference.stats import StageTimes
 from inference.types import Answer, Embedding
 from model.encoder import Encoder
 from model.load import load
-from serve import protocol, settings
+from serve import answers, protocol, settings
 from serve.benchmark.thumbnails import served
 from serve.plan import Plan, plan
 from serve.service import fetch_config, model_config
@@ -133,8 +133,8 @@ def _answer(encoder: Encoder, urls: Sequence[str]) -> float:
     def work() -> None:
         for _ in range(ANSWERS):
             asked = protocol.parse(protocol.JSON, "", body, URLS)
-            protocol.render(asked, answer, encoder.spec)
-            protocol.render_attributes(answer, encoder.spec)
+            answers.render(protocol.JSON, asked, answer, encoder.spec, last_newline=True)
+            answers.render_attributes(answer, encoder.spec)
 
     return _core_ms(work, ANSWERS * URLS)
 

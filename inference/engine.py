@@ -26,7 +26,7 @@ from inference.inline import check_size, decode_base64, decode_data_url, is_data
 from inference.pools import Pools
 from inference.request import LATE, LATE_MESSAGE, Job, Request
 from inference.scheduler import Entry
-from inference.stream import Stream
+from inference.stream import Group, Stream
 from inference.text_cache import TextCache, TextCacheReport
 from inference.types import (
     Answer,
@@ -40,6 +40,7 @@ from inference.types import (
     Result,
     Text,
     Tower,
+    Unreadable,
     is_unicode,
     lane_of,
 )
@@ -134,8 +135,9 @@ class Engine:
         """
         results: list[Result] = [LATE] * len(items)
         with self._stream(Request(items, deadline_s, lane or lane_of(items)), client_left) as done:
-            for index, result in done:
-                results[index] = result
+            for group in done:
+                for index, result in group:
+                    results[index] = result
         return Answer(results, done.times)
 
     def stream(
@@ -167,15 +169,15 @@ class Engine:
 
         return Stream(request.times, self._results(request, client_left), leave)
 
-    def _results(
-        self, request: Request, client_left: Callable[[], bool]
-    ) -> Generator[tuple[int, Result]]:
+    def _results(self, request: Request, client_left: Callable[[], bool]) -> Generator[Group]:
         while not request.wait(CLIENT_CHECK_S, self._drain_by_s):
             if client_left():
                 raise ClientLeft
-            yield from request.take()
-            self._start(self._admission.resume())
-        yield from request.close()
+            if group := request.take():
+                yield group
+                self._start(self._admission.resume())
+        if group := request.close():
+            yield group
 
     def drain(self, by_s: float) -> None:
         """Bring every deadline forward to `by_s`, an instant of `time.monotonic`."""
@@ -228,6 +230,8 @@ class Engine:
             case Text(text):
                 self._check_text(text)
                 self._submit(job, text)
+            case Unreadable(reason):
+                raise TextInvalid(reason)
             case ImageUrl(url) if is_data_url(url):
                 decode.submit(self._prepare, job, lambda: decode_data_url(url, limit))
             case ImageUrl(url):

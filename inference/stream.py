@@ -9,9 +9,12 @@ from typing import Self
 from inference.stats import StageTimes
 from inference.types import Result
 
+# Results that came at the same time, each with the index of its item.
+Group = list[tuple[int, Result]]
+
 
 class Stream:
-    """Results, each with the index of its item, in the order in which they are done.
+    """Results in groups, in the order in which they are done.
 
     Every index comes once, what is not done at the deadline as its failure. Iterating raises
     ClientLeft. `close` it, with `with` or without, read or not: the rest is shed.
@@ -20,7 +23,7 @@ class Stream:
     def __init__(
         self,
         times: StageTimes,
-        results: Generator[tuple[int, Result]],
+        results: Generator[Group],
         leave: Callable[[], None],
     ) -> None:
         self.times = times
@@ -40,8 +43,8 @@ class Stream:
         """Close it."""
         self.close()
 
-    def __iter__(self) -> Iterator[tuple[int, Result]]:
-        """Index and result."""
+    def __iter__(self) -> Iterator[Group]:
+        """Group after group."""
         return self._results
 
     def close(self) -> None:

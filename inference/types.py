@@ -51,7 +51,14 @@ class Text:
     text: str
 
 
-Item = ImageUrl | ImageBase64 | ImageBytes | Text
+@dataclass(frozen=True)
+class Unreadable:
+    """What stands in the place of an item and is none. reason: a sentence for the caller."""
+
+    reason: str
+
+
+Item = ImageUrl | ImageBase64 | ImageBytes | Text | Unreadable
 
 
 @dataclass(frozen=True, eq=False)

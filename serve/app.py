@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import orjson
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from inference.errors import ClientLeft, Overloaded
-from inference.types import Answer, Lane, lane_of
 from serve import protocol
-from serve.body import Bodies, client_left, read
-from serve.errors import BadRequest, HttpError, overloaded
+from serve.body import Bodies
+from serve.errors import BadRequest, HttpError
+from serve.invocations import Invocations
 from serve.metrics import CONTENT_TYPE, Metrics
-from serve.protocol import EmbedRequest
 from serve.service import Service
-from serve.settings import Settings
 from serve.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
-# nginx's status for a client that closed the connection; nobody receives it.
-CLIENT_CLOSED_REQUEST = 499
 NOT_READY_RETRY_MS = 1000
 
 
@@ -37,6 +29,7 @@ def create_app(service: Service) -> Flask:
     bodies = Bodies(settings.max_requests, settings.max_bodies_bytes, settings.max_body_bytes)
     metrics = Metrics(lambda: service.engine)
     telemetry = Telemetry(metrics)
+    answering = Invocations(settings, bodies, telemetry)
 
     @app.route("/ping", methods=["GET", "POST"])
     def ping() -> Response:
@@ -48,18 +41,7 @@ def create_app(service: Service) -> Flask:
     def invocations() -> Response:
         if service.engine is None or service.draining:
             raise _not_ready(service)
-        with bodies.admit(request.environ) as limit:
-            media_type, asked = _parse(settings, limit)
-            lane = asked.parameters.lane or lane_of(asked.items)
-            with bodies.admit_to(lane):
-                try:
-                    answer = _embed(service, asked, lane, request.environ)
-                except ClientLeft:
-                    telemetry.left(lane)
-                    return Response(status=CLIENT_CLOSED_REQUEST)
-                response = _render(service, media_type, asked, answer)
-        telemetry.answered(lane, answer)
-        return response
+        return answering.answer(service.engine)
 
     @app.route("/metrics")
     def scrape() -> Response:
@@ -69,43 +51,6 @@ def create_app(service: Service) -> Flask:
     app.register_error_handler(HTTPException, _unknown_path)
     app.register_error_handler(Exception, partial(_internal, telemetry))
     return app
-
-
-def _parse(settings: Settings, limit: int) -> tuple[str, EmbedRequest]:
-    """Read the request: the answer's media type, and what is asked."""
-    media_type = protocol.negotiate(request.headers.get("Accept", ""))
-    encoding = request.headers.get("Content-Encoding", "identity")
-    if encoding != "identity":
-        raise HttpError("unsupported_media_type", f"Content-Encoding {encoding!r}: send it plain")
-    asked = protocol.parse(
-        request.headers.get("Content-Type", ""),
-        request.headers.get(protocol.CUSTOM_ATTRIBUTES, ""),
-        read(request.environ, limit, settings.body_timeout_ms / 1000),
-        settings.max_items,
-    )
-    if asked.parameters.stream:
-        raise BadRequest(f"an answer in {media_type} cannot be streamed")
-    return media_type, asked
-
-
-def _embed(service: Service, asked: EmbedRequest, lane: Lane, environ: Mapping[str, Any]) -> Answer:
-    settings, engine = service.settings, service.loaded
-    deadline_ms = min(
-        asked.parameters.deadline_ms or settings.deadline_ms, settings.max_deadline_ms
-    )
-    try:
-        return engine.embed(
-            asked.items, time.monotonic() + deadline_ms / 1000, lambda: client_left(environ), lane
-        )
-    except Overloaded as exc:
-        raise overloaded(exc) from exc
-
-
-def _render(service: Service, media_type: str, asked: EmbedRequest, answer: Answer) -> Response:
-    spec = service.loaded.spec
-    response = Response(protocol.render(asked, answer, spec), mimetype=media_type)
-    response.headers[protocol.CUSTOM_ATTRIBUTES] = protocol.render_attributes(answer, spec)
-    return response
 
 
 def _not_ready(service: Service) -> HttpError:

@@ -23,7 +23,7 @@ from inference.engine import Engine
 from inference.errors import Overloaded
 from inference.types import Embedding, Failure, ImageBytes, ImageUrl, Item, Result, Text
 from model.errors import CheckpointError
-from serve.protocol import render_result
+from serve.answers import render_result
 from serve.service import open_engine
 from serve.settings import Settings
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,7 +26,7 @@ from inference.engine import Engine
 from inference.live import BatchTimes
 from inference.stats import STAGES
 from inference.text_cache import TextCacheReport
-from inference.types import LANES, TOWERS, Answer, Failure, Lane, Tower
+from inference.types import LANES, TOWERS, Lane, Result, Tower
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
@@ -60,16 +60,19 @@ class Metrics:
             (lane, stage): stage_s.labels(lane, stage) for lane in LANES for stage in STAGES
         }
 
-    def answered(self, lane: Lane, answer: Answer, codes: Mapping[str, int]) -> None:
-        """A request was answered. codes: how many of its items failed, by code."""
-        self._requests.labels(lane, "200").inc()
-        self._request_s[lane].observe(answer.times.as_ms()["total_ms"] / 1000)
-        self._items.labels(lane, "ok").inc(len(answer.results) - sum(codes.values()))
-        for code, count in codes.items():
+    def results(self, lane: Lane, results: Sequence[Result], failed: Mapping[str, int]) -> None:
+        """Results of a request, all or some. failed: how many of them, by code."""
+        self._items.labels(lane, "ok").inc(len(results) - sum(failed.values()))
+        for code, count in failed.items():
             self._items.labels(lane, code).inc(count)
-        for result in answer.results:
+        for result in results:
             for stage, spent_s in result.times_s.items():
                 self._stage_s[lane, stage].observe(spent_s)
+
+    def answered(self, lane: Lane, total_ms: float) -> None:
+        """A request was answered."""
+        self._requests.labels(lane, "200").inc()
+        self._request_s[lane].observe(total_ms / 1000)
 
     def ended(self, lane: Lane | None, status: str) -> None:
         """A request ended without results: its code, or `client_left`."""
@@ -167,12 +170,3 @@ def _buckets(batches: Mapping[int, BatchTimes]) -> tuple[list[tuple[str, float]]
     every = float(sum(times.count for times in batches.values()))
     total = float(sum(n * times.count for n, times in batches.items()))
     return [*bounds, ("+Inf", every)], total
-
-
-def failures(answer: Answer) -> dict[str, int]:
-    """How many items failed, by code."""
-    codes: dict[str, int] = {}
-    for result in answer.results:
-        if isinstance(result, Failure):
-            codes[result.code] = codes.get(result.code, 0) + 1
-    return codes

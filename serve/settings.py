@@ -120,11 +120,13 @@ class Settings:
     max_image_pixels: int = _whole(
         50_000_000, 1, 178_956_970, "largest width x height to decode; Pillow's own limit bounds it"
     )
+    # By SAGEMAKER_BATCH: a batch transform job.
+    in_batch: bool = False
 
 
 def fields() -> tuple[dataclasses.Field[Any], ...]:
-    """The declarations, in order."""
-    return dataclasses.fields(Settings)
+    """The declarations, in order, without what only the platform says."""
+    return tuple(one for one in dataclasses.fields(Settings) if one.metadata)
 
 
 def flag_name(name: str) -> str:
@@ -161,7 +163,7 @@ def load(
             f"--max-bodies-bytes {values['max_bodies_bytes']}: must be at least "
             f"--max-body-bytes, {values['max_body_bytes']}"
         )
-    return Settings(**values), sources
+    return Settings(**values, in_batch=in_batch), sources
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from typing import TextIO
 
 from pythonjsonlogger.orjson import OrjsonFormatter
 
-from inference.types import Answer, Lane
-from serve.metrics import Metrics, failures
+from inference.stats import StageTimes
+from inference.types import Answer, Failure, Lane, Result
+from serve.metrics import Metrics
 
 log = logging.getLogger("sweetspot.request")
 
@@ -49,6 +52,37 @@ class _Redacting(logging.StreamHandler[TextIO]):
         return redact(super().format(record))
 
 
+class Tally:
+    """Counts the results of one request."""
+
+    def __init__(self, metrics: Metrics, lane: Lane) -> None:
+        self._metrics, self._lane = metrics, lane
+        self._items = 0
+        self._failures: Counter[str] = Counter()
+
+    def add(self, results: Sequence[Result]) -> None:
+        """Some of them have come."""
+        failed = Counter(one.code for one in results if isinstance(one, Failure))
+        self._metrics.results(self._lane, results, failed)
+        self._items += len(results)
+        self._failures += failed
+
+    def end(self, times: StageTimes) -> None:
+        """All have."""
+        times_ms = times.as_ms()
+        self._metrics.answered(self._lane, times_ms["total_ms"])
+        failures = dict(sorted(self._failures.items()))
+        words = ", ".join(f"{count} {code}" for code, count in failures.items())
+        log.info(
+            "200: %d %s items in %.0f ms%s",
+            self._items, self._lane, times_ms["total_ms"], f"; failed: {words}" if words else "",
+            extra={
+                "status": 200, "lane": self._lane, "items": self._items, "failures": failures,
+                **times_ms,
+            },
+        )  # fmt: skip
+
+
 class Telemetry:
     """Logs and counts the ends of requests; never a URL or a text."""
 
@@ -57,17 +91,13 @@ class Telemetry:
 
     def answered(self, lane: Lane, answer: Answer) -> None:
         """Items, failures by code, and the span of each stage."""
-        codes, times_ms = failures(answer), answer.times.as_ms()
-        self._metrics.answered(lane, answer, codes)
-        words = ", ".join(f"{count} {code}" for code, count in sorted(codes.items()))
-        log.info(
-            "200: %d %s items in %.0f ms%s",
-            len(answer.results), lane, times_ms["total_ms"], f"; failed: {words}" if words else "",
-            extra={
-                "status": 200, "lane": lane, "items": len(answer.results), "failures": codes,
-                **times_ms,
-            },
-        )  # fmt: skip
+        tally = self.tally(lane)
+        tally.add(answer.results)
+        tally.end(answer.times)
+
+    def tally(self, lane: Lane) -> Tally:
+        """For results that come in parts."""
+        return Tally(self._metrics, lane)
 
     def refused(self, status: int, code: str, message: str) -> None:
         """A request that ended without results."""

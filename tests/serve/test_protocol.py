@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from inference.stats import StageTimes
 from inference.types import Answer, Embedding, Failure, ImageBase64, ImageBytes, ImageUrl, Text
 from model.fake import FakeEncoder
+from serve.answers import RENDERERS, negotiate, render, render_attributes
+from serve.embed_request import Parameters
 from serve.errors import CODES, HttpError
-from serve.protocol import Parameters, negotiate, parse, render, render_attributes
+from serve.protocol import parse
 
 SPEC = FakeEncoder().spec
 URL = "https://example.com/a.png"
@@ -57,7 +59,7 @@ def test_content_types():
     assert parse("IMAGE/JPEG", "lane=bulk", b"x", 9).parameters.lane == "bulk"
     code, message = refused(b"x", content_type="application/x-tar")
     assert code == "unsupported_media_type"
-    assert "application/json, image/*" in message
+    assert "application/json, application/jsonlines, text/csv, text/plain, image/*" in message
 
 
 @pytest.mark.parametrize(
@@ -165,14 +167,18 @@ def test_any_bytes_are_parsed_or_refused_with_a_listed_code(body, content_type, 
     ],
 )
 def test_json_is_acceptable(accept):
-    assert negotiate(accept) == "application/json"
+    assert negotiate(accept, RENDERERS) == "application/json"
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "image/png"])
 def test_other_answers_are_not(accept):
     with pytest.raises(HttpError, match="application/json") as caught:
-        negotiate(accept)
+        negotiate(accept, RENDERERS)
     assert caught.value.code == "not_acceptable"
+
+
+def rendered(request, answer, spec, media_type="application/json", last_newline=True):
+    return render(media_type, request, answer, spec, last_newline=last_newline)
 
 
 def answer_of(*results):
@@ -187,7 +193,7 @@ def test_an_answer():
         Embedding(vector, truncated=True),
     ]
     inputs = [{"text": "a"}, {"text": "b", "id": "f2"}, {"text": "c"}]
-    body = json.loads(render(parsed({"inputs": inputs}), answer_of(*results), SPEC))
+    body = json.loads(rendered(parsed({"inputs": inputs}), answer_of(*results), SPEC))
     assert body["model"] == SPEC.name
     assert body["dimension"] == SPEC.dimension
     assert body["precision"] == "float32"
@@ -206,14 +212,14 @@ def test_an_answer():
 
 def test_floats_carry_no_more_digits_than_float32_needs():
     vector = np.full(SPEC.dimension, 0.1, dtype=np.float32)
-    body = render(parsed({"text": "a"}), answer_of(Embedding(vector)), SPEC)
+    body = rendered(parsed({"text": "a"}), answer_of(Embedding(vector)), SPEC)
     assert b"[0.1,0.1," in body
 
 
 def test_base64_is_little_endian_float32():
     vector = np.arange(SPEC.dimension, dtype=np.float32)
     request = parsed({"text": "a", "parameters": {"encoding": "base64", "timings": True}})
-    body = json.loads(render(request, answer_of(Embedding(vector)), SPEC))
+    body = json.loads(rendered(request, answer_of(Embedding(vector)), SPEC))
     decoded = np.frombuffer(base64.b64decode(body["results"][0]["embedding"]), dtype="<f4")
     np.testing.assert_array_equal(decoded, vector)
     assert body["timings"].keys() == {

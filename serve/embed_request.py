@@ -1,0 +1,27 @@
+"""What a caller asks for, parsed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inference.types import Item, Lane
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """How to answer. lane: `interactive`, `bulk`, or None for the service to tell."""
+
+    encoding: str = "float"
+    timings: bool = False
+    deadline_ms: int | None = None
+    lane: Lane | None = None
+    stream: bool = False
+
+
+@dataclass(frozen=True)
+class EmbedRequest:
+    """A parsed request: items, the caller's ids at the same index, parameters."""
+
+    items: list[Item]
+    ids: list[str | None]
+    parameters: Parameters

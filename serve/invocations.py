@@ -1,0 +1,136 @@
+"""`POST /invocations`: from the request's headers to its answer, whole or as it comes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from flask import Response, request
+
+from inference.engine import Engine
+from inference.errors import ClientLeft, Overloaded
+from inference.stream import Group, Stream
+from inference.types import Lane, lane_of
+from serve.answers import RENDERERS, negotiate, render, render_attributes, render_stream
+from serve.body import Bodies, client_left, read
+from serve.embed_request import EmbedRequest
+from serve.errors import BadRequest, HttpError, overloaded
+from serve.protocol import CUSTOM_ATTRIBUTES, JSON_LINES, parse
+from serve.settings import Settings
+from serve.telemetry import Telemetry
+
+# nginx's status for a client that closed the connection; nobody receives it.
+CLIENT_CLOSED_REQUEST = 499
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request read, with what it may cost."""
+
+    request: EmbedRequest
+    media_type: str
+    lane: Lane
+    deadline_s: float
+
+
+class Invocations:
+    """Answers the request that Flask is in. bodies: the budgets that each draws on."""
+
+    def __init__(self, settings: Settings, bodies: Bodies, telemetry: Telemetry) -> None:
+        self._settings = settings
+        self._bodies = bodies
+        self._telemetry = telemetry
+
+    def answer(self, engine: Engine) -> Response:
+        """The answer, all items of it or one by one. Raises HttpError."""
+        with ExitStack() as held:
+            limit = held.enter_context(self._bodies.admit(request.environ))
+            asked = self._read(limit)
+            held.enter_context(self._bodies.admit_to(asked.lane))
+            try:
+                if asked.request.parameters.stream:
+                    return self._streamed(engine, asked, held)
+                return self._whole(engine, asked)
+            except Overloaded as exc:
+                raise overloaded(exc) from exc
+            except ClientLeft:
+                self._telemetry.left(asked.lane)
+                return Response(status=CLIENT_CLOSED_REQUEST)
+
+    def _read(self, limit: int) -> _Asked:
+        accept = request.headers.get("Accept", "")
+        media_type = negotiate(accept, RENDERERS)
+        encoding = request.headers.get("Content-Encoding", "identity")
+        if encoding != "identity":
+            raise HttpError(
+                "unsupported_media_type", f"Content-Encoding {encoding!r}: send it plain"
+            )
+        parsed = parse(
+            request.headers.get("Content-Type", ""),
+            request.headers.get(CUSTOM_ATTRIBUTES, ""),
+            read(request.environ, limit, self._settings.body_timeout_ms / 1000),
+            self._settings.max_items,
+        )
+        if parsed.parameters.stream:
+            media_type = _streamable(accept)
+        lane = parsed.parameters.lane or lane_of(parsed.items)
+        return _Asked(parsed, media_type, lane, self._deadline_s(parsed.parameters.deadline_ms))
+
+    def _deadline_s(self, asked_ms: int | None) -> float:
+        settings = self._settings
+        deadline_ms = min(asked_ms or settings.deadline_ms, settings.max_deadline_ms)
+        return time.monotonic() + deadline_ms / 1000
+
+    def _whole(self, engine: Engine, asked: _Asked) -> Response:
+        environ = request.environ
+        answer = engine.embed(
+            asked.request.items, asked.deadline_s, lambda: client_left(environ), asked.lane
+        )
+        body = render(
+            asked.media_type,
+            asked.request,
+            answer,
+            engine.spec,
+            # A batch transform that assembles by line adds one behind each answer.
+            last_newline=not self._settings.in_batch,
+        )
+        response = Response(body, content_type=asked.media_type)
+        response.headers[CUSTOM_ATTRIBUTES] = render_attributes(answer, engine.spec)
+        self._telemetry.answered(asked.lane, answer)
+        return response
+
+    def _streamed(self, engine: Engine, asked: _Asked, held: ExitStack) -> Response:
+        """Refusals come before the first byte; what the request holds is held until the last."""
+        environ = request.environ
+        stream = engine.stream(
+            asked.request.items, asked.deadline_s, lambda: client_left(environ), asked.lane
+        )
+        lines = render_stream(
+            asked.request, self._counted(stream, asked.lane), stream.times, engine.spec
+        )
+        response = Response(lines, content_type=asked.media_type)
+        response.headers[CUSTOM_ATTRIBUTES] = f"fingerprint={engine.spec.fingerprint}"
+        kept = held.pop_all()
+        kept.callback(stream.close)
+        response.call_on_close(kept.close)
+        return response
+
+    def _counted(self, stream: Stream, lane: Lane) -> Iterator[Group]:
+        tally = self._telemetry.tally(lane)
+        try:
+            for group in stream:
+                tally.add([result for _, result in group])
+                yield group
+        except (ClientLeft, GeneratorExit):
+            self._telemetry.left(lane)
+            raise
+        tally.end(stream.times)
+
+
+def _streamable(accept: str) -> str:
+    try:
+        return negotiate(accept, [JSON_LINES])
+    except HttpError as exc:
+        raise BadRequest(f"a stream is {JSON_LINES}; Accept {accept!r} does not take it") from exc

@@ -1,0 +1,89 @@
+"""Bodies of one item a line: JSON Lines and CSV.
+
+Each line has one result, blank and malformed ones too, so that inputs and outputs of a batch
+transform can be joined: such a line is an item's failure and never the request's.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+
+from inference.types import ImageUrl, Item, Unreadable
+from serve.embed_request import EmbedRequest, Parameters
+from serve.errors import BadRequest, HttpError
+from serve.json_body import item, load_object
+
+# A field of CSV may be a data URL; the module's own limit is 128 KiB.
+MAX_FIELD_CHARS = 2**31 - 1
+
+Line = tuple[Item, str | None]
+
+
+def parse_json_lines(data: bytes, parameters: Parameters, max_items: int) -> EmbedRequest:
+    """An item object a line; the last may lack its newline.
+
+    Raises:
+        BadRequest: no line at all. HttpError: `payload_too_large`.
+    """
+    count = data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
+    _check_count(count, max_items)
+    # One at a time: the lines of a large body are not held beside it.
+    return _request((_json_line(line) for line in io.BytesIO(data)), parameters)
+
+
+def parse_csv(data: bytes, parameters: Parameters, max_items: int) -> EmbedRequest:
+    """`url` or `url,id` a line, no header, quoted as in RFC 4180.
+
+    Raises:
+        BadRequest: no line at all, or a field too long. HttpError: `payload_too_large`.
+    """
+    csv.field_size_limit(MAX_FIELD_CHARS)
+    # What is not UTF-8 is left for the item's own failure.
+    text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", "surrogateescape", newline="")
+    rows: list[Line] = []
+    try:
+        for row in csv.reader(text):
+            _check_count(len(rows) + 1, max_items)
+            rows.append(_csv_row(row))
+    except csv.Error as exc:
+        raise BadRequest(f"line {len(rows) + 1} is not CSV: {exc}") from exc
+    return _request(rows, parameters)
+
+
+def _json_line(line: bytes) -> Line:
+    if not line.strip():
+        return Unreadable("the line is empty"), None
+    try:
+        return item("the line", load_object(line, "the line"))
+    except BadRequest as exc:
+        return Unreadable(str(exc)), None
+
+
+def _csv_row(row: list[str]) -> Line:
+    match row:
+        case [url]:
+            return ImageUrl(url), None
+        case [url, item_id] if item_id.isprintable():
+            return ImageUrl(url), item_id
+        case []:
+            return Unreadable("the line is empty"), None
+        case _:
+            return Unreadable("the line is not url or url,id"), None
+
+
+def _check_count(count: int, max_items: int) -> None:
+    if count > max_items:
+        raise HttpError("payload_too_large", f"more than {max_items} lines")
+
+
+def _request(lines: Iterable[Line], parameters: Parameters) -> EmbedRequest:
+    items: list[Item] = []
+    ids: list[str | None] = []
+    for one, item_id in lines:
+        items.append(one)
+        ids.append(item_id)
+    if not items:
+        raise BadRequest("the body is empty")
+    return EmbedRequest(items, ids, parameters)
