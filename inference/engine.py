@@ -93,6 +93,11 @@ class Engine:
         return self._encoder.spec
 
     @property
+    def config(self) -> EngineConfig:
+        """What it was made with."""
+        return self._config
+
+    @property
     def items_in_flight(self) -> int:
         """Permits held by all requests together."""
         return self._admission.items_in_flight

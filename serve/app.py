@@ -1,4 +1,4 @@
-"""The Flask application: `/ping`, `/invocations` and `/metrics`, nothing else."""
+"""The Flask application: what SageMaker calls, and `/metrics`; nothing else."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from serve.invocations import Invocations
 from serve.metrics import CONTENT_TYPE, Metrics
 from serve.service import Service
 from serve.telemetry import Telemetry
+from serve.transform import execution_parameters
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,13 @@ def create_app(service: Service) -> Flask:
         if service.engine is None or service.draining:
             raise _not_ready(service)
         return answering.answer(service.engine)
+
+    @app.route("/execution-parameters")
+    def parameters() -> Response:
+        if service.engine is None:
+            raise _not_ready(service)
+        answer = execution_parameters(settings, service.engine.config)
+        return Response(orjson.dumps(answer), mimetype=protocol.JSON)
 
     @app.route("/metrics")
     def scrape() -> Response:
@@ -74,7 +82,8 @@ def _unknown_path(error: HTTPException) -> Response:
     """404 and 405 of the router, in the form of our other errors."""
     response = _refuse(
         BadRequest(
-            f"{request.method} {request.path[:100]}: POST /invocations, GET /ping or /metrics"
+            f"{request.method} {request.path[:100]}: POST /invocations, GET /ping, "
+            "/execution-parameters or /metrics"
         )
     )
     response.status_code = error.code or response.status_code

@@ -75,8 +75,12 @@ class Invocations:
         )
         if parsed.parameters.stream:
             media_type = _streamable(accept)
-        lane = parsed.parameters.lane or lane_of(parsed.items)
+        lane = parsed.parameters.lane or self._lane_of(parsed)
         return _Asked(parsed, media_type, lane, self._deadline_s(parsed.parameters.deadline_ms))
+
+    def _lane_of(self, parsed: EmbedRequest) -> Lane:
+        """In a batch transform nobody waits, also where each request is one image."""
+        return "bulk" if self._settings.in_batch else lane_of(parsed.items)
 
     def _deadline_s(self, asked_ms: int | None) -> float:
         settings = self._settings

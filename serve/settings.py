@@ -95,6 +95,9 @@ class Settings:
     io_threads: str | int = _auto_or_whole(1, 1024, "threads that fetch, a lane")
     deadline_ms: int = _whole(55_000, 1, 3_600_000, "deadline of a request", batch=570_000)
     max_deadline_ms: int = _whole(3_600_000, 1, 3_600_000, "the longest a request may ask for")
+    batch_timeout_s: int = _whole(
+        600, 1, 3600, "a batch transform's time limit of a request, its InvocationsTimeoutInSeconds"
+    )
     connect_timeout_ms: int = _whole(3_000, 1, 600_000, "limit to connect to an image's server")
     fetch_timeout_ms: int = _whole(10_000, 1, 600_000, "limit of one whole fetch")
     body_timeout_ms: int = _whole(20_000, 1, 600_000, "limit to receive a request's body")
@@ -108,7 +111,11 @@ class Settings:
     max_bodies_bytes: int = _whole(512 * MIB, 1, 2**40, "bodies of all requests together")
     max_items: int = _whole(50_000, 1, 10_000_000, "most items of a request")
     max_requests: int = _whole(
-        64, 1, 1024, "bulk requests worked on at once; more are refused. 16 interactive ones on top"
+        64,
+        1,
+        1024,
+        "bulk requests worked on at once; more are refused. 16 interactive ones on top",
+        batch=100,
     )
     max_items_in_flight: int = _whole(
         512,
