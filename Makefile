@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parity-full serve benchmark benchmark-load benchmark-peers lint types check fmt docs clean
+.PHONY: help demo test parity-full sdk-test serve benchmark benchmark-load benchmark-peers lint types check fmt docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -21,6 +21,9 @@ test: $(VENV)/.dev ## Run all tests
 
 parity-full: $(VENV)/.dev ## Full-size models against transformers on every back end, some 5 minutes
 	$(BIN)/python -m pytest -m full
+
+sdk-test: $(VENV)/.dev .sdk/.ready ## The SageMaker SDK's predictors against a local endpoint
+	SDK_PYTHON=.sdk/bin/python $(BIN)/python -m pytest -m sdk
 
 serve: $(VENV)/.run ## Serve the built-in model on port 8080 (ARGS="--model ... --port ...")
 	$(BIN)/sweetspot serve $(ARGS)
@@ -58,7 +61,7 @@ docs: $(VENV)/.run ## Write the generated pages
 	$(BIN)/python -m docs.generate
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) .peers demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .peers .sdk demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -74,4 +77,9 @@ $(VENV)/.run: $(VENV)/.python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.run
 	$(PIP) -e '.[dev]'
+	@touch $@
+
+.sdk/.ready: tests/sdk/requirements.txt
+	$(PYTHON) -m venv .sdk
+	.sdk/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@

@@ -44,6 +44,8 @@ def _row(one: Any) -> str:
 def _default(one: Any) -> str:
     if one.default in (None, ()):
         return "-"
+    if one.metadata["kind"] == "switch":
+        return "false"
     batch = one.metadata.get("batch")
     return f"{one.default}" + (f" ({batch})" if batch is not None else "")
 
@@ -58,6 +60,8 @@ def _allowed(one: Any) -> str:
             return f"auto, {one.metadata['low']} to {one.metadata['high']}"
         case "names":
             return "a list"
+        case "switch":
+            return "true, false"
         case _:
             return "text"
 

@@ -24,6 +24,11 @@ def with_settings(without: Collection[str] = ()) -> Callable[[Any], Any]:
 
 
 def _option(one: Any) -> Any:
+    if one.metadata["kind"] == "switch":
+        return click.option(
+            declared.flag_name(one.name), one.name, is_flag=True, default=None,
+            help=one.metadata["help"],
+        )  # fmt: skip
     names = one.metadata["kind"] == "names"
     choices = one.metadata.get("choices")
     default = "" if one.default in (None, ()) else f"  [default: {one.default}]"

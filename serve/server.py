@@ -16,6 +16,8 @@ from gunicorn.glogging import Logger
 from serve.settings import INTERACTIVE_REQUESTS, Settings
 
 if TYPE_CHECKING:
+    from flask import Flask
+
     from inference.engine import Engine
     from serve.service import Service
 
@@ -66,12 +68,20 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
 
         self._service = Service(self._settings, self._opening)
         self._service.start()
-        return create_app(self._service)
+        app = create_app(self._service)
+        return _as_endpoint(app) if self._settings.local_endpoint else app
 
     def drain(self) -> None:
         """Called by the worker on SIGTERM."""
         if self._service is not None:
             self._service.drain()
+
+
+def _as_endpoint(app: Flask) -> Any:
+    from serve.local_async import LocalAsync
+    from serve.local_endpoint import LocalEndpoint
+
+    return LocalEndpoint(app, LocalAsync(app))
 
 
 def _options(settings: Settings, listener: socket.socket) -> dict[str, Any]:

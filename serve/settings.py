@@ -24,6 +24,7 @@ _INJECTED = re.compile(r"SWEETSPOT_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\
 _INJECTED_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 _NOT_A_HOST = re.compile(r"[*/@\s]")
 MIB = 2**20
+SWITCH = {"true": True, "false": False}
 # Places beside those of `max_requests` that only interactive requests take.
 INTERACTIVE_REQUESTS = 16
 
@@ -50,6 +51,10 @@ def _whole(default: int, low: int, high: int, help_text: str, batch: int | None 
     """A whole number; `batch` is its default inside a batch transform job."""
     metadata = {"kind": "whole", "low": low, "high": high, "help": help_text, "batch": batch}
     return field(default=default, metadata=metadata)
+
+
+def _switch(help_text: str) -> Any:
+    return field(default=False, metadata={"kind": "switch", "help": help_text})
 
 
 def _auto_or_whole(low: int, high: int, help_text: str) -> Any:
@@ -126,6 +131,9 @@ class Settings:
     max_image_bytes: int = _whole(20 * MIB, 1, 2**31, "largest encoded image")
     max_image_pixels: int = _whole(
         50_000_000, 1, 178_956_970, "largest width x height to decode; Pillow's own limit bounds it"
+    )
+    local_endpoint: bool = _switch(
+        "also answer SageMaker's runtime routes, for boto3 on this machine; not for production"
     )
     # By SAGEMAKER_BATCH: a batch transform job.
     in_batch: bool = False
@@ -232,6 +240,10 @@ def _parse(one: dataclasses.Field[Any], raw: Any, given: str) -> Any:
             )
         return names
     value = str(raw).strip()
+    if kind == "switch":
+        if value.lower() not in SWITCH:
+            raise SettingsError(f"{given}{value}: must be true or false")
+        return SWITCH[value.lower()]
     if kind == "auto or whole" and value == "auto":
         return value
     if kind == "auto or whole":
