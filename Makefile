@@ -37,6 +37,7 @@ benchmark: $(VENV)/.run ## Run the benchmarks; results go to benchmarks/results
 benchmark-load: $(VENV)/.run ## A full-size model under load, some 15 minutes on a quiet machine
 	$(BIN)/python -m benchmarks.batching
 	$(BIN)/python -m benchmarks.lanes
+	$(BIN)/python -m benchmarks.transform
 
 benchmark-peers: $(VENV)/.dev ## Ours beside Flask, LitServe and infinity: 35 minutes, 10 more at first
 	$(BIN)/python -m benchmarks.backends

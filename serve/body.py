@@ -85,8 +85,8 @@ class Bodies:
         return int(declared)
 
 
-def read(environ: Mapping[str, Any], limit: int, timeout_s: float) -> bytes:
-    """Read at most `limit` bytes within `timeout_s`.
+def read(environ: Mapping[str, Any], limit: int, timeout_s: float) -> bytearray:
+    """Read at most `limit` bytes within `timeout_s`, with no second copy of them on the way.
 
     Raises:
         HttpError: `payload_too_large`, or `bad_request` when it does not come whole or in time.
@@ -96,7 +96,7 @@ def read(environ: Mapping[str, Any], limit: int, timeout_s: float) -> bytes:
         try:
             data = _read(environ["wsgi.input"], limit)
         except (OSError, ParseException) as exc:
-            data, broken = b"", exc
+            data, broken = bytearray(), exc
         else:
             broken = None
     if late.is_set():
@@ -110,13 +110,12 @@ def read(environ: Mapping[str, Any], limit: int, timeout_s: float) -> bytes:
     return data
 
 
-def _read(stream: Any, limit: int) -> bytes:
+def _read(stream: Any, limit: int) -> bytearray:
     """To the end, or one byte beyond the limit."""
-    chunks, size = [], 0
-    while size <= limit and (chunk := stream.read(min(CHUNK_BYTES, limit + 1 - size))):
-        chunks.append(chunk)
-        size += len(chunk)
-    return b"".join(chunks)
+    data = bytearray()
+    while len(data) <= limit and (chunk := stream.read(min(CHUNK_BYTES, limit + 1 - len(data)))):
+        data += chunk
+    return data
 
 
 @contextmanager

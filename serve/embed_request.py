@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from inference.types import Item, Lane
 
+# As it was received.
+Body = bytes | bytearray
+
 
 @dataclass(frozen=True)
 class Parameters:

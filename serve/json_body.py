@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from inference.types import ImageBase64, ImageUrl, Item, Text, is_unicode
-from serve.embed_request import EmbedRequest, Parameters
+from serve.embed_request import Body, EmbedRequest, Parameters
 from serve.errors import BadRequest, HttpError
 from serve.parameters import from_body
 from serve.wording import clip, kind
@@ -17,7 +17,7 @@ LIST_FORMS = {"urls": "url", "images": "image", "texts": "text"}
 FORMS = ("inputs", *LIST_FORMS, *ITEM_FORMS)
 
 
-def parse_json(data: bytes, parameters: Parameters, max_items: int) -> EmbedRequest:
+def parse_json(data: Body, parameters: Parameters, max_items: int) -> EmbedRequest:
     """One object of one of FORMS, and `parameters`, which win over those given here.
 
     Raises:
@@ -41,7 +41,7 @@ def parse_json(data: bytes, parameters: Parameters, max_items: int) -> EmbedRequ
     return EmbedRequest([one for one, _ in parsed], [item_id for _, item_id in parsed], parameters)
 
 
-def load_object(data: bytes, path: str) -> dict[str, Any]:
+def load_object(data: Body, path: str) -> dict[str, Any]:
     """A JSON object. path: what it is, for refusals. Raises BadRequest."""
     try:
         # Not orjson: a lone surrogate in one text is that item's failure, not the request's.

@@ -6,12 +6,12 @@ transform can be joined: such a line is an item's failure and never the request'
 
 from __future__ import annotations
 
+import codecs
 import csv
-import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from inference.types import ImageUrl, Item, Unreadable
-from serve.embed_request import EmbedRequest, Parameters
+from serve.embed_request import Body, EmbedRequest, Parameters
 from serve.errors import BadRequest, HttpError
 from serve.json_body import item, load_object
 
@@ -21,7 +21,7 @@ MAX_FIELD_CHARS = 2**31 - 1
 Line = tuple[Item, str | None]
 
 
-def parse_json_lines(data: bytes, parameters: Parameters, max_items: int) -> EmbedRequest:
+def parse_json_lines(data: Body, parameters: Parameters, max_items: int) -> EmbedRequest:
     """An item object a line; the last may lack its newline.
 
     Raises:
@@ -29,11 +29,10 @@ def parse_json_lines(data: bytes, parameters: Parameters, max_items: int) -> Emb
     """
     count = data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
     _check_count(count, max_items)
-    # One at a time: the lines of a large body are not held beside it.
-    return _request((_json_line(line) for line in io.BytesIO(data)), parameters)
+    return _request(map(_json_line, _lines(data)), parameters)
 
 
-def parse_csv(data: bytes, parameters: Parameters, max_items: int) -> EmbedRequest:
+def parse_csv(data: Body, parameters: Parameters, max_items: int) -> EmbedRequest:
     """`url` or `url,id` a line, no header, quoted as in RFC 4180.
 
     Raises:
@@ -41,7 +40,7 @@ def parse_csv(data: bytes, parameters: Parameters, max_items: int) -> EmbedReque
     """
     csv.field_size_limit(MAX_FIELD_CHARS)
     # What is not UTF-8 is left for the item's own failure.
-    text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", "surrogateescape", newline="")
+    text = (line.decode("utf-8", "surrogateescape") for line in _lines(data))
     rows: list[Line] = []
     try:
         for row in csv.reader(text):
@@ -50,6 +49,15 @@ def parse_csv(data: bytes, parameters: Parameters, max_items: int) -> EmbedReque
     except csv.Error as exc:
         raise BadRequest(f"line {len(rows) + 1} is not CSV: {exc}") from exc
     return _request(rows, parameters)
+
+
+def _lines(data: Body) -> Iterator[bytes]:
+    """Each with its newline, one at a time: those of a large body are not held beside it."""
+    start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
+    while start < len(data):
+        end = data.find(b"\n", start) + 1 or len(data)
+        yield bytes(data[start:end])
+        start = end
 
 
 def _json_line(line: bytes) -> Line:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from werkzeug.http import parse_options_header
 
 from inference.types import ImageBytes, Text
-from serve.embed_request import EmbedRequest, Parameters
+from serve.embed_request import Body, EmbedRequest, Parameters
 from serve.errors import HttpError
 from serve.json_body import parse_json
 from serve.lines import parse_csv, parse_json_lines
@@ -20,17 +20,17 @@ CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 UTF_8 = {"", "utf-8", "utf8", "us-ascii"}
 
 
-def _parse_image(data: bytes, parameters: Parameters, _: int) -> EmbedRequest:
-    return EmbedRequest([ImageBytes(data)], [None], parameters)
+def _parse_image(data: Body, parameters: Parameters, _: int) -> EmbedRequest:
+    return EmbedRequest([ImageBytes(bytes(data))], [None], parameters)
 
 
-def _parse_text(data: bytes, parameters: Parameters, _: int) -> EmbedRequest:
+def _parse_text(data: Body, parameters: Parameters, _: int) -> EmbedRequest:
     """One query. What is not UTF-8 is left for the item's own failure."""
     text = data.decode("utf-8-sig", "surrogateescape")
     return EmbedRequest([Text(text)], [None], parameters)
 
 
-PARSERS: dict[str, Callable[[bytes, Parameters, int], EmbedRequest]] = {
+PARSERS: dict[str, Callable[[Body, Parameters, int], EmbedRequest]] = {
     JSON: parse_json,
     JSON_LINES: parse_json_lines,
     CSV: parse_csv,
@@ -39,7 +39,7 @@ PARSERS: dict[str, Callable[[bytes, Parameters, int], EmbedRequest]] = {
 }
 
 
-def parse(content_type: str, attributes: str, body: bytes, max_items: int) -> EmbedRequest:
+def parse(content_type: str, attributes: str, body: Body, max_items: int) -> EmbedRequest:
     """Read a request's body.
 
     Args:

@@ -61,3 +61,16 @@ def test_every_sweetspot_command_of_the_documents_is_one():
             shown = CliRunner().invoke(main, [*names, "--help"]).output
             for flag in re.findall(r"(?<!\S)--[a-z-]+", line):
                 assert flag in shown, f"{page.name}: {line}"
+
+
+def test_every_fact_of_the_platform_has_a_test_that_exists():
+    page = (ROOT / "docs" / "sagemaker.md").read_text()
+    table = page[page.index("| fact | test |") :].splitlines()[2:]
+    rows = [line.strip("|").split("|") for line in table if line.startswith("|")]
+    facts = [(fact.strip(), test.strip()) for fact, test in rows]
+    sources = [path.read_text() for path in (ROOT / "tests").rglob("test_*.py")]
+    tests = set(re.findall(r"^def (test_\w+)\(", "\n".join(sources), re.MULTILINE))
+    assert len(facts) > 40
+    for fact, test in facts:
+        heading = fact.startswith("**") and not test
+        assert heading or (test.startswith("`") and test.strip("`") in tests), fact

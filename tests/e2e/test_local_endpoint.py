@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 
 import boto3
@@ -12,7 +13,7 @@ from botocore.exceptions import ClientError, EventStreamError
 from moto.server import ThreadedMotoServer
 
 from model.fake import FakeEncoder
-from tests.e2e.service import started, without_proxies
+from tests.e2e.service import ROOT, started, without_proxies
 from tests.e2e.test_streaming import HeldServer
 from tests.images import png
 
@@ -197,3 +198,25 @@ def test_the_containers_own_routes_answer_as_ever(endpoint):
 
 def test_without_the_switch_there_is_no_such_route(service):
     assert service.session.post(service.url("/endpoints/a/invocations")).status_code == 404
+
+
+def test_the_snippets_of_the_page_run_as_they_stand(endpoint, s3, s3_url, monkeypatch, capsys):
+    """One after the other, as in a notebook; only the addresses come from the environment."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", endpoint.url(""))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", s3_url)  # moto's server plays all services
+    s3.put_object(Bucket="jobs", Key="in.jsonl", Body=b'{"text": "a"}\n')
+    boto3.client("sagemaker").create_model(
+        ModelName="designs",
+        ExecutionRoleArn="arn:aws:iam::123456789012:role/sweetspot",
+        PrimaryContainer={"Image": "sweetspot"},
+    )
+    page = (ROOT / "docs" / "sagemaker.md").read_text()
+    snippets = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(snippets) == 5
+    names: dict[str, object] = {}
+    for snippet in snippets:
+        exec(snippet, names)
+        if "accepted" in names:
+            wait_for_object(s3, names["accepted"]["OutputLocation"])
+    assert names["result"]["summary"]["items"] == 1000
+    assert "retryable" not in capsys.readouterr().out
