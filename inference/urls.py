@@ -50,6 +50,9 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # A last label of digits is an address, in one of the spellings that resolvers know.
 _NUMERIC = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
 _BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\]")
+# Others (a zone, an escape, `<`, `;`) are escaped or cut by the layers below: what is checked here
+# must be what is looked up there. An address may have colons.
+_HOST = re.compile(r"[0-9a-z._:-]+")
 
 
 @dataclass(frozen=True)
@@ -143,8 +146,8 @@ def parse(url: str) -> Target:
         raise FetchBlocked("the URL carries a user name")
     port = DEFAULT_PORTS[scheme] if parts.port is None else parts.port
     host = normal_host(parts.host)
-    if "%" in host:
-        raise FetchBlocked("the URL's host has a zone or an escape")
+    if not _HOST.fullmatch(host):
+        raise FetchBlocked("the URL's host has characters that no host has")
     if _NUMERIC.fullmatch(host) and not _is_address(host):
         raise FetchBlocked("the URL's address is not written in the usual way")
     return Target(scheme, host, port)

@@ -86,6 +86,8 @@ def test_honest_urls_are_understood(url, host, port):
         "http://01.02.03.04/",
         "http://0x7f000001/",
         "http://1.2.3.4.5/",
+        "http://a<b.example/",
+        "http://127.0.0.1;.example/",
     ],
 )
 def test_other_urls_are_refused_before_any_look_up(url):
