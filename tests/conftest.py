@@ -1,5 +1,6 @@
 """What every test may lean on, and what none may do: no traffic leaves this machine."""
 
+import errno
 import ipaddress
 import os
 import socket
@@ -28,15 +29,22 @@ settings.load_profile("sweetspot")
 def connections(monkeypatch):
     """Every address that a test connected to; one that is not loopback is refused instead."""
     seen = []
-    connect = socket.socket.connect
+    real, real_ex = socket.socket.connect, socket.socket.connect_ex
 
-    def guarded(self, address):
+    def is_refused(address):
         seen.append(address)
-        if isinstance(address, tuple) and not ipaddress.ip_address(address[0]).is_loopback:
-            raise ConnectionRefusedError(f"tests connect to nobody: {address}")
-        return connect(self, address)
+        return isinstance(address, tuple) and not ipaddress.ip_address(address[0]).is_loopback
 
-    monkeypatch.setattr(socket.socket, "connect", guarded)
+    def connect(self, address):
+        if is_refused(address):
+            raise ConnectionRefusedError(f"tests connect to nobody: {address}")
+        return real(self, address)
+
+    def connect_ex(self, address):
+        return errno.ECONNREFUSED if is_refused(address) else real_ex(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", connect_ex)
     return seen
 
 
