@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import closing
 from http import HTTPStatus
@@ -82,9 +83,8 @@ class Fetcher:
         )
         if not is_unicode(url):
             raise FetchBlocked("the URL is not valid Unicode")
-        once = self._fetch_s3 if url[:5].lower() == "s3://" else self._fetch_http
         with self._watchdog.limit(limit_s) as self._fuse.current:
-            data: bytes = retrying(once, url, limit_s)
+            data: bytes = retrying(self._attempt, url, limit_s)
         return data
 
     def close(self) -> None:
@@ -108,6 +108,14 @@ class Fetcher:
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         return session
+
+    def _attempt(self, url: str, limit_s: float) -> bytes:
+        once = self._fetch_s3 if url[:5].lower() == "s3://" else self._fetch_http
+        try:
+            return once(url, limit_s)
+        except Exception as exc:
+            _forget_frames(exc)
+            raise
 
     def _fetch_http(self, url: str, limit_s: float) -> bytes:
         target = self._policy.target(url)
@@ -205,6 +213,17 @@ def _left(limit_s: float) -> float:
     if left_s <= 0:
         raise FetchTimeout("the fetch took too long")
     return left_s
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Clear the frames that an error and its causes went through.
+
+    urllib3 and tenacity hold their errors in cycles, and with the frames all that was read and the
+    connection with its certificates: 20 MiB an item until somebody looks for cycles.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def _may_pass(exc: BaseException) -> bool:

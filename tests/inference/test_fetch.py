@@ -1,11 +1,13 @@
 """Fetching for real: a local server, real sockets, real redirects, moto for S3."""
 
+import gc
 import gzip
 import socket
 import socketserver
 import ssl
 import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -134,6 +136,27 @@ def test_bytes_are_counted_after_decompression(thumbnail_server):
     thumbnail_server.replies["/bomb"] = Reply(bomb, headers={"Content-Encoding": "gzip"})
     with opened(max_image_bytes=1_000_000) as fetcher, pytest.raises(FetchTooLarge):
         fetcher.fetch(thumbnail_server.url("/bomb"), soon())
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [(5_000_000, "fetch_too_large"), (3_000_000, "fetch_connect")]
+)
+def test_of_a_body_that_failed_nothing_stays_in_memory(sent, code):
+    """Not even until the next look for cycles: no error holds on to what was read."""
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4c4b40\r\n" + bytes(sent)
+    with (
+        speaking(lambda connection: connection.sendall(answer)) as url,
+        opened(max_image_bytes=4_000_000) as fetcher,
+    ):
+        assert code_of(fetcher, url)[0] == code  # and what is loaded on first use, is
+        gc.disable()
+        tracemalloc.start()
+        try:
+            assert code_of(fetcher, url)[0] == code
+            assert tracemalloc.get_traced_memory()[0] < 1_000_000
+        finally:
+            tracemalloc.stop()
+            gc.enable()
 
 
 def test_a_compressed_transfer_is_understood(thumbnail_server):
