@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import boto3
 import pytest
+import requests
 from moto import mock_aws
 
 from inference.config import FetchConfig, UrlConfig
@@ -383,11 +384,11 @@ def test_no_cookie_or_credential_ever_travels(thumbnail_server, monkeypatch, tmp
     assert b"authorization" not in heard[1].lower()
 
 
-def test_a_certificate_nobody_vouches_for_is_refused(tmp_path):
-    certificate = make_certificate(tmp_path, "cdn.example")
+@contextmanager
+def speaking_tls(certificate, names):
+    """A TLS server on loopback that answers `ok`; `names` are those asked for by SNI."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    names = []
     context.sni_callback = lambda _, name, __: names.append(name)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -398,17 +399,34 @@ def test_a_certificate_nobody_vouches_for_is_refused(tmp_path):
                 except OSError:
                     return
                 try:
-                    context.wrap_socket(connection, server_side=True).close()
+                    with context.wrap_socket(connection, server_side=True) as secured:
+                        secured.recv(65536)
+                        secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
                 except OSError:
                     connection.close()
 
         threading.Thread(target=serve, daemon=True).start()
-        port = listener.getsockname()[1]
+        yield listener.getsockname()[1]
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(tmp_path):
+    names = []
+    with speaking_tls(make_certificate(tmp_path, "cdn.example"), names) as port:
         allowed = UrlConfig(allow_hosts=("cdn.example",))
         with opened(lambda host, port: ["127.0.0.1"], urls=allowed) as fetcher:
             assert code_of(fetcher, f"https://cdn.example:{port}/") == ("fetch_tls", False)
     # The name of the URL, not the address connected to, is what TLS asks for.
     assert names == ["cdn.example"]
+
+
+def test_a_certificate_holds_for_its_name_only(tmp_path, monkeypatch):
+    certificate = make_certificate(tmp_path, "cdn.example")
+    monkeypatch.setattr(requests.utils, "DEFAULT_CA_BUNDLE_PATH", str(certificate))
+    with speaking_tls(certificate, []) as port:
+        allowed = UrlConfig(allow_hosts=("cdn.example", "other.example"))
+        with opened(lambda host, port: ["127.0.0.1"], urls=allowed) as fetcher:
+            assert fetcher.fetch(f"https://cdn.example:{port}/", soon()) == b"ok"
+            assert code_of(fetcher, f"https://other.example:{port}/") == ("fetch_tls", False)
 
 
 def make_certificate(folder, name):
@@ -430,6 +448,7 @@ def make_certificate(folder, name):
         .serial_number(1)
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .sign(key, hashes.SHA256())
     )
     path = folder / "server.pem"
