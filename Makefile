@@ -7,8 +7,17 @@ BIN := $(VENV)/bin
 TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+VARIANT ?= cpu
+IMAGE ?= localhost/sweetspot:$(VARIANT)
+CONTAINER_ENGINE ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
+# A Docker v2 manifest of one platform, which is what SageMaker takes.
+IMAGE_OPTIONS ?= $(if $(filter podman,$(CONTAINER_ENGINE)),--format docker --pull=never,--provenance=false)
+# Of torch in the image; make image IMAGE_TORCH_INDEX= takes pip's own configuration.
+IMAGE_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test parity-full sdk-test serve benchmark benchmark-load benchmark-peers lint types check fmt docs clean
+.PHONY: help demo test parity-full sdk-test image image-test serve benchmark benchmark-load benchmark-peers lint types check fmt docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -24,6 +33,13 @@ parity-full: $(VENV)/.dev ## Full-size models against transformers on every back
 
 sdk-test: $(VENV)/.dev .sdk/.ready ## The SageMaker SDK's predictors against a local endpoint
 	SDK_PYTHON=.sdk/bin/python $(BIN)/python -m pytest -m sdk
+
+image: ## Build the container image (VARIANT=cpu or gpu)
+	$(CONTAINER_ENGINE) build $(IMAGE_OPTIONS) --build-arg VARIANT=$(VARIANT) \
+		--build-arg TORCH_INDEX=$(IMAGE_TORCH_INDEX) --build-arg REVISION=$(REVISION) -t $(IMAGE) .
+
+image-test: $(VENV)/.dev ## Run the image as the platform does, and as nobody
+	CONTAINER_ENGINE=$(CONTAINER_ENGINE) IMAGE=$(IMAGE) $(BIN)/python -m pytest -m image
 
 serve: $(VENV)/.run ## Serve the built-in model on port 8080 (ARGS="--model ... --port ...")
 	$(BIN)/sweetspot serve $(ARGS)

@@ -24,10 +24,21 @@ def cpu_name(cpu_info: Path = CPU_INFO) -> str:
 
 def cores(cgroup: Path = CGROUP) -> int:
     """Cores that may be used: by affinity, and by the quota of the container, rounded up."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
-    usable = len(affinity(0)) if affinity else os.cpu_count() or 1
     quota = _quota(cgroup)
+    usable = _usable()
     return usable if quota is None else max(1, min(usable, math.ceil(quota)))
+
+
+def cores_in_words(cgroup: Path = CGROUP) -> str:
+    """How many cores, and why no more."""
+    granted, usable = cores(cgroup), _usable()
+    words = f"{granted} core" + ("" if granted == 1 else "s")
+    return words if granted == usable else f"{words} by the container's limit, of {usable}"
+
+
+def _usable() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _quota(cgroup: Path) -> float | None:

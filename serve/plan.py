@@ -9,7 +9,7 @@ from pathlib import Path
 
 from inference.config import BatchConfig
 from inference.curve import Curve, Point, fit, sweet_spot
-from inference.machine import cores, cpu_name
+from inference.machine import cores, cores_in_words, cpu_name
 from inference.profile import (
     FILE_NAME,
     Match,
@@ -53,6 +53,7 @@ def plan(settings: Settings, encoder: Encoder, *, may_tune: bool = True) -> Plan
     A size or a number of threads that was given is taken; else what a profile says that holds
     here; else a quick tune decides, or, without `may_tune`, a modest guess.
     """
+    log.info("%s: %s", cpu_name(), cores_in_words())
     profile = _find(settings, encoder.spec)
     threads = _threads(settings, encoder.spec.device, profile)
     encoder.use_threads(threads.encoder, threads.streams)

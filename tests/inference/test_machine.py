@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from inference.machine import cores, cpu_name
+from inference.machine import cores, cores_in_words, cpu_name
 
 USABLE = len(os.sched_getaffinity(0))
 
@@ -34,3 +34,10 @@ def test_a_machine_has_a_name(tmp_path):
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU @ 3 GHz\n")
     assert cpu_name(tmp_path / "cpuinfo") == "Some CPU @ 3 GHz"
     assert cpu_name(tmp_path / "missing")
+
+
+@pytest.mark.skipif(USABLE < 2, reason="one core")
+def test_the_limit_of_the_container_is_said(tmp_path):
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    assert cores_in_words(tmp_path) == f"1 core by the container's limit, of {USABLE}"
+    assert cores_in_words(tmp_path / "none") == f"{USABLE} cores"

@@ -1,0 +1,51 @@
+# VARIANT=cpu: torch's CPU build, OpenVINO. VARIANT=gpu: torch with its own CUDA libraries, no driver.
+ARG VARIANT=cpu
+
+FROM python:3.11-slim-bookworm AS base
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
+    PIP_CONSTRAINT=/build/constraints.txt
+WORKDIR /build
+COPY constraints.txt ./
+
+# What changes seldom: everything that is not our own code.
+FROM base AS packages
+ARG VARIANT
+# The wheel index of torch's CPU build; empty is pip's own configuration.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+COPY pyproject.toml ./
+RUN python -c "import tomllib; deps = tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']; print('\n'.join(d for d in deps if '$VARIANT' == 'cpu' or d != 'openvino'))" > requirements.txt
+RUN if [ "$VARIANT" = gpu ] || [ -z "$TORCH_INDEX" ]; then set --; else set -- --index-url "$TORCH_INDEX"; fi \
+    && pip install --target /srv/packages "$@" torch
+# Into a folder of its own, since pip does not look at what a target already holds.
+RUN PYTHONPATH=/srv/packages pip install --prefix /srv/rest --no-warn-script-location -r requirements.txt \
+    && cp -rn /srv/rest/lib/python3.11/site-packages/. /srv/packages/ \
+    && rm -rf /srv/rest
+# Headers, tests, compilers' needs: 0.2 GB that nothing here runs.
+RUN cd /srv/packages \
+    && rm -rf torch/test torch/include torch/bin/protoc* torch/share bin \
+    && find . -depth \( -name tests -o -name test \) -path "*/numpy/*" -exec rm -rf {} + \
+    && find torch/lib -name "*test*.so" -delete \
+    && find . -name "*.pyi" -delete
+
+FROM base AS app
+RUN pip install "setuptools>=77"
+COPY . .
+RUN pip install --no-deps --no-build-isolation --target /srv/app .
+
+FROM python:3.11-slim-bookworm
+# Nothing is written but under /tmp: the root file system may be read-only, the user nobody's.
+# Two arenas: with glibc's own number the freed memory of images fetched is kept many times over.
+ENV PATH=/srv/app/bin:$PATH PYTHONPATH=/srv/app:/srv/packages PYTHONDONTWRITEBYTECODE=1 \
+    XDG_CACHE_HOME=/tmp/cache HF_HOME=/tmp/cache/huggingface MALLOC_ARENA_MAX=2
+LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true
+COPY --from=packages /srv/packages /srv/packages
+COPY --from=app /srv/app /srv/app
+EXPOSE 8080
+HEALTHCHECK --start-period=120s --timeout=5s CMD ["python", "-c", "import os, urllib.request as http; port = os.environ.get('SAGEMAKER_BIND_TO_PORT') or os.environ.get('SWEETSPOT_PORT') or 8080; http.urlopen(f'http://127.0.0.1:{port}/ping', timeout=4)"]
+ENTRYPOINT ["sweetspot"]
+CMD ["serve"]
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title=sweetspot \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION

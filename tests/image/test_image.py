@@ -1,0 +1,199 @@
+"""The image, run as the platform and as a careful operator run it. `make image-test`."""
+
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import requests
+from PIL import Image
+
+from inference.thumbnail_server import Reply, ThumbnailServer
+from model.checkpoint import BUILTIN_FOLDER
+from tests.image.engine import AS_NOBODY, IMAGE, MEMORY, engine, run, served
+from tests.images import png
+
+pytestmark = pytest.mark.image
+ALLOW = ("-e", "SWEETSPOT_ALLOW_HOST=127.0.0.1")
+# Enough for the built-in and small pictures.
+SCANTY = "560m"
+MAX_BYTES = 1_450_000_000
+ASK = """
+import time, urllib.request as http
+def ask(path, body=None):
+    headers = {'Content-Type': 'application/json'}
+    asked = http.Request('http://127.0.0.1:8080' + path, body, headers)
+    return http.urlopen(asked, timeout=30).read()
+for _ in range(600):
+    try:
+        ask('/ping')
+        break
+    except OSError:
+        time.sleep(0.1)
+print(ask('/invocations', b'{"text": "a dark login screen"}').decode())
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A checkpoint of one's own, as it is mounted."""
+    folder = tmp_path_factory.mktemp("artifact") / "model"
+    shutil.copytree(BUILTIN_FOLDER, folder)
+    folder.parent.chmod(0o755)
+    return folder
+
+
+def test_as_the_platform_runs_it(model):
+    """`serve`, root, a read-only mount, no network."""
+    options = ("--network", "none", "-v", f"{model}:/opt/ml/model:ro")
+    with served("serve", options=options, port_variable="NOTHING", ready=False) as container:
+        answer = json.loads(container.ask_inside(ASK))
+    assert answer["model"] == "model"
+    assert "embedding" in answer["results"][0]
+
+
+def test_as_nobody_with_a_read_only_root_and_no_capabilities():
+    """64 thumbnails of a server on this machine."""
+    with ThumbnailServer() as server, served(options=AS_NOBODY + ALLOW) as container:
+        body = container.invoke({"urls": server.thumbnails(64)}).json()
+    assert body["model"] == "builtin"
+    assert all("embedding" in one for one in body["results"])
+    assert len(body["results"]) == 64
+
+
+def test_the_platforms_port_is_bound():
+    with served(port_variable="SAGEMAKER_BIND_TO_PORT") as container:
+        assert container.invoke({"text": "a"}).status_code == 200
+
+
+def test_sigterm_under_load_answers_what_was_accepted_and_ends_with_0():
+    ends = []
+    with (
+        ThumbnailServer({"/a": Reply(png())}, latency_s=0.2) as server,
+        served(options=ALLOW) as container,
+    ):
+        stopping = threading.Event()
+
+        def ask():
+            while True:
+                session = requests.Session()
+                session.trust_env = False
+                try:
+                    answer = session.post(
+                        container.url("/invocations"), json={"url": server.url("/a")}, timeout=60
+                    )
+                except requests.ConnectionError as exc:
+                    ends.append("refused" if "refused" in str(exc) else str(exc))
+                    return
+                if answer.status_code == 503:
+                    ends.append(answer.json()["error"]["code"])
+                    return
+                assert "embedding" in answer.json()["results"][0]
+                if stopping.is_set():
+                    ends.append("answered")
+
+        clients = [threading.Thread(target=ask) for _ in range(16)]
+        for client in clients:
+            client.start()
+        time.sleep(1)
+        stopping.set()
+        engine("stop", "-t", "30", container.name)
+        for client in clients:
+            client.join(60)
+        assert container.state()["ExitCode"] == 0
+    assert set(ends) <= {"answered", "refused", "not_ready"}, set(ends)
+
+
+def test_with_one_cpu_the_threads_and_the_batch_are_others_and_the_log_says_why():
+    with served(options=("--cpus", "1")) as container:
+        log = container.logs()
+    assert "1 core by the container's limit" in log
+    assert "1 stream of 1, 1 decoding" in log
+
+
+def test_a_request_over_the_memory_limit_fails_alone_and_the_container_serves_on(tmp_path):
+    """A picture of 48 megapixels does not fit; whoever asked hears of it, or is hung up on."""
+    file = tmp_path / "large.png"
+    Image.new("RGBA", (8000, 6000)).save(file)
+    with served(memory=("--memory", SCANTY, "--memory-swap", SCANTY)) as container:
+        headers = {"Content-Type": "image/png"}
+        try:
+            answer = container.session.post(
+                container.url("/invocations"), file.read_bytes(), headers=headers, timeout=60
+            )
+            assert answer.status_code == 200
+        except requests.ConnectionError:
+            pass
+        container.wait_until_ready()
+        small = container.session.post(
+            container.url("/invocations"), png(), headers=headers, timeout=60
+        )
+        assert "embedding" in small.json()["results"][0]
+
+
+def test_the_other_commands_work():
+    assert "--model" in run("serve", "--help")
+    rows = json.loads(run("settings", "--json"))
+    assert rows
+    profile = json.loads(run("benchmark", "encoder", "--json"))
+    assert profile["profiles"][0]["image"]["batch_size"] >= 1
+    assert "dark" in run("embed", "--text", "dark", "--format", "jsonl")
+
+
+def test_the_image_is_small_and_says_what_it_is():
+    found = json.loads(engine("inspect", IMAGE))[0]
+    assert found["Size"] <= MAX_BYTES
+    labels = found["Config"]["Labels"]
+    assert labels["com.amazonaws.sagemaker.capabilities.accept-bind-to-port"] == "true"
+    assert {"org.opencontainers.image.version", "org.opencontainers.image.revision"} <= set(labels)
+    assert found["Config"]["Entrypoint"] == ["sweetspot"]
+
+
+def test_nothing_that_only_builds_is_inside():
+    """No compiler, headers of torch, tests, caches, nncf."""
+    program = (
+        "import pathlib, shutil; packages = pathlib.Path('/srv/packages');"
+        "wrong = [p for p in ('torch/include', 'torch/test', 'nncf', 'pytest', 'moto')"
+        " if (packages / p).exists()];"
+        "wrong += [c for c in ('gcc', 'cc', 'make') if shutil.which(c)];"
+        "wrong += [p for p in ('/root/.cache', '/build') if pathlib.Path(p).exists()];"
+        "print(wrong)"
+    )
+    shown = engine("run", "--rm", *MEMORY, "--entrypoint", "python", IMAGE, "-c", program)
+    assert shown.strip() == "[]"
+
+
+def test_nothing_of_the_machine_that_built_it_is_inside(tmp_path):
+    """Its paths, package mirrors and certificates, in every layer's names and texts."""
+    root = Path(__file__).parents[2]
+    configured = subprocess.run(
+        ["pip", "config", "list"], capture_output=True, text=True
+    ).stdout.replace("'", " ")
+    words = {str(root), os.uname().nodename}
+    words |= {word for word in configured.split() if "//" in word and "pypi.org" not in word}
+    words |= {word.split("/")[2] for word in words if "://" in word and word.split("/")[2]}
+    words = {word.encode() for word in words if len(word) > 6}
+    archive = tmp_path / "image.tar"
+    engine("save", "-o", str(archive), IMAGE)
+    found = set()
+    with tarfile.open(archive) as image:
+        for layer in image:
+            if not layer.isfile():
+                continue
+            data = image.extractfile(layer)
+            try:
+                with tarfile.open(fileobj=data) as files:
+                    for member in files:
+                        if member.isfile() and member.size < 5_000_000:
+                            text = files.extractfile(member).read()
+                            found |= {(member.name, word) for word in words if word in text}
+            except tarfile.ReadError:
+                data.seek(0)
+                text = data.read()
+                found |= {(layer.name, word) for word in words if word in text}
+    assert not found
