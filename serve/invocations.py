@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -127,9 +128,13 @@ class Invocations:
             for group in stream:
                 tally.add([result for _, result in group])
                 yield group
-        except (ClientLeft, GeneratorExit):
+        except GeneratorExit:
             self._telemetry.left(lane)
             raise
+        except ClientLeft as exc:
+            self._telemetry.left(lane)
+            # By this gunicorn knows that it is no fault of ours; there must be no summary.
+            raise BrokenPipeError(errno.EPIPE, "the client left") from exc
         tally.end(stream.times)
 
 
