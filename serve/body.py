@@ -15,11 +15,11 @@ from inference.permits import Permits
 from inference.types import Lane
 from serve.errors import BadRequest, HttpError
 from serve.settings import INTERACTIVE_REQUESTS
+from serve.turns import Turns
 
 CHUNK_BYTES = 1024 * 1024
 # What an answer may take to be received by its client.
 ANSWER_TIMEOUT_S = 60.0
-RETRY_AFTER_MS = 1000
 # Bytes kept for the bodies of interactive requests, up to this size: one part in so many of all.
 INTERACTIVE_BODY_BYTES = 4 * 2**20
 INTERACTIVE_SHARE = 16
@@ -32,6 +32,7 @@ class Bodies:
         self._requests = Permits(max_requests + INTERACTIVE_REQUESTS)
         self._bulk = Permits(max_requests)
         self._bytes = Permits(max_bodies_bytes)
+        self._turns = Turns()
         self._max_body_bytes = max_body_bytes
         self._kept_bytes = min(
             max_bodies_bytes // INTERACTIVE_SHARE, max_bodies_bytes - max_body_bytes
@@ -44,12 +45,13 @@ class Bodies:
         Interactive ones find the places that bulk ones may not take.
         """
         if lane == "bulk" and not self._bulk.acquire(1):
-            raise _overloaded("too many requests at once; retry later")
+            raise self.overloaded("too many requests at once; retry later")
         try:
             yield
         finally:
             if lane == "bulk":
                 self._bulk.release()
+            self._turns.freed()
 
     @contextmanager
     def admit(self, environ: Mapping[str, Any]) -> Iterator[int]:
@@ -60,17 +62,21 @@ class Bodies:
         """
         limit = self._limit(environ)
         if not self._requests.acquire(1):
-            raise _overloaded("too many requests at once; retry later")
+            raise self.overloaded("too many requests at once; retry later")
         try:
             leave = self._kept_bytes if limit > INTERACTIVE_BODY_BYTES else 0
             if not self._bytes.acquire(limit, leave):
-                raise _overloaded("too many bytes of bodies at once; retry later")
+                raise self.overloaded("too many bytes of bodies at once; retry later")
             try:
                 yield limit
             finally:
                 self._bytes.release(limit)
         finally:
             self._requests.release()
+
+    def overloaded(self, message: str) -> HttpError:
+        """A refusal, with the time to come again."""
+        return HttpError("overloaded", message, self._turns.next_ms())
 
     def _limit(self, environ: Mapping[str, Any]) -> int:
         """The declared length, or the most there may be of a body without one."""
@@ -161,7 +167,3 @@ def client_left(environ: Mapping[str, Any]) -> bool:
 def too_large(limit: int) -> HttpError:
     """The body has more bytes than allowed."""
     return HttpError("payload_too_large", f"the body has more than {limit:,} bytes")
-
-
-def _overloaded(message: str) -> HttpError:
-    return HttpError("overloaded", message, retry_after_ms=RETRY_AFTER_MS)

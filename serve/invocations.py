@@ -17,7 +17,7 @@ from inference.types import Lane, lane_of
 from serve.answers import RENDERERS, negotiate, render, render_attributes, render_stream
 from serve.body import Bodies, client_left, read
 from serve.embed_request import EmbedRequest
-from serve.errors import BadRequest, HttpError, overloaded
+from serve.errors import BadRequest, HttpError
 from serve.protocol import CUSTOM_ATTRIBUTES, JSON_LINES, parse
 from serve.settings import Settings
 from serve.telemetry import Telemetry
@@ -55,7 +55,7 @@ class Invocations:
                     return self._streamed(engine, asked, held)
                 return self._whole(engine, asked)
             except Overloaded as exc:
-                raise overloaded(exc) from exc
+                raise self._bodies.overloaded(str(exc)) from exc
             except ClientLeft:
                 self._telemetry.left(asked.lane)
                 return Response(status=CLIENT_CLOSED_REQUEST)
