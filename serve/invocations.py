@@ -15,7 +15,7 @@ from inference.errors import ClientLeft, Overloaded
 from inference.stream import Group, Stream
 from inference.types import Lane, lane_of
 from serve.answers import RENDERERS, negotiate, render, render_attributes, render_stream
-from serve.body import Bodies, client_left, read
+from serve.body import Bodies, client_left
 from serve.embed_request import EmbedRequest
 from serve.errors import BadRequest, HttpError
 from serve.protocol import CUSTOM_ATTRIBUTES, JSON_LINES, parse
@@ -71,7 +71,7 @@ class Invocations:
         parsed = parse(
             request.headers.get("Content-Type", ""),
             request.headers.get(CUSTOM_ATTRIBUTES, ""),
-            read(request.environ, limit, self._settings.body_timeout_ms / 1000),
+            self._bodies.receive(request.environ, limit, self._settings.body_timeout_ms / 1000),
             self._settings.max_items,
         )
         if parsed.parameters.stream:
