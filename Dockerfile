@@ -7,15 +7,19 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=igno
 WORKDIR /build
 COPY constraints.txt ./
 
+FROM base AS requirements
+ARG VARIANT
+COPY pyproject.toml ./
+RUN python -c "import tomllib; deps = tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']; print('\n'.join(d for d in deps if '$VARIANT' == 'cpu' or d != 'openvino'))" > requirements.txt
+
 # What changes seldom: everything that is not our own code.
 FROM base AS packages
 ARG VARIANT
 # The wheel index of torch's CPU build; empty is pip's own configuration.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-COPY pyproject.toml ./
-RUN python -c "import tomllib; deps = tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']; print('\n'.join(d for d in deps if '$VARIANT' == 'cpu' or d != 'openvino'))" > requirements.txt
 RUN if [ "$VARIANT" = gpu ] || [ -z "$TORCH_INDEX" ]; then set --; else set -- --index-url "$TORCH_INDEX"; fi \
     && pip install --target /srv/packages "$@" torch
+COPY --from=requirements /build/requirements.txt ./
 # Into a folder of its own, since pip does not look at what a target already holds.
 RUN PYTHONPATH=/srv/packages pip install --prefix /srv/rest --no-warn-script-location -r requirements.txt \
     && cp -rn /srv/rest/lib/python3.11/site-packages/. /srv/packages/ \

@@ -16,8 +16,11 @@ IMAGE_OPTIONS ?= $(if $(filter podman,$(CONTAINER_ENGINE)),--format docker --pul
 IMAGE_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
+# How long chaos reigns.
+CHAOS_SECONDS ?= 240
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test parity-full sdk-test image image-test serve benchmark benchmark-load benchmark-peers lint types check fmt docs clean
+.PHONY: help demo test chaos parity-full sdk-test image image-test serve benchmark benchmark-load benchmark-peers lint types check fmt docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -27,6 +30,9 @@ demo: $(VENV)/.run ## Texts find screens: the service with the built-in model, s
 
 test: $(VENV)/.dev ## Run all tests
 	$(BIN)/python -m pytest
+
+chaos: $(VENV)/.dev ## Kill workers, break fetches, leave; every answer checked (CHAOS_SECONDS=20)
+	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS)
 
 parity-full: $(VENV)/.dev ## Full-size models against transformers on every back end, some 5 minutes
 	$(BIN)/python -m pytest -m full
@@ -50,10 +56,11 @@ benchmark: $(VENV)/.run ## Run the benchmarks; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.spin
 	$(BIN)/python -m benchmarks.retrieval
 
-benchmark-load: $(VENV)/.run ## A full-size model under load, some 15 minutes on a quiet machine
+benchmark-load: $(VENV)/.run ## A full-size model under load, some 25 minutes on a quiet machine
 	$(BIN)/python -m benchmarks.batching
 	$(BIN)/python -m benchmarks.lanes
 	$(BIN)/python -m benchmarks.transform
+	$(BIN)/python -m benchmarks.overload
 
 benchmark-peers: $(VENV)/.dev ## Ours beside Flask, LitServe and infinity: 35 minutes, 10 more at first
 	$(BIN)/python -m benchmarks.backends

@@ -12,6 +12,11 @@ class Permits:
         self._lock = threading.Lock()
         self._free = count
 
+    @property
+    def spent(self) -> bool:
+        """Whether there is none just now."""
+        return self._free <= 0
+
     def acquire(self, count: int, leave: int = 0) -> bool:
         """Take `count` at once, or none; `leave` are for others."""
         with self._lock:

@@ -1,4 +1,8 @@
-"""Receive a request's body: bounded in bytes and time, and paid for before it is read."""
+"""Receive a request's body: bounded in bytes and time, its bytes paid for before it is read.
+
+A request has its place only once its body is there: one that was begun and left alone takes no
+place from others, just one of those for bodies that are still to come.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import select
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from gunicorn.http.errors import ParseException
@@ -14,28 +18,58 @@ from gunicorn.http.errors import ParseException
 from inference.permits import Permits
 from inference.types import Lane
 from serve.errors import BadRequest, HttpError
-from serve.settings import INTERACTIVE_REQUESTS
+from serve.settings import INTERACTIVE_REQUESTS, RECEIVING_REQUESTS
+from serve.turns import Turns
 
 CHUNK_BYTES = 1024 * 1024
+# The event loop waits for bodies up to this before a thread sees their request (`serve.worker`).
+AWAITED_BYTES = 64 * 1024
+# How long a body may stop on its way; from a platform's proxy or a batch job it never does.
+STALL_S = 5.0
 # What an answer may take to be received by its client.
 ANSWER_TIMEOUT_S = 60.0
-RETRY_AFTER_MS = 1000
 # Bytes kept for the bodies of interactive requests, up to this size: one part in so many of all.
 INTERACTIVE_BODY_BYTES = 4 * 2**20
 INTERACTIVE_SHARE = 16
 
 
 class Bodies:
-    """The budgets that a request draws on before its body is read."""
+    """The budgets that a request draws on: bytes before its body is read, a place behind it."""
 
     def __init__(self, max_requests: int, max_bodies_bytes: int, max_body_bytes: int) -> None:
         self._requests = Permits(max_requests + INTERACTIVE_REQUESTS)
         self._bulk = Permits(max_requests)
+        self._receiving = Permits(RECEIVING_REQUESTS)
         self._bytes = Permits(max_bodies_bytes)
+        self._turns = Turns()
         self._max_body_bytes = max_body_bytes
         self._kept_bytes = min(
             max_bodies_bytes // INTERACTIVE_SHARE, max_bodies_bytes - max_body_bytes
         )
+
+    @contextmanager
+    def admit(self, environ: Mapping[str, Any]) -> Iterator[int]:
+        """Hold the bytes of a request's body; gives how many may be read.
+
+        Raises:
+            HttpError: `payload_too_large`, or `overloaded` at once.
+        """
+        limit = self._limit(environ)
+        leave = self._kept_bytes if limit > INTERACTIVE_BODY_BYTES else 0
+        with self._held(self._bytes, "bytes of bodies", limit, leave):
+            yield limit
+
+    def receive(self, environ: Mapping[str, Any], limit: int, timeout_s: float) -> bytearray:
+        """Read a body of at most `limit` bytes, as `read` does. Raises HttpError as it does, too.
+
+        One that is still to come is refused where none more may, or where it is so large that
+        its request can only be a bulk one, and these find no place: `overloaded`.
+        """
+        if limit > INTERACTIVE_BODY_BYTES and self._bulk.spent:
+            raise self._too_many("requests")
+        to_come = not _is_there(environ, limit)
+        with self._held(self._receiving, "large bodies") if to_come else nullcontext():
+            return read(environ, limit, timeout_s)
 
     @contextmanager
     def admit_to(self, lane: Lane) -> Iterator[None]:
@@ -43,34 +77,28 @@ class Bodies:
 
         Interactive ones find the places that bulk ones may not take.
         """
-        if lane == "bulk" and not self._bulk.acquire(1):
-            raise _overloaded("too many requests at once; retry later")
+        bulk = self._held(self._bulk, "requests") if lane == "bulk" else nullcontext()
+        with bulk, self._held(self._requests, "requests"):
+            try:
+                yield
+            finally:
+                self._turns.freed()
+
+    @contextmanager
+    def _held(self, permits: Permits, words: str, count: int = 1, leave: int = 0) -> Iterator[None]:
+        if not permits.acquire(count, leave):
+            raise self._too_many(words)
         try:
             yield
         finally:
-            if lane == "bulk":
-                self._bulk.release()
+            permits.release(count)
 
-    @contextmanager
-    def admit(self, environ: Mapping[str, Any]) -> Iterator[int]:
-        """Hold a request's permit and its bytes; gives how many bytes may be read.
+    def _too_many(self, words: str) -> HttpError:
+        return self.overloaded(f"too many {words} at once; retry later")
 
-        Raises:
-            HttpError: `payload_too_large`, or `overloaded` at once.
-        """
-        limit = self._limit(environ)
-        if not self._requests.acquire(1):
-            raise _overloaded("too many requests at once; retry later")
-        try:
-            leave = self._kept_bytes if limit > INTERACTIVE_BODY_BYTES else 0
-            if not self._bytes.acquire(limit, leave):
-                raise _overloaded("too many bytes of bodies at once; retry later")
-            try:
-                yield limit
-            finally:
-                self._bytes.release(limit)
-        finally:
-            self._requests.release()
+    def overloaded(self, message: str) -> HttpError:
+        """A refusal, with the time to come again."""
+        return HttpError("overloaded", message, self._turns.next_ms())
 
     def _limit(self, environ: Mapping[str, Any]) -> int:
         """The declared length, or the most there may be of a body without one."""
@@ -83,6 +111,12 @@ class Bodies:
         if int(declared) > self._max_body_bytes:
             raise too_large(self._max_body_bytes)
         return int(declared)
+
+
+def _is_there(environ: Mapping[str, Any], limit: int) -> bool:
+    """Whether the event loop has waited for all of a body."""
+    to_come = environ.get("HTTP_TRANSFER_ENCODING") or environ.get("HTTP_EXPECT")
+    return limit <= AWAITED_BYTES and not to_come
 
 
 def read(environ: Mapping[str, Any], limit: int, timeout_s: float) -> bytearray:
@@ -101,6 +135,8 @@ def read(environ: Mapping[str, Any], limit: int, timeout_s: float) -> bytearray:
             broken = None
     if late.is_set():
         raise BadRequest(f"the body did not arrive within {timeout_s:g} s")
+    if isinstance(broken, TimeoutError):
+        raise BadRequest(f"nothing more of the body came for {STALL_S:g} s") from broken
     if broken is not None:
         raise BadRequest("the body is broken off or not of its encoding") from broken
     if len(data) > limit:
@@ -134,6 +170,7 @@ def _cut_off(
     timer = threading.Timer(timeout_s, cut)
     timer.daemon = True
     timer.start()
+    connection.settimeout(STALL_S)
     try:
         yield
     finally:
@@ -161,7 +198,3 @@ def client_left(environ: Mapping[str, Any]) -> bool:
 def too_large(limit: int) -> HttpError:
     """The body has more bytes than allowed."""
     return HttpError("payload_too_large", f"the body has more than {limit:,} bytes")
-
-
-def _overloaded(message: str) -> HttpError:
-    return HttpError("overloaded", message, retry_after_ms=RETRY_AFTER_MS)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from inference.errors import Overloaded
-
 # code: (status, retryable). The closed list of docs/protocol.md.
 CODES: dict[str, tuple[HTTPStatus, bool]] = {
     "bad_request": (HTTPStatus.BAD_REQUEST, False),
@@ -48,8 +46,3 @@ class BadRequest(HttpError):
 
     def __init__(self, message: str) -> None:
         super().__init__("bad_request", message)
-
-
-def overloaded(exc: Overloaded) -> HttpError:
-    """The engine's refusal as an answer."""
-    return HttpError("overloaded", str(exc), retry_after_ms=round(1000 * exc.retry_after_s))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,9 +15,9 @@ from inference.errors import ClientLeft, Overloaded
 from inference.stream import Group, Stream
 from inference.types import Lane, lane_of
 from serve.answers import RENDERERS, negotiate, render, render_attributes, render_stream
-from serve.body import Bodies, client_left, read
+from serve.body import Bodies, client_left
 from serve.embed_request import EmbedRequest
-from serve.errors import BadRequest, HttpError, overloaded
+from serve.errors import BadRequest, HttpError
 from serve.protocol import CUSTOM_ATTRIBUTES, JSON_LINES, parse
 from serve.settings import Settings
 from serve.telemetry import Telemetry
@@ -54,7 +55,7 @@ class Invocations:
                     return self._streamed(engine, asked, held)
                 return self._whole(engine, asked)
             except Overloaded as exc:
-                raise overloaded(exc) from exc
+                raise self._bodies.overloaded(str(exc)) from exc
             except ClientLeft:
                 self._telemetry.left(asked.lane)
                 return Response(status=CLIENT_CLOSED_REQUEST)
@@ -70,7 +71,7 @@ class Invocations:
         parsed = parse(
             request.headers.get("Content-Type", ""),
             request.headers.get(CUSTOM_ATTRIBUTES, ""),
-            read(request.environ, limit, self._settings.body_timeout_ms / 1000),
+            self._bodies.receive(request.environ, limit, self._settings.body_timeout_ms / 1000),
             self._settings.max_items,
         )
         if parsed.parameters.stream:
@@ -127,9 +128,13 @@ class Invocations:
             for group in stream:
                 tally.add([result for _, result in group])
                 yield group
-        except (ClientLeft, GeneratorExit):
+        except GeneratorExit:
             self._telemetry.left(lane)
             raise
+        except ClientLeft as exc:
+            self._telemetry.left(lane)
+            # By this gunicorn knows that it is no fault of ours; there must be no summary.
+            raise BrokenPipeError(errno.EPIPE, "the client left") from exc
         tally.end(stream.times)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from serve.settings import INTERACTIVE_REQUESTS, Settings
+from serve.settings import INTERACTIVE_REQUESTS, RECEIVING_REQUESTS, Settings
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -89,7 +89,10 @@ def _options(settings: Settings, listener: socket.socket) -> dict[str, Any]:
         "bind": f"fd://{listener.fileno()}",
         "workers": 1,
         "worker_class": "serve.worker.BufferingWorker",
-        "threads": settings.max_requests + INTERACTIVE_REQUESTS + SPARE_THREADS,
+        "threads": settings.max_requests
+        + INTERACTIVE_REQUESTS
+        + RECEIVING_REQUESTS
+        + SPARE_THREADS,
         "worker_connections": _connections(),
         "keepalive": KEEP_ALIVE_S,
         "graceful_timeout": GRACEFUL_S,

@@ -27,6 +27,8 @@ MIB = 2**20
 SWITCH = {"true": True, "false": False}
 # Places beside those of `max_requests` that only interactive requests take.
 INTERACTIVE_REQUESTS = 16
+# Requests at once whose body is still to come: they have no place yet, but a thread.
+RECEIVING_REQUESTS = 32
 
 
 class SettingsError(Exception):

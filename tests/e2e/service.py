@@ -33,6 +33,20 @@ class Running:
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), timeout=30)
 
+    def worker(self):
+        """The process id of gunicorn's worker; None between two."""
+        master = self.process.pid
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        return int(children[0]) if children else None
+
+    def wait_for_another(self, before):
+        """Until a worker process other than `before` is ready."""
+        limit_s = time.monotonic() + 60
+        while self.worker() in {None, before}:
+            assert time.monotonic() < limit_s
+            time.sleep(0.05)
+        self.wait_until_ready()
+
     def wait_until_ready(self, seconds=60):
         limit_s = time.monotonic() + seconds
         while True:

@@ -3,7 +3,6 @@
 import base64
 import json
 import resource
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -26,31 +25,15 @@ def encoded(data):
     return {"image": base64.b64encode(data).decode()}
 
 
-def worker(service):
-    """The process id of gunicorn's worker; None between two."""
-    master = service.process.pid
-    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    return int(children[0]) if children else None
-
-
-def wait_for_another(service, before):
-    """Until a worker process other than `before` is ready."""
-    limit_s = time.monotonic() + 60
-    while worker(service) == before:
-        assert time.monotonic() < limit_s
-        time.sleep(0.05)
-    service.wait_until_ready()
-
-
 def test_a_decoder_that_hangs_costs_its_item_and_then_its_process(tmp_path):
     with faulty(tmp_path) as service:
-        before = worker(service)
+        before = service.worker()
         inputs = [{"text": "a"}, encoded(HANGS), {"image": IMAGE}]
         answer = service.invoke({"inputs": inputs, "parameters": {"deadline_ms": 500}}).json()
         assert [one.get("error", {}).get("code") for one in answer["results"]] == [
             None, "deadline_exceeded", None,
         ]  # fmt: skip
-        wait_for_another(service, before)
+        service.wait_for_another(before)
         assert "embedding" in service.invoke({"image": IMAGE}).json()["results"][0]
         assert "the decoding of an image has taken more than 1 s" in service.log.read_text()
 
@@ -58,22 +41,22 @@ def test_a_decoder_that_hangs_costs_its_item_and_then_its_process(tmp_path):
 def test_a_batching_thread_that_dies_is_noticed_and_its_process_replaced(tmp_path):
     """The request that it took along is answered all the same."""
     with faulty(tmp_path) as service:
-        before = worker(service)
+        before = service.worker()
         error = service.invoke({"text": DIES}).json()["results"][0]["error"]
         assert (error["code"], error["retryable"]) == ("deadline_exceeded", True)
         with suppress(requests.ConnectionError):
             ping = service.ping()
-            assert ping.status_code == 503 or worker(service) != before
-        wait_for_another(service, before)
+            assert ping.status_code == 503 or service.worker() != before
+        service.wait_for_another(before)
         assert "embedding" in service.invoke({"text": "a"}).json()["results"][0]
 
 
 def test_a_decoder_that_crashes_takes_its_process_along_and_a_new_one_serves(tmp_path):
     with faulty(tmp_path) as service:
-        before = worker(service)
+        before = service.worker()
         with pytest.raises(requests.ConnectionError):
             service.invoke(encoded(CRASHES))
-        wait_for_another(service, before)
+        service.wait_for_another(before)
         assert "embedding" in service.invoke({"image": IMAGE}).json()["results"][0]
         assert service.process.poll() is None
 

@@ -65,6 +65,45 @@ def test_idle_and_half_sent_connections_hold_up_nobody(service):
             connection.close()
 
 
+@pytest.mark.parametrize(
+    "begun",
+    [
+        HEAD % 1_000_000 + b'{"text"',
+        b"POST /invocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+        HEAD.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n") % 500,
+    ],
+    ids=["large", "chunked", "expecting"],
+)
+def test_half_sent_bodies_that_a_thread_reads_take_no_place_from_others(service, begun):
+    """More of them than there are places; some are refused, and all others find theirs."""
+    opened = [service.connect() for _ in range(120)]
+    try:
+        for connection in opened:
+            connection.sendall(begun)
+        # The service has seen them all: it answers the last ones, most of them at once.
+        assert any(b"HTTP/1.1 503 " in answer_begun(connection) for connection in opened[100:])
+        with ThreadPoolExecutor(8) as pool:
+            texts = {"texts": ["a"] * 20, "parameters": {"lane": "bulk"}}
+            answers = list(pool.map(lambda _: invoke(service, texts), range(40)))
+        assert {one.status_code for one in answers} == {200}
+        assert service.ping().status_code == 200
+    finally:
+        for connection in opened:
+            connection.close()
+
+
+def answer_begun(connection):
+    """The beginning of an answer, also behind the leave to go on."""
+    received = b""
+    while not received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n"):
+        received += connection.recv(65536)
+    return received
+
+
+def invoke(service, body):
+    return requests.post(service.url("/invocations"), json=body, timeout=30)
+
+
 PING = b"GET /ping HTTP/1.1\r\nHost: x\r\n"
 UNFRIENDLY = {
     "the beginning of a next request": PING + b"\r\nG",

@@ -101,6 +101,7 @@ def test_a_client_that_leaves_a_stream_stops_its_work(tmp_path):
             assert time.monotonic() < limit_s
             time.sleep(0.05)
         assert slow.requests < 20
+        assert "Traceback" not in service.log.read_text()
 
 
 def urls(server, count):
