@@ -18,7 +18,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from model.errors import DecodeError, TooManyPixels
 from model.mixes import thumbnail
-from model.preprocess import preprocess
+from model.preprocess import BAND_PIXELS, preprocess
 from tests.images import (
     damaged_images,
     encode,
@@ -230,6 +230,17 @@ def test_an_image_in_pieces_of_memory_becomes_the_same_pixels():
     """Pillow holds more than 16 MiB in several blocks."""
     data = encode(picture(2300, 2200), "BMP")
     assert difference(preprocess(data, 64), preprocess(data, 64, "reference")) <= 2
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I", "CMYK"])
+def test_a_large_picture_is_converted_in_bands_to_the_same_pixels(mode):
+    image = picture(2100, 2050, mode)
+    options = {"transparency": 3} if mode == "P" else {"compression": "tiff_lzw"}
+    data = encode(image, "PNG" if mode == "P" else "TIFF", **options)
+    assert image.width * image.height > BAND_PIXELS
+    assert difference(preprocess(data, SIZE, "reference"), reference_pixels(data, SIZE)) == 0
+    if mode != "I":
+        assert difference(preprocess(data, SIZE), preprocess(data, SIZE, "reference")) <= 2
 
 
 def test_many_threads_give_the_same_pixels():
