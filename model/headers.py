@@ -8,6 +8,7 @@ within the 20 MiB that an image may have.
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections.abc import Iterator
@@ -46,17 +47,17 @@ def check_header(data: bytes) -> None:
     elif data.startswith(b"\x89PNG"):
         _check_png(data)
     elif data[:2] in {b"II", b"MM"}:
-        check_directory(data)
+        _check_values(data)
+        _check_tile(data)
 
 
 def check_exif(block: bytes) -> None:
     """Refuse an EXIF block, as it stands in other files. Raises TooManyPixels."""
-    check_directory(_EXIF.sub(b"", block))
+    _check_values(_EXIF.sub(b"", block))
 
 
-def check_directory(data: bytes) -> None:
-    """Refuse a TIFF file or EXIF block by its first directory. Raises TooManyPixels."""
-    tile_pixels = 1
+def _check_values(data: bytes) -> None:
+    """Of a TIFF file or an EXIF block, the first directory."""
     for number, entry in enumerate(_entries(data)):
         if number >= MAX_TIFF_TAGS:
             raise TooManyPixels(f"more than {MAX_TIFF_TAGS} tags")
@@ -66,11 +67,15 @@ def check_directory(data: bytes) -> None:
             raise TooManyPixels(
                 f"{entry.values} values in tag {entry.tag}, the limit is {MAX_TIFF_VALUES:,}"
             )
-        if entry.tag in {_TILE_WIDTH, _TILE_LENGTH}:
-            tile_pixels *= entry.number or MAX_TIFF_TILE_PIXELS + 1
-    if tile_pixels > MAX_TIFF_TILE_PIXELS:
+
+
+def _check_tile(data: bytes) -> None:
+    sides = [one.number for one in _entries(data) if one.tag in {_TILE_WIDTH, _TILE_LENGTH}]
+    if 0 in sides:
+        raise TooManyPixels("a tile of unknown size")
+    if math.prod(sides) > MAX_TIFF_TILE_PIXELS:
         raise TooManyPixels(
-            f"a tile of {tile_pixels} pixels, the limit is {MAX_TIFF_TILE_PIXELS:,}"
+            f"a tile of {math.prod(sides)} pixels, the limit is {MAX_TIFF_TILE_PIXELS:,}"
         )
 
 

@@ -6,9 +6,12 @@ limit has a file in `tests/hostile_images.py` that took many seconds or gigabyte
 
 from __future__ import annotations
 
+import ctypes
 import io
+from contextlib import suppress
+from functools import cache
 
-from PIL import Image, UnidentifiedImageError, _avif
+from PIL import Image, UnidentifiedImageError, _avif, _imaging
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -44,9 +47,18 @@ def open_image(data: bytes, max_pixels: int) -> ImageFile:
     _check_pixels(image, max_pixels)
     _check_scans(image, data)
     if isinstance(image, TiffImageFile):
+        _silence_libtiff()
         # Of a single page Pillow would read every further directory, too.
         image.is_animated = True
     return image
+
+
+@cache
+def _silence_libtiff() -> None:
+    """It prints a line for each row that it cannot read: 1 KB of file, 3 MB of log."""
+    # Pillow's module finds it wherever the wheel, or a distribution, has put it.
+    with suppress(AttributeError):  # linked in, without its names
+        ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 
 class _Metered(io.BytesIO):

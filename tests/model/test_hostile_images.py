@@ -69,3 +69,11 @@ def test_a_directory_without_an_end_is_read_as_far_as_it_goes():
         damaged = whole[:cut] + bytes(len(whole) - cut)
         with pytest.raises(DecodeError):
             preprocess(damaged, SIZE)
+
+
+def test_a_damaged_tiff_prints_nothing(capfd):
+    """libtiff has a line on standard error for each row that it cannot read."""
+    whole = encode(picture(40, 400, "1"), "TIFF", compression="group4")
+    damaged = whole[:8] + bytes(byte ^ 0x5A for byte in whole[8:400]) + whole[400:]
+    preprocess(damaged, SIZE)
+    assert capfd.readouterr().err == ""
