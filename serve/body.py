@@ -17,6 +17,7 @@ from serve.errors import BadRequest, HttpError
 from serve.settings import INTERACTIVE_REQUESTS
 
 CHUNK_BYTES = 1024 * 1024
+MAX_LENGTH_DIGITS = 18
 # What an answer may take to be received by its client.
 ANSWER_TIMEOUT_S = 60.0
 RETRY_AFTER_MS = 1000
@@ -78,9 +79,10 @@ class Bodies:
         if not declared:
             chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
             return self._max_body_bytes if chunked else 0
-        if not declared.isdigit():
+        if not (declared.isascii() and declared.isdigit()):
             raise BadRequest("Content-Length is not a number")
-        if int(declared) > self._max_body_bytes:
+        # Python refuses to read a number of thousands of digits.
+        if len(declared) > MAX_LENGTH_DIGITS or int(declared) > self._max_body_bytes:
             raise too_large(self._max_body_bytes)
         return int(declared)
 
