@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parity-full serve benchmark benchmark-load benchmark-peers lint types check fmt docs clean
+.PHONY: help demo test fuzz parity-full serve benchmark benchmark-load benchmark-peers lint types check fmt docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -18,6 +18,9 @@ demo: $(VENV)/.run ## Texts find screens: the service with the built-in model, s
 
 test: $(VENV)/.dev ## Run all tests
 	$(BIN)/python -m pytest
+
+fuzz: $(VENV)/.dev ## Mutated and hostile images through preprocessing, some 10 minutes (FUZZ="--count 3000")
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 parity-full: $(VENV)/.dev ## Full-size models against transformers on every back end, some 5 minutes
 	$(BIN)/python -m pytest -m full
@@ -58,7 +61,7 @@ docs: $(VENV)/.run ## Write the generated pages
 	$(BIN)/python -m docs.generate
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) .peers demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .peers demo fuzz-findings *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
