@@ -187,8 +187,8 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
             whole = np.clip(whole, 0, 65535).astype(np.uint16)
         return Image.fromarray((whole // 257).astype(np.uint8))
     if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image, dtype=np.float32)) * 255
-        return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+        values = np.nan_to_num(np.asarray(image, dtype=np.float32))
+        return Image.fromarray((np.clip(values, 0, 1) * 255).astype(np.uint8))
     return image
 
 

@@ -71,13 +71,13 @@ def nearly_valid_requests(draw):
     holder = whole
     for parent in parents:
         holder = holder[parent]
-    match draw(st.sampled_from(["exchange", "drop", "rename"])):
-        case "exchange":
-            holder[key] = draw(anything)
-        case "drop":
-            del holder[key]
-        case _ if isinstance(holder, dict):
-            holder[draw(names | strings)] = holder.pop(key)
+    kind = draw(st.sampled_from(["exchange", "drop", "rename"]))
+    if kind == "drop":
+        del holder[key]
+    elif kind == "rename" and isinstance(holder, dict):
+        holder[draw(names | strings)] = holder.pop(key)
+    else:
+        holder[key] = draw(anything)
     return whole
 
 
