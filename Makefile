@@ -20,7 +20,7 @@ REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 CHAOS_SECONDS ?= 240
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos parity-full sdk-test image image-test serve benchmark benchmark-load benchmark-peers lint types check fmt docs clean
+.PHONY: help demo test chaos fuzz parity-full sdk-test image image-test serve benchmark benchmark-load benchmark-peers lint types check fmt docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,9 @@ test: $(VENV)/.dev ## Run all tests
 
 chaos: $(VENV)/.dev ## Kill workers, break fetches, leave; every answer checked (CHAOS_SECONDS=20)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS)
+
+fuzz: $(VENV)/.dev ## Mutated and hostile images through preprocessing, some 10 minutes (FUZZ="--count 3000")
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 parity-full: $(VENV)/.dev ## Full-size models against transformers on every back end, some 5 minutes
 	$(BIN)/python -m pytest -m full
@@ -85,7 +88,7 @@ docs: $(VENV)/.run ## Write the generated pages
 	$(BIN)/python -m docs.generate
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) .peers .sdk demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .peers .sdk demo fuzz-findings *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -26,6 +26,7 @@ CHUNK_BYTES = 1024 * 1024
 AWAITED_BYTES = 64 * 1024
 # How long a body may stop on its way; from a platform's proxy or a batch job it never does.
 STALL_S = 5.0
+MAX_LENGTH_DIGITS = 18
 # What an answer may take to be received by its client.
 ANSWER_TIMEOUT_S = 60.0
 # Bytes kept for the bodies of interactive requests, up to this size: one part in so many of all.
@@ -106,9 +107,10 @@ class Bodies:
         if not declared:
             chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
             return self._max_body_bytes if chunked else 0
-        if not declared.isdigit():
+        if not (declared.isascii() and declared.isdigit()):
             raise BadRequest("Content-Length is not a number")
-        if int(declared) > self._max_body_bytes:
+        # Python refuses to read a number of thousands of digits.
+        if len(declared) > MAX_LENGTH_DIGITS or int(declared) > self._max_body_bytes:
             raise too_large(self._max_body_bytes)
         return int(declared)
 

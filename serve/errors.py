@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 
 # code: (status, retryable). The closed list of docs/protocol.md.
@@ -17,6 +18,7 @@ CODES: dict[str, tuple[HTTPStatus, bool]] = {
 }
 # SageMaker replaces long error bodies by a note that they could not be loaded.
 MAX_MESSAGE_CHARS = 500
+_NOT_PLAIN = re.compile(r"[^ -~]")
 
 
 class HttpError(Exception):
@@ -30,7 +32,8 @@ class HttpError(Exception):
 
     def body(self) -> dict[str, object]:
         """The answer's JSON: code, message, retryable."""
-        message = str(self).encode("ascii", "backslashreplace").decode()
+        # A quoted control character takes six in JSON.
+        message = _NOT_PLAIN.sub(lambda found: ascii(found[0])[1:-1], str(self))
         error: dict[str, object] = {
             "code": self.code,
             "message": message[:MAX_MESSAGE_CHARS],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from typing import TextIO
@@ -38,6 +39,10 @@ def configure_logging() -> None:
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+    # What Pillow says of a damaged image is the item's failure. Each of its warnings, which quote
+    # numbers of the file, would also be kept for ever, so as to be given once.
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def redact(line: str) -> str:

@@ -54,10 +54,10 @@ def png_chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
 
 
-def png_with_size(width, height, depth=8, colour=2):
-    """A PNG whose header promises a size and whose data is a few bytes."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+def png_with_size(width, height, depth=8, colour=2, rows=bytes(1000), interlaced=0):
+    """A PNG whose header promises a size; by default its data is a few bytes."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
 
 
@@ -73,10 +73,7 @@ def grey16(width=64, height=48, image_format="PNG"):
 
 
 def rgb16_png(width=8, height=8):
-    rows = b"".join(b"\0" + bytes(range(width * 6)) for _ in range(height))
-    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+    return png_with_size(width, height, depth=16, rows=(b"\0" + bytes(range(width * 6))) * height)
 
 
 def palette_with_alpha():

@@ -10,7 +10,10 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.errors import DecodeError
+from model.preprocess import preprocess
 from serve.telemetry import configure_logging, redact
+from tests.hostile_images import LONG, jpeg_with_exif, tiff
 
 SIGNED = "https://cdn.example/a.png?X-Amz-Credential=AKIA%2F1&X-Amz-Signature=5ec2e7"
 
@@ -57,3 +60,14 @@ def test_a_stack_trace_that_quotes_a_signed_url_is_logged_without_its_query(logg
     assert "/a.png?[redacted]" in text
     assert "Signature" not in text
     assert "AKIA" not in text
+
+
+def test_a_damaged_image_is_not_worth_a_line(recwarn, logged):
+    """It may say thousands of things; the item's failure says one."""
+    tags = [(1000 + number, LONG, 1000, 8) for number in range(3000)]
+    many_samples = [(256, LONG, 1, 1), (257, LONG, 1, 1), (277, LONG, 1, 70_000)]
+    preprocess(jpeg_with_exif(tiff(tags)), 32)
+    with pytest.raises(DecodeError):
+        preprocess(tiff(many_samples), 32)
+    assert logged.getvalue() == ""
+    assert not recwarn.list
