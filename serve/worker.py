@@ -47,19 +47,39 @@ NO_DESCRIPTOR_PAUSE_S = 0.02
 _END_OF_HEADERS = b"\r\n\r\n"
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,12})[ \t]*\r\n", re.IGNORECASE)
 _EXPECT = re.compile(rb"\r\nexpect:", re.IGNORECASE)
+_ENCODED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 
 
 def is_whole(received: bytes | bytearray) -> bool:
     """Whether a thread may have it: headers and a small body are there, or waiting is no use."""
+    headers = _headers(received)
+    return bool(headers) and (_awaits_a_thread(headers) or _has_body(received, headers))
+
+
+def is_complete(received: bytes | bytearray) -> bool:
+    """Whether nothing of the request is still to come, by what its headers say."""
+    headers = _headers(received)
+    to_come = _awaits_a_thread(headers) or _ENCODED.search(headers)
+    return bool(headers) and not to_come and _has_body(received, headers)
+
+
+def _headers(received: bytes | bytearray) -> bytes:
+    """With the blank line behind them; empty when that is still to come."""
     end = received.find(_END_OF_HEADERS)
-    if end < 0:
-        return False
-    headers = bytes(received[: end + len(_END_OF_HEADERS)])
-    if _EXPECT.search(headers):
-        return True
+    return b"" if end < 0 else bytes(received[: end + len(_END_OF_HEADERS)])
+
+
+def _awaits_a_thread(headers: bytes) -> bool:
+    return bool(_EXPECT.search(headers)) or _body_bytes(headers) > SMALL_BODY_BYTES
+
+
+def _has_body(received: bytes | bytearray, headers: bytes) -> bool:
+    return len(received) >= len(headers) + _body_bytes(headers)
+
+
+def _body_bytes(headers: bytes) -> int:
     found = _CONTENT_LENGTH.search(headers)
-    length = int(found.group(1)) if found else 0
-    return length > SMALL_BODY_BYTES or len(received) >= len(headers) + length
+    return int(found.group(1)) if found else 0
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
@@ -150,8 +170,13 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
         super().handle_exit(sig, frame)
 
     def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
-        """Keep a connection only when nothing of its request is still to come."""
-        return bool(keepalive) and conn.parser.finish_body(deadline=time.monotonic() + DRAIN_S)
+        """Keep a connection only when nothing of its request is still to come.
+
+        One that is complete has no deadline: on busy cores this thread may not get its turn within
+        DRAIN_S, and would close a connection that its answer said to be kept.
+        """
+        deadline_s = None if conn.complete else time.monotonic() + DRAIN_S
+        return bool(keepalive) and conn.parser.finish_body(deadline=deadline_s)
 
     def _await_request(self, conn: Any, begun: bytes = b"") -> None:
         # Blank lines before a request line are to be ignored (RFC 9112, 2.2).
@@ -179,6 +204,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
         """Hand a connection over once its request is there; refuse endless headers."""
         if is_whole(conn.received):
             self._unwatch(conn)
+            conn.complete = is_complete(conn.received)
             conn.init()
             conn.parser.unreader.unread(bytes(conn.received))
             conn.data_ready = True

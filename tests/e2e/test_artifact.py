@@ -80,7 +80,7 @@ def test_an_exported_checkpoint_is_a_whole_artifact(tmp_path):
     [
         (("export", "--model", "nowhere"), "nowhere: no such folder"),
         (("check", "--model", "nowhere"), "nowhere: no such folder"),
-        (("quantize", "-o", "x", "--thumbnails", "tests"), "thumbnails in tests; at least 90"),
+        (("quantize", "-o", "x", "--thumbnails", "docs"), "thumbnails in docs; at least 90"),
         (("serve", "--model", "builtin", "--precision", "float16", "--device", "cpu"), "it has"),
     ],
 )

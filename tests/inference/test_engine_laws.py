@@ -78,7 +78,7 @@ def test_every_item_gets_exactly_its_own_result(asked, batch_size, window, strea
             if not streamed:
                 return engine.embed(*asked).results
             with engine.stream(*asked) as stream:
-                came = list(stream)
+                came = [one for group in stream for one in group]
             assert sorted(index for index, _ in came) == list(range(len(items)))
             return [result for _, result in sorted(came, key=lambda one: one[0])]
         except (ClientLeft, Overloaded) as exc:

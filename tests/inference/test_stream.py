@@ -1,5 +1,6 @@
 """Results as they come: early, each once, and never more in memory than a few windows of them."""
 
+import itertools
 import threading
 import time
 
@@ -26,6 +27,11 @@ class Gate:
         self._passes.release(count)
 
 
+def flat(stream):
+    """One result after the other, whatever came together."""
+    return itertools.chain.from_iterable(stream)
+
+
 def texts(count):
     return [Text(f"text {number}") for number in range(count)]
 
@@ -35,7 +41,7 @@ def test_the_first_batch_is_there_while_the_second_is_computed():
     encoder = FakeEncoder(fixed_s=1.0, sleep=gate.sleep)
     with opened(encoder, text=BatchConfig(4)) as engine, engine.stream(texts(8), soon()) as stream:
         gate.let()
-        results = iter(stream)
+        results = flat(stream)
         first = [next(results) for _ in range(4)]
         gate.waiting.acquire(timeout=30)
         assert gate.waiting.acquire(timeout=30)  # the second batch runs, and is not let pass
@@ -54,7 +60,7 @@ def test_who_does_not_take_results_gets_no_more_of_them():
             wait_for(lambda: engine.items_in_flight == 0)
             embedded = sum(size for _, size in engine._encoder.batches)
             assert 8 <= embedded <= 8 + 4
-            assert len(list(stream)) == 100
+            assert len(list(flat(stream))) == 100
         assert sum(size for _, size in engine._encoder.batches) == 100
 
 
@@ -74,7 +80,7 @@ def test_what_is_late_comes_at_the_end_as_its_failure():
     with opened(FakeEncoder(fixed_s=1.0, sleep=gate.sleep), text=BatchConfig(2)) as engine:
         gate.let()
         with engine.stream(texts(6), time.monotonic() + 0.3) as stream:
-            came = list(stream)
+            came = list(flat(stream))
         gate.let(2)
     assert sorted(index for index, _ in came) == list(range(6))
     assert {result.code for index, result in came if index > 1} == {"deadline_exceeded"}
@@ -82,5 +88,5 @@ def test_what_is_late_comes_at_the_end_as_its_failure():
 
 def test_equal_items_come_together():
     with opened() as engine, engine.stream([Text("a"), Text("b"), Text("a")], soon()) as stream:
-        came = dict(stream)
+        came = dict(flat(stream))
     assert came[0].vector is came[2].vector
