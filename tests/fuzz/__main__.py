@@ -29,8 +29,8 @@ CODES = {
     "finding": "finding",
 }
 MAX_KEPT = 200
-# What the allocator and caches may keep.
-MAX_GROWN_BYTES = 128 * MIB
+# What caches may keep.
+MAX_GROWN_BYTES = 32 * MIB
 
 
 class Tally:

@@ -1,6 +1,8 @@
 """Decodes in a process of its own, which a crash, a hang or a limit may end."""
 
+import ctypes
 import faulthandler
+import gc
 import os
 import resource
 import sys
@@ -35,8 +37,15 @@ def work(seed, ids, start, current, pipe, stderr):
         one = case(seed, ids[place])
         pipe.send((place, one.name, check(one)))
         if place == start + WARM_UP:
-            warm_bytes = resident("VmRSS")
-    pipe.send(resident("VmRSS") - warm_bytes if warm_bytes else 0)
+            warm_bytes = _settled_bytes()
+    pipe.send(_settled_bytes() - warm_bytes if warm_bytes else 0)
+
+
+def _settled_bytes():
+    """Resident, without what the allocator keeps: that alone was 55 MiB after 200,000 images."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return resident("VmRSS")
 
 
 def _redirect(stderr):
