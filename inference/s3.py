@@ -71,7 +71,8 @@ class S3Reader:
         import boto3
         from botocore.config import Config
 
-        client: Any = boto3.client(
+        # A session of its own: boto3's default one keeps the credentials that it found first.
+        client: Any = boto3.Session().client(
             "s3",
             config=Config(
                 max_pool_connections=self._config.connections,
