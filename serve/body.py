@@ -16,7 +16,7 @@ from typing import Any
 from gunicorn.http.errors import ParseException
 
 from inference.permits import Permits
-from inference.types import Lane
+from inference.types import LANES, Lane
 from serve.errors import BadRequest, HttpError
 from serve.settings import INTERACTIVE_REQUESTS, RECEIVING_REQUESTS
 from serve.turns import Turns
@@ -42,7 +42,7 @@ class Bodies:
         self._bulk = Permits(max_requests)
         self._receiving = Permits(RECEIVING_REQUESTS)
         self._bytes = Permits(max_bodies_bytes)
-        self._turns = Turns()
+        self._turns = {lane: Turns() for lane in LANES}
         self._max_body_bytes = max_body_bytes
         self._kept_bytes = min(
             max_bodies_bytes // INTERACTIVE_SHARE, max_bodies_bytes - max_body_bytes
@@ -79,27 +79,28 @@ class Bodies:
         Interactive ones find the places that bulk ones may not take.
         """
         bulk = self._held(self._bulk, "requests") if lane == "bulk" else nullcontext()
-        with bulk, self._held(self._requests, "requests"):
-            try:
-                yield
-            finally:
-                self._turns.freed()
+        with bulk, self._held(self._requests, "requests", lane=lane):
+            yield
+        # Not when it was refused behind this: a refusal makes no room for others.
+        self._turns[lane].freed()
 
     @contextmanager
-    def _held(self, permits: Permits, words: str, count: int = 1, leave: int = 0) -> Iterator[None]:
+    def _held(
+        self, permits: Permits, words: str, count: int = 1, leave: int = 0, lane: Lane = "bulk"
+    ) -> Iterator[None]:
         if not permits.acquire(count, leave):
-            raise self._too_many(words)
+            raise self._too_many(words, lane)
         try:
             yield
         finally:
             permits.release(count)
 
-    def _too_many(self, words: str) -> HttpError:
-        return self.overloaded(f"too many {words} at once; retry later")
+    def _too_many(self, words: str, lane: Lane = "bulk") -> HttpError:
+        return self.overloaded(f"too many {words} at once; retry later", lane)
 
-    def overloaded(self, message: str) -> HttpError:
+    def overloaded(self, message: str, lane: Lane) -> HttpError:
         """A refusal, with the time to come again."""
-        return HttpError("overloaded", message, self._turns.next_ms())
+        return HttpError("overloaded", message, self._turns[lane].next_ms())
 
     def _limit(self, environ: Mapping[str, Any]) -> int:
         """The declared length, or the most there may be of a body without one."""

@@ -55,7 +55,7 @@ class Invocations:
                     return self._streamed(engine, asked, held)
                 return self._whole(engine, asked)
             except Overloaded as exc:
-                raise self._bodies.overloaded(str(exc)) from exc
+                raise self._bodies.overloaded(str(exc), asked.lane) from exc
             except ClientLeft:
                 self._telemetry.left(asked.lane)
                 return Response(status=CLIENT_CLOSED_REQUEST)

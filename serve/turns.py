@@ -33,7 +33,7 @@ class Turns:
         self._freed_s = clock()
 
     def freed(self) -> None:
-        """A request has ended, and its place is free."""
+        """A request was answered, and its place is free."""
         with self._lock:
             now_s = self._clock()
             self._freed = 1 + self._remembered(now_s)
