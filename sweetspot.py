@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from deploy.cli import deploy
 from serve import cli
 
 
@@ -13,7 +14,7 @@ def main() -> None:
     """Batches of thumbnail URLs, images and texts in; CLIP embeddings in one space out."""
 
 
-for command in cli.COMMANDS:
+for command in (*cli.COMMANDS, deploy):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""From a checkpoint to a SageMaker endpoint that scales, and back to nothing."""

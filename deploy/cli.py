@@ -1,0 +1,53 @@
+"""`sweetspot deploy`: from a checkpoint to an endpoint, and away with it. Light to import."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploy.job import transform_job
+from deploy.options import from_flags, with_config
+from deploy.template import template
+
+
+@click.group()
+def deploy() -> None:
+    """From a checkpoint to a SageMaker endpoint that scales, and back to nothing.
+
+    \b
+    In this order:
+      sweetspot deploy artifact --model ./checkpoint --upload s3://BUCKET/model.tar.gz
+      sweetspot deploy plan designs --image IMAGE --artifact s3://BUCKET/model.tar.gz
+      sweetspot deploy up designs --image IMAGE --artifact s3://BUCKET/model.tar.gz
+      sweetspot deploy smoke designs
+      sweetspot deploy down designs
+    """
+
+
+@deploy.command()
+@with_config
+@click.option("--job", is_flag=True, help="transform: the CreateTransformJob request instead")
+@click.option("-o", "--output-file", type=click.Path(dir_okay=False), help="[default: stdout]")
+def render(*, job: bool, output_file: str | None, **flags: Any) -> None:
+    """Print the CloudFormation template that `up` would send. Needs no AWS account.
+
+    \b
+    Examples:
+      sweetspot deploy render designs --image IMAGE --bucket thumbnails
+      sweetspot deploy render designs --image IMAGE --mode serverless
+      sweetspot deploy render jobs --image IMAGE --mode async --input s3://jobs/in/ --output s3://jobs/out/
+    """
+    config = from_flags(**flags)
+    if job and config.mode != "transform":
+        raise click.UsageError("--job is of --mode transform")
+    text = json.dumps(transform_job(config) if job else template(config), indent=2)
+    if output_file is None:
+        click.echo(text)
+        return
+    try:
+        Path(output_file).write_text(text + "\n", encoding="utf-8")
+    except OSError as exc:
+        raise click.ClickException(f"cannot write {output_file}: {exc.strerror}") from exc

@@ -1,0 +1,86 @@
+"""The commands as a user meets them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from deploy.template import template
+from sweetspot import main
+from tests.deploy.configs import IMAGE, KINDS
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("torch", "flask", "numpy", "PIL", "openvino", "transformers", "boto3", "requests")
+
+
+def deploy(*words):
+    return CliRunner().invoke(main, ["deploy", *words])
+
+
+@pytest.mark.parametrize(
+    "words", [("--help",), ("render", "designs", "--image", IMAGE)], ids=["help", "render"]
+)
+def test_it_is_light_and_needs_neither_network_nor_credentials(words):
+    script = (
+        f"import sys, sweetspot; sys.argv = ['sweetspot', 'deploy', *{words!r}]\n"
+        "try: sweetspot.main()\n"
+        f"finally: print([one for one in {HEAVY!r} if one in sys.modules], file=sys.stderr)"
+    )
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=bare, capture_output=True, text=True
+    )
+    assert ran.returncode == 0
+    assert ran.stderr.strip() == "[]"
+    assert "deploy" in ran.stdout or json.loads(ran.stdout)["Resources"]
+
+
+def test_render_prints_the_template_of_the_flags(tmp_path):
+    gpu = KINDS["realtime-gpu-vpc"]
+    file = tmp_path / "template.json"
+    ran = deploy(
+        "render", "designs", "--image", gpu.image, "--instance-type", "ml.g5.xlarge",
+        "--min", "2", "--concurrency", "5.6", "--subnet", gpu.network.subnets[0],
+        "--subnet", gpu.network.subnets[1], "--vpc", str(gpu.network.vpc),
+        "--alarm-topic", str(gpu.alarm_topic), "--env", "SWEETSPOT_PRECISION=float16",
+        "-o", str(file),
+    )  # fmt: skip
+    assert ran.exit_code == 0, ran.output
+    assert json.loads(file.read_text()) == template(gpu)
+
+
+def test_the_target_comes_from_the_profile():
+    profile = ROOT / "tests" / "deploy" / "profile.json"
+    words = ("render", "designs", "--image", IMAGE, "--profile", str(profile))
+    document = json.loads(deploy(*words).output)
+    tracking = document["Resources"]["ScalingPolicy"]["Properties"]
+    target = tracking["TargetTrackingScalingPolicyConfiguration"]["TargetValue"]
+    assert target == 4.9
+
+
+def test_a_job_is_printed_as_its_request():
+    job = ("render", "designs", "--image", IMAGE, "--mode", "transform", "--job")
+    ran = deploy(*job, "--input", "s3://jobs/in/", "--output", "s3://jobs/out/")
+    assert json.loads(ran.output)["TransformInput"]["SplitType"] == "Line"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--image", "sweetspot"), "must be an image of ECR"),
+        ((), "Missing option '--image'"),
+        (("--image", IMAGE, "--job"), "--job is of --mode transform"),
+        (("--image", IMAGE, "--env", "SWEETSPOT_MODEL"), "must be NAME=VALUE"),
+        (("--image", IMAGE, "--profile", "nowhere.json"), "nowhere.json is missing"),
+        (("--image", IMAGE, "--items", "8"), "is of --profile"),
+        (("--image", IMAGE, "-o", "/nowhere/template.json"), "cannot write"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(words, said):
+    ran = deploy("render", "designs", *words)
+    assert ran.exit_code != 0
+    assert said in ran.output.splitlines()[-1]
