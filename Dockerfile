@@ -17,6 +17,8 @@ FROM base AS packages
 ARG VARIANT
 # The wheel index of torch's CPU build; empty is pip's own configuration.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# The version is that of PIP_CONSTRAINT.
+# hadolint ignore=DL3013
 RUN if [ "$VARIANT" = gpu ] || [ -z "$TORCH_INDEX" ]; then set --; else set -- --index-url "$TORCH_INDEX"; fi \
     && pip install --no-compile --target /srv/packages "$@" torch
 COPY --from=requirements /build/requirements.txt ./
@@ -26,8 +28,8 @@ RUN PYTHONPATH=/srv/packages pip install --no-compile --prefix /srv/rest --no-wa
     && rm -rf /srv/rest
 # Headers, tests, compilers' needs: 0.2 GB that nothing here runs. Byte code is not checked against
 # times of files, which copies and layers change: stale, half of it was compiled at every start. What is of a later Python stays as it is.
-RUN cd /srv/packages \
-    && rm -rf torch/test torch/include torch/bin/protoc* torch/share bin \
+WORKDIR /srv/packages
+RUN rm -rf torch/test torch/include torch/bin/protoc* torch/share bin \
     && find . -depth \( -name tests -o -name test \) -path "*/numpy/*" -exec rm -rf {} + \
     && find torch/lib -name "*test*.so" -delete \
     && find . -name "*.pyi" -delete \
@@ -51,7 +53,7 @@ EXPOSE 8080
 HEALTHCHECK --start-period=120s --timeout=5s CMD ["python", "-c", "import os, urllib.request as http; port = os.environ.get('SAGEMAKER_BIND_TO_PORT') or os.environ.get('SWEETSPOT_PORT') or 8080; http.urlopen(f'http://127.0.0.1:{port}/ping', timeout=4)"]
 ENTRYPOINT ["sweetspot"]
 CMD ["serve"]
-ARG VERSION=0.1.0
+ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title=sweetspot \
       org.opencontainers.image.version=$VERSION \
