@@ -53,6 +53,7 @@ class FakeEncoder:
             device="cpu",
             precision="float32",
             fingerprint=f"fake-{POLICY_VERSIONS[self._config.policy]}",
+            preprocessing=f"{POLICY_VERSIONS[self._config.policy]} {IMAGE_SIZE}",
         )
 
     def preprocess(self, data: bytes) -> UInt8Array:
