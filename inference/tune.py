@@ -226,7 +226,7 @@ class _Memory:
         if self._limit_bytes is None:
             return
         (before, before_bytes), now_bytes = self._last, peak_bytes()
-        if before:
+        if before and n > before:
             self._each_bytes = (now_bytes - before_bytes) / (n - before)
         self._last = (n, now_bytes)
 
