@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.exceptions import SSLError as BotoSSLError
 from urllib3.exceptions import HTTPError, ReadTimeoutError, SSLError
 
@@ -98,7 +99,7 @@ class SageMakerTransport:
             raise _refused(exc) from exc
         except BotoSSLError as exc:
             raise EndpointError("tls", str(exc), retryable=False) from exc
-        except (HTTPClientError, IncompleteReadError) as exc:
+        except (BotoConnectionError, HTTPClientError, IncompleteReadError) as exc:
             raise EndpointError("connect", str(exc), retryable=True) from exc
         except BotoCoreError as exc:
             raise EndpointError(type(exc).__name__, str(exc), retryable=False) from exc

@@ -296,6 +296,17 @@ def test_by_name_what_may_pass_is_sent_again(reply):
     assert len(answers.requests) == QUICK.requests
 
 
+def test_by_name_an_endpoint_that_is_not_there_is_waited_for(caplog):
+    with Container() as container:
+        url = container.url
+    with (
+        Client("designs", client=runtime(url), patience=QUICK) as client,
+        pytest.raises(EndpointError, match="connect: Could not connect"),
+    ):
+        list(client.embed_texts(["a"]))
+    assert len(caplog.records) == QUICK.requests - 1
+
+
 def test_a_profile_of_its_machine_says_how_many_items_a_request(tmp_path):
     path = tmp_path / "sweetspot.json"
     tower = {"batch_size": 24, "rule": "knee", "a_ms": 1, "b_ms": 1}
