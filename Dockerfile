@@ -17,24 +17,29 @@ FROM base AS packages
 ARG VARIANT
 # The wheel index of torch's CPU build; empty is pip's own configuration.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# The version is that of PIP_CONSTRAINT.
+# hadolint ignore=DL3013
 RUN if [ "$VARIANT" = gpu ] || [ -z "$TORCH_INDEX" ]; then set --; else set -- --index-url "$TORCH_INDEX"; fi \
-    && pip install --target /srv/packages "$@" torch
+    && pip install --no-compile --target /srv/packages "$@" torch
 COPY --from=requirements /build/requirements.txt ./
 # Into a folder of its own, since pip does not look at what a target already holds.
-RUN PYTHONPATH=/srv/packages pip install --prefix /srv/rest --no-warn-script-location -r requirements.txt \
+RUN PYTHONPATH=/srv/packages pip install --no-compile --prefix /srv/rest --no-warn-script-location -r requirements.txt \
     && cp -rn /srv/rest/lib/python3.11/site-packages/. /srv/packages/ \
     && rm -rf /srv/rest
-# Headers, tests, compilers' needs: 0.2 GB that nothing here runs.
-RUN cd /srv/packages \
-    && rm -rf torch/test torch/include torch/bin/protoc* torch/share bin \
+# Headers, tests, compilers' needs: 0.2 GB that nothing here runs. Byte code is not checked against
+# times of files, which copies and layers change: stale, half of it was compiled at every start. What is of a later Python stays as it is.
+WORKDIR /srv/packages
+RUN rm -rf torch/test torch/include torch/bin/protoc* torch/share bin \
     && find . -depth \( -name tests -o -name test \) -path "*/numpy/*" -exec rm -rf {} + \
     && find torch/lib -name "*test*.so" -delete \
-    && find . -name "*.pyi" -delete
+    && find . -name "*.pyi" -delete \
+    && { python -m compileall -qq -j 0 --invalidation-mode unchecked-hash . || true; }
 
 FROM base AS app
 RUN pip install "setuptools>=77"
 COPY . .
-RUN pip install --no-deps --no-build-isolation --target /srv/app .
+RUN pip install --no-compile --no-deps --no-build-isolation --target /srv/app . \
+    && python -m compileall -q --invalidation-mode unchecked-hash /srv/app
 
 FROM python:3.11-slim-bookworm
 # Nothing is written but under /tmp: the root file system may be read-only, the user nobody's.
@@ -48,7 +53,7 @@ EXPOSE 8080
 HEALTHCHECK --start-period=120s --timeout=5s CMD ["python", "-c", "import os, urllib.request as http; port = os.environ.get('SAGEMAKER_BIND_TO_PORT') or os.environ.get('SWEETSPOT_PORT') or 8080; http.urlopen(f'http://127.0.0.1:{port}/ping', timeout=4)"]
 ENTRYPOINT ["sweetspot"]
 CMD ["serve"]
-ARG VERSION=0.1.0
+ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title=sweetspot \
       org.opencontainers.image.version=$VERSION \

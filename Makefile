@@ -4,7 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Where to take torch from; empty is pip's own configuration. On Linux, PyTorch's index of CPU
 # builds saves gigabytes: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
-TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 VARIANT ?= cpu
@@ -12,15 +11,16 @@ IMAGE ?= localhost/sweetspot:$(VARIANT)
 CONTAINER_ENGINE ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
 # A Docker v2 manifest of one platform, which is what SageMaker takes.
 IMAGE_OPTIONS ?= $(if $(filter podman,$(CONTAINER_ENGINE)),--format docker --pull=never,--provenance=false)
-# Of torch in the image; make image IMAGE_TORCH_INDEX= takes pip's own configuration.
-IMAGE_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# The image takes PyTorch's index of CPU builds unless told: make image TORCH_INDEX= is pip's own.
+IMAGE_TORCH_INDEX = $(if $(filter undefined,$(origin TORCH_INDEX)),https://download.pytorch.org/whl/cpu,$(TORCH_INDEX))
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
 # How long chaos reigns.
 CHAOS_SECONDS ?= 240
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos fuzz parity-full sdk-test image image-test serve benchmark benchmark-load benchmark-peers lint types check fmt docs clean
+.PHONY: help demo test chaos fuzz parity-full sdk-test image image-test sbom serve benchmark benchmark-load benchmark-peers lint types check fmt docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -45,10 +45,15 @@ sdk-test: $(VENV)/.dev .sdk/.ready ## The SageMaker SDK's predictors against a l
 
 image: ## Build the container image (VARIANT=cpu or gpu)
 	$(CONTAINER_ENGINE) build $(IMAGE_OPTIONS) --build-arg VARIANT=$(VARIANT) \
-		--build-arg TORCH_INDEX=$(IMAGE_TORCH_INDEX) --build-arg REVISION=$(REVISION) -t $(IMAGE) .
+		--build-arg TORCH_INDEX=$(IMAGE_TORCH_INDEX) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .
 
 image-test: $(VENV)/.dev ## Run the image as the platform does, and as nobody
+	$(BIN)/hadolint Dockerfile
 	CONTAINER_ENGINE=$(CONTAINER_ENGINE) IMAGE=$(IMAGE) $(BIN)/python -m pytest -m image
+
+sbom: $(VENV)/.dev ## What the image is made of, as CycloneDX: sbom.json
+	CONTAINER_ENGINE=$(CONTAINER_ENGINE) IMAGE=$(IMAGE) $(BIN)/python -m tests.image.sbom > sbom.json
 
 serve: $(VENV)/.run ## Serve the built-in model on port 8080 (ARGS="--model ... --port ...")
 	$(BIN)/sweetspot serve $(ARGS)

@@ -1,4 +1,4 @@
-"""Items of all requests meet here: `scheduler` says who goes next, these threads run it.
+"""Items of all requests and models meet here: `scheduler` says who goes next, these threads run it.
 
 One thread a stream: as many forward passes run at once. While they run, the items of the next
 batches are fetched and preprocessed elsewhere, and announce themselves here.
@@ -9,16 +9,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from inference.config import EngineConfig
+from inference.config import BatchConfig, EngineConfig
 from inference.errors import EncodeFailed
 from inference.forward import Forward
 from inference.hangs import Hangs
-from inference.live import BatchTimes
+from inference.live import BatchTimes, Verdict
 from inference.scheduler import Batch, Entry, Scheduler
-from inference.types import TOWERS, Lane, Tower
+from inference.types import TOWERS, Lane, Target, Tower
 from model.encoder import Encoder
 
 log = logging.getLogger(__name__)
@@ -40,25 +42,23 @@ class TowerReport:
 
 
 class Batcher:
-    """Owns the encoder's calls. Bounded by the permits that its callers hold."""
+    """Owns the encoders' calls. Bounded by the permits that its callers hold."""
 
     def __init__(
         self,
-        encoder: Encoder,
         config: EngineConfig,
         hangs: Hangs,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._forward = Forward(encoder, self._keep_to)
         self._hangs = hangs
         self._clock = clock
-        self._configs = {"image": config.image, "text": config.text}
-        self._scheduler = Scheduler(
-            {"image": config.image, "text": config.text}, config.interactive_wait_s
-        )
+        self._forwards: dict[str, Forward] = {}
+        self._configs: dict[Target, BatchConfig] = {}
+        self._scheduler = Scheduler(config.interactive_wait_s)
         self._changed = threading.Condition()
         self._closing = False
-        self._verdicts = {tower: self._scheduler.live[tower].verdict for tower in TOWERS}
+        self._verdicts: dict[Target, Verdict] = {}
+        self._running: Counter[str] = Counter()
         self._threads = [
             threading.Thread(target=self._run, name=f"batcher-{number}", daemon=True)
             for number in range(config.streams)
@@ -66,41 +66,62 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def expect(self, tower: Tower, lane: Lane) -> None:
+    def add(self, model: str, encoder: Encoder, configs: Mapping[Tower, BatchConfig]) -> None:
+        """From now on, items may come for a model."""
+        targets = {Target(model, tower): configs[tower] for tower in TOWERS}
+        with self._changed:
+            self._forwards[model] = Forward(encoder, partial(self._keep_to, model))
+            self._configs |= targets
+            self._scheduler.add(targets)
+            self._verdicts |= {one: self._scheduler.live[one].verdict for one in targets}
+
+    def remove(self, model: str) -> None:
+        """Forget a model, once none of its items waits, is on its way or runs."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._scheduler.is_idle(model) and not self._running[model]
+            )
+            self._scheduler.remove(model)
+            del self._forwards[model], self._running[model]
+            for tower in TOWERS:
+                del self._configs[Target(model, tower)], self._verdicts[Target(model, tower)]
+
+    def expect(self, target: Target, lane: Lane) -> None:
         """Announce an item; `submit` or `withdraw` must follow."""
         with self._changed:
-            self._scheduler.expect(tower, lane, self._clock())
+            self._scheduler.expect(target, lane, self._clock())
 
-    def withdraw(self, tower: Tower, lane: Lane) -> None:
+    def withdraw(self, target: Target, lane: Lane) -> None:
         """Take back an announcement: the item failed on its way."""
         with self._changed:
-            self._scheduler.withdraw(tower, lane)
-            self._changed.notify()
+            self._scheduler.withdraw(target, lane)
+            self._changed.notify_all()
 
-    def submit(self, tower: Tower, lane: Lane, entry: Entry) -> None:
+    def submit(self, target: Target, lane: Lane, entry: Entry) -> None:
         """Hand over an announced item. Raises EncodeFailed when it is too late for any."""
         with self._changed:
             if self._closing:  # the threads may have ended
                 raise EncodeFailed("the service is stopping")
-            self._scheduler.submit(tower, lane, entry, self._clock())
+            self._scheduler.submit(target, lane, entry, self._clock())
             self._changed.notify()
 
-    def report(self, tower: Tower) -> TowerReport:
-        """A picture of this moment."""
+    def report(self, target: Target) -> TowerReport:
+        """A picture of this moment. Raises KeyError for a model that is not there."""
         with self._changed:
-            live, waiting = self._scheduler.live[tower], self._scheduler.waiting()
+            live, waiting = self._scheduler.live[target], self._scheduler.waiting()
             return TowerReport(
-                batch_size=self._configs[tower].batch_size,
-                limit=self._scheduler.batch_size(tower, self._clock()),
+                batch_size=self._configs[target].batch_size,
+                limit=self._scheduler.batch_size(target, self._clock()),
                 slowdown=live.slowdown,
                 encode_s=live.total_s,
-                waiting={lane: count for (one, lane), count in waiting.items() if one == tower},
+                waiting={lane: count for (one, lane), count in waiting.items() if one == target},
                 batches=live.by_size(),
             )
 
     def trouble(self) -> str | None:
         """Why nothing will ever be encoded again, in words; None when all is well."""
-        if self._forward.broken:
+        forwards = list(self._forwards.values())
+        if forwards and all(forward.broken for forward in forwards):
             return "the encoder fails on everything"
         if not self._closing and not all(thread.is_alive() for thread in self._threads):
             return "a batching thread has died"
@@ -121,10 +142,16 @@ class Batcher:
                 entry.shed()
             if batch.entries:
                 self._serve(batch)
+            self._ended(batch.target.model)
 
-    def _keep_to(self, tower: Tower, most: int) -> None:
+    def _ended(self, model: str) -> None:
         with self._changed:
-            self._scheduler.keep_to(tower, most)
+            self._running[model] -= 1
+            self._changed.notify_all()
+
+    def _keep_to(self, model: str, tower: Tower, most: int) -> None:
+        with self._changed:
+            self._scheduler.keep_to(Target(model, tower), most)
         log.warning("not enough memory: %s batches are kept to %d from now on", tower, most)
 
     def _next_batch(self) -> Batch | None:
@@ -133,6 +160,7 @@ class Batcher:
             while True:
                 now_s = self._clock()
                 if batch := self._scheduler.next(now_s):
+                    self._running[batch.target.model] += 1
                     return batch
                 if self._closing:
                     return None
@@ -142,7 +170,7 @@ class Batcher:
         start_s = self._clock()
         payloads = [entry.payload for entry in batch.entries]
         with self._hangs.watch(f"a forward pass of {len(payloads)} {batch.tower}s"):
-            results = self._forward.run(batch.tower, payloads)
+            results = self._forwards[batch.target.model].run(batch.tower, payloads)
         end_s = self._clock()
         self._note(batch, end_s - start_s)
         for entry, result in zip(batch.entries, results, strict=True):
@@ -154,8 +182,8 @@ class Batcher:
         """Keep the time that a batch took; say when tuning and present part."""
         with self._changed:
             self._scheduler.ran(batch, service_s)
-            live, before = self._scheduler.live[batch.tower], self._verdicts[batch.tower]
-            verdict = self._verdicts[batch.tower] = live.verdict
+            live, before = self._scheduler.live[batch.target], self._verdicts[batch.target]
+            verdict = self._verdicts[batch.target] = live.verdict
             slowdown = live.slowdown
         if verdict != before:
             log.warning(

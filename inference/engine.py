@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from inference.admission import Admission
 from inference.batcher import Batcher, TowerReport
-from inference.config import EngineConfig
+from inference.config import BatchConfig, EngineConfig
 from inference.errors import (
     ClientLeft,
     DeadlineExceeded,
@@ -24,7 +26,8 @@ from inference.fetch import Fetcher
 from inference.hangs import Hangs
 from inference.inline import check_size, decode_base64, decode_data_url, is_data_url
 from inference.pools import Pools
-from inference.request import LATE, LATE_MESSAGE, Job, Request
+from inference.request import LATE, LATE_MESSAGE, Job, Request, merge
+from inference.roster import Member, Roster
 from inference.scheduler import Entry
 from inference.stream import Group, Stream
 from inference.text_cache import TextCache, TextCacheReport
@@ -38,13 +41,14 @@ from inference.types import (
     Item,
     Lane,
     Result,
+    Target,
     Text,
     Tower,
     Unreadable,
     is_unicode,
     lane_of,
 )
-from model.encoder import Encoder, EncoderSpec
+from model.encoder import Encoder, EncoderSpec, UInt8Array
 from model.errors import DecodeError
 
 log = logging.getLogger(__name__)
@@ -58,21 +62,25 @@ class Engine:
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: Encoder | None,
         fetcher: Fetcher,
         config: EngineConfig,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._encoder = encoder
+        """encoder: the first model, by the name it announces; None starts without."""
         self._fetcher = fetcher
         self._config = config
         self._admission = Admission(config)
         self._pools = Pools(config.io_threads, config.cpu_threads)
         self._hangs = Hangs(config.hang_s)
-        self._batcher = Batcher(encoder, config, self._hangs, clock)
-        self._texts = TextCache(config.text_cache_bytes)
+        self._batcher = Batcher(config, self._hangs, clock)
+        self._roster = Roster()
+        self._decoded = 0
+        self._decoded_lock = threading.Lock()
         self._drain_by_s = float("inf")
         self._closing = False
+        if encoder is not None:
+            self.add(encoder.spec.name, encoder, config.image, config.text)
 
     def __enter__(self) -> Self:
         """The engine itself."""
@@ -87,10 +95,31 @@ class Engine:
         """Close it."""
         self.close()
 
+    def add(self, name: str, encoder: Encoder, image: BatchConfig, text: BatchConfig) -> None:
+        """Take in a model, which may be asked at once. It closes with the engine."""
+        self._batcher.add(name, encoder, {"image": image, "text": text})
+        self._roster.add(name, Member(encoder, TextCache(self._config.text_cache_bytes)))
+
+    def remove(self, name: str) -> None:
+        """Answer what was accepted of a model, then give back its memory.
+
+        Raises:
+            UnknownModel: it is not there.
+        """
+        self._roster.leave(name)
+        self._batcher.remove(name)
+        self._roster.forget(name).encoder.close()
+
+    @property
+    def models(self) -> dict[str, EncoderSpec]:
+        """What each model announces, by its name; the first is the default."""
+        members = self._roster.everyone()
+        return {name: members[name].encoder.spec for name in self._roster.names()}
+
     @property
     def spec(self) -> EncoderSpec:
-        """What the encoder announces."""
-        return self._encoder.spec
+        """What the default model announces."""
+        return next(iter(self.models.values()))
 
     @property
     def config(self) -> EngineConfig:
@@ -102,13 +131,18 @@ class Engine:
         """Permits held by all requests together."""
         return self._admission.items_in_flight
 
-    def report(self, tower: Tower) -> TowerReport:
-        """How a tower fares at this moment."""
-        return self._batcher.report(tower)
+    @property
+    def images_decoded(self) -> int:
+        """Images decoded so far; one that several models read alike is decoded once."""
+        return self._decoded
 
-    def text_cache_report(self) -> TextCacheReport:
-        """How many texts were asked before."""
-        return self._texts.report()
+    def report(self, tower: Tower, model: str | None = None) -> TowerReport:
+        """How a tower fares at this moment. model: None is the default."""
+        return self._batcher.report(Target(model or self._roster.names()[0], tower))
+
+    def text_cache_report(self, model: str | None = None) -> TextCacheReport:
+        """How many texts were asked before. model: None is the default."""
+        return self._roster[model or self._roster.names()[0]].texts.report()
 
     def trouble(self) -> str | None:
         """What only a new process will mend, in words; None when all is well."""
@@ -120,6 +154,7 @@ class Engine:
         deadline_s: float,
         client_left: Callable[[], bool] = lambda: False,
         lane: Lane | None = None,
+        models: str | Sequence[str] = (),
     ) -> Answer:
         """Embed all items; equal items are fetched and encoded once.
 
@@ -131,15 +166,17 @@ class Engine:
                 `deadline_exceeded`.
             client_left: asked now and then; True sheds the rest.
             lane: None is `lane_of` the items.
+            models: one by its name, or several, for which results are `Embeddings`, each item
+                fetched once and decoded once where they read the same pixels; () is the default.
 
         Returns:
             One result per item, in order.
 
         Raises:
-            Overloaded: no permits. ClientLeft: nobody waits any more.
+            Overloaded: no permits. ClientLeft: nobody waits any more. UnknownModel: of a name.
         """
         results: list[Result] = [LATE] * len(items)
-        with self._stream(Request(items, deadline_s, lane or lane_of(items)), client_left) as done:
+        with self._stream(items, deadline_s, client_left, lane, models) as done:
             for group in done:
                 for index, result in group:
                     results[index] = result
@@ -151,6 +188,7 @@ class Engine:
         deadline_s: float,
         client_left: Callable[[], bool] = lambda: False,
         lane: Lane | None = None,
+        models: str | Sequence[str] = (),
     ) -> Stream:
         """As `embed`, but each result as soon as it is there.
 
@@ -158,19 +196,35 @@ class Engine:
         grow with their number.
 
         Raises:
-            Overloaded: no permits, at once. ClientLeft: while iterating.
+            Overloaded, UnknownModel: at once. ClientLeft: while iterating.
         """
         keep = 2 * self._config.window
-        return self._stream(Request(items, deadline_s, lane or lane_of(items), keep), client_left)
+        return self._stream(items, deadline_s, client_left, lane, models, keep)
 
-    def _stream(self, request: Request, client_left: Callable[[], bool]) -> Stream:
-        request.answer(self._known)
-        if request.has_more:
-            self._start(self._admission.enter(request))
+    def _stream(
+        self,
+        items: Sequence[Item],
+        deadline_s: float,
+        client_left: Callable[[], bool],
+        lane: Lane | None,
+        models: str | Sequence[str],
+        keep: int | None = None,
+    ) -> Stream:
+        several = not isinstance(models, str) and bool(models)
+        used = self._roster.use([models] if isinstance(models, str) else models)
+        request = Request(items, deadline_s, lane or lane_of(items), keep, used, several=several)
+        try:
+            request.answer(partial(self._known, request))
+            if request.has_more:
+                self._start(self._admission.enter(request))
+        except BaseException:
+            self._roster.release(used)
+            raise
 
         def leave() -> None:
             request.close()
             self._admission.leave(request)
+            self._roster.release(used)
 
         return Stream(request.times, self._results(request, client_left), leave)
 
@@ -189,20 +243,24 @@ class Engine:
         self._drain_by_s = by_s
 
     def close(self) -> None:
-        """Finish what runs and give back threads, connections and the encoder, in this order."""
+        """Finish what runs and give back threads, connections and the encoders, in this order."""
         self.stop()
-        self._encoder.close()
+        for member in self._roster.everyone().values():
+            member.encoder.close()
 
     def stop(self) -> None:
-        """As `close`, but the encoder lives on."""
+        """As `close`, but the encoders live on."""
         self._closing = True
         self._pools.close()
         self._batcher.close()
         self._fetcher.close()
 
-    def _known(self, item: Item) -> Embedding | None:
+    def _known(self, request: Request, item: Item) -> Result | None:
         """What a text was embedded as before."""
-        return self._texts.get(item.text) if isinstance(item, Text) else None
+        if not isinstance(item, Text):
+            return None
+        found = {model: self._roster[model].texts.get(item.text) for model in request.models}
+        return merge(found, request.several)
 
     def _start(self, jobs: Sequence[Job]) -> None:
         """Send items on their way; one that has none fails, and others start in its place."""
@@ -214,7 +272,7 @@ class Engine:
                 self._send(job)
             except Exception as exc:  # noqa: BLE001 - a pool that is closed, say
                 failed.append((job, _failure(exc)))
-                self._batcher.withdraw(job.tower, job.lane)
+                self._withdraw(job)
                 unsent += self._announced(self._admission.done(job))
         for job, failure in failed:
             job.finish(failure)
@@ -222,8 +280,14 @@ class Engine:
     def _announced(self, jobs: Sequence[Job]) -> deque[Job]:
         """Tell the batcher of all before the first is ready: it is not to leave alone."""
         for job in jobs:
-            self._batcher.expect(job.tower, job.lane)
+            for target in job.targets:
+                self._batcher.expect(target, job.lane)
         return deque(jobs)
+
+    def _withdraw(self, job: Job) -> None:
+        """It failed on its way to the batcher."""
+        for target in job.targets:
+            self._batcher.withdraw(target, job.lane)
 
     def _send(self, job: Job) -> None:
         """Send an item on its way. Raises ItemError for one that has none."""
@@ -234,7 +298,7 @@ class Engine:
         match job.item:
             case Text(text):
                 self._check_text(text)
-                self._submit(job, text)
+                self._submit(job, [text] * len(job.targets))
             case Unreadable(reason):
                 raise TextInvalid(reason)
             case ImageUrl(url) if is_data_url(url):
@@ -274,7 +338,7 @@ class Engine:
             self._check_wanted(job)
             data = get_data()
             with job.times.measure("decode"), self._hangs.watch("the decoding of an image"):
-                pixels = self._encoder.preprocess(data)
+                pixels = self._pixels(job, data)
             self._submit(job, pixels)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this item's
             self._fail(job, exc)
@@ -286,19 +350,48 @@ class Engine:
         if self._closing:
             raise EncodeFailed("the service is stopping")
 
-    def _submit(self, job: Job, payload: object) -> None:
-        def leave() -> None:
-            # Before the result is noted: whoever sees a request answered sees its permits free.
-            self._start(self._admission.done(job))
+    def _pixels(self, job: Job, data: bytes) -> list[UInt8Array]:
+        """What each of its models reads, decoded once for those that read alike."""
+        found: dict[str, UInt8Array] = {}
+        wanted = []
+        for model in job.request.models:
+            encoder = self._roster[model].encoder
+            wanted.append(way := encoder.spec.preprocessing)
+            if way not in found:
+                found[way] = encoder.preprocess(data)
+        with self._decoded_lock:
+            self._decoded += len(found)
+        return [found[way] for way in wanted]
 
-        def done(result: Result) -> None:
-            if isinstance(job.item, Text) and isinstance(result, Embedding):
-                self._texts.put(job.item.text, result)
-            leave()
-            job.finish(result)
+    def _submit(self, job: Job, payloads: Sequence[object]) -> None:
+        """Hand an item to each of its models. Raises EncodeFailed when it is too late for all."""
+        for index, (target, payload) in enumerate(zip(job.targets, payloads, strict=True)):
+            ended = partial(self._ended, job, target.model)
+            entry = Entry(
+                payload,
+                job.times,
+                wanted=lambda: not job.request.closed,
+                done=ended,
+                shed=partial(ended, None),
+            )
+            try:
+                self._batcher.submit(target, job.lane, entry)
+            except EncodeFailed as exc:
+                if index == 0:
+                    raise
+                self._batcher.withdraw(target, job.lane)
+                ended(Failure.of(exc))
 
-        entry = Entry(payload, job.times, lambda: not job.request.closed, done, leave)
-        self._batcher.submit(job.tower, job.lane, entry)
+    def _ended(self, job: Job, model: str, result: Result | None) -> None:
+        """A model is done with an item; None when nobody waited for it."""
+        if isinstance(job.item, Text) and isinstance(result, Embedding):
+            self._roster[model].texts.put(job.item.text, result)
+        if not job.part(model, result):
+            return
+        # Before the result is noted: whoever sees a request answered sees its permits free.
+        self._start(self._admission.done(job))
+        if (merged := job.merged()) is not None:
+            job.finish(merged)
 
     def _fail(self, job: Job, exc: Exception) -> None:
         passing = isinstance(exc, FetchError) and exc.retryable
@@ -306,7 +399,7 @@ class Engine:
             exc = DeadlineExceeded(
                 LATE_MESSAGE
             )  # the request's limit cut the fetch off, not its own
-        self._batcher.withdraw(job.tower, job.lane)
+        self._withdraw(job)
         self._start(self._admission.done(job))
         job.finish(_failure(exc))
 

@@ -17,10 +17,13 @@ ItemError                     one item; becomes a Failure, never harms its neigh
 └── EncodeFailed              the forward pass failed
 RequestError
 ├── Overloaded                no permits left; retry later
+├── UnknownModel              no model of that name
 └── ClientLeft                nobody waits for the answer
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class ItemError(Exception):
@@ -131,6 +134,13 @@ class Overloaded(RequestError):
     def __init__(self, retry_after_s: float) -> None:
         super().__init__("too many items in flight; retry later")
         self.retry_after_s = retry_after_s
+
+
+class UnknownModel(RequestError):
+    """No model of that name is there."""
+
+    def __init__(self, name: str, there: Sequence[str]) -> None:
+        super().__init__(f"no model {name!r}; there is {', '.join(there) or 'none'}")
 
 
 class ClientLeft(RequestError):

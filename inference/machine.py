@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 import os
 import platform
+from contextlib import suppress
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
 CGROUP = Path("/sys/fs/cgroup")
+PROC = Path("/proc")
+# Version 2 of control groups, then version 1, whose "none" is a number beyond any memory.
+MEMORY_LIMITS = (Path("memory.max"), Path("memory/memory.limit_in_bytes"))
+KIB, GIB = 2**10, 2**30
 
 
 def cpu_name(cpu_info: Path = CPU_INFO) -> str:
@@ -34,6 +39,52 @@ def cores_in_words(cgroup: Path = CGROUP) -> str:
     granted, usable = cores(cgroup), _usable()
     words = f"{granted} core" + ("" if granted == 1 else "s")
     return words if granted == usable else f"{words} by the container's limit, of {usable}"
+
+
+def memory_bytes(cgroup: Path = CGROUP, proc: Path = PROC) -> int | None:
+    """Memory that may be used: the container's limit, or the machine's; None where neither says."""
+    known = [_limit_bytes(cgroup), _field_bytes(proc / "meminfo", "MemTotal")]
+    return min((size for size in known if size), default=None)
+
+
+def memory_in_words(cgroup: Path = CGROUP, proc: Path = PROC) -> str:
+    """How much memory, and why no more."""
+    size, total = memory_bytes(cgroup, proc), _field_bytes(proc / "meminfo", "MemTotal")
+    if size is None:
+        return "memory unknown"
+    words = f"{size / GIB:.1f} GiB"
+    return words if size == total else f"{words} by the container's limit"
+
+
+def forget_peak(proc: Path = PROC) -> None:
+    """Have the kernel measure this process's peak anew."""
+    with suppress(OSError):
+        (proc / "self" / "clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_bytes(proc: Path = PROC) -> int:
+    """The most that this process has had resident; 0 where the system does not say."""
+    return _field_bytes(proc / "self" / "status", "VmHWM") or 0
+
+
+def _limit_bytes(cgroup: Path) -> int | None:
+    for name in MEMORY_LIMITS:
+        try:
+            return int((cgroup / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def _field_bytes(path: Path, name: str) -> int | None:
+    """A field in kB of one of the kernel's tables, as bytes."""
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * KIB
+    except (OSError, ValueError, IndexError):
+        pass
+    return None
 
 
 def _usable() -> int:

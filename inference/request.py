@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from inference.errors import DeadlineExceeded
 from inference.stats import ItemTimes, StageTimes
-from inference.types import Failure, Item, Lane, Result, tower_of
+from inference.types import Embedding, Embeddings, Failure, Item, Lane, Result, Target, tower_of
 
 LATE_MESSAGE = "not done before the request's deadline"
 LATE = Failure.of(DeadlineExceeded(LATE_MESSAGE))
@@ -20,14 +20,23 @@ class Request:
     """The items of one call on their way, and the results that came back.
 
     keep: with so many results that nobody has taken yet, no more items start; None is no limit, for
-    one who takes all at the end.
+    one who takes all at the end. models: each embeds every item. several: a result is of all models
+    by their names, even where they are one.
     """
 
     def __init__(
-        self, items: Sequence[Item], deadline_s: float, lane: Lane, keep: int | None = None
+        self,
+        items: Sequence[Item],
+        deadline_s: float,
+        lane: Lane,
+        keep: int | None = None,
+        models: tuple[str, ...] = ("",),
+        *,
+        several: bool = False,
     ) -> None:
         self.deadline_s = deadline_s
         self.lane = lane
+        self.models, self.several = models, several
         self.times = StageTimes()
         self.closed = False
         self._keep = keep
@@ -106,8 +115,31 @@ class Job:
     def __init__(self, request: Request, item: Item) -> None:
         self.request, self.item = request, item
         self.tower, self.lane = tower_of(item), request.lane
+        self.targets = tuple(Target(model, self.tower) for model in request.models)
         self.times = ItemTimes(request.times)
+        self._lock = threading.Lock()
+        self._parts: dict[str, Result | None] = {}
+
+    def part(self, model: str, result: Result | None) -> bool:
+        """Note what a model made of the item, None where nobody waits. Whether it was the last."""
+        with self._lock:
+            self._parts[model] = result
+            return len(self._parts) == len(self.targets)
+
+    def merged(self) -> Result | None:
+        """What all models made of it: the failure of any is the item's."""
+        return merge({one: self._parts[one] for one, _ in self.targets}, self.request.several)
 
     def finish(self, result: Result) -> None:
         """Note the item's result, with its times."""
         self.request.finish(self.item, replace(result, times_s=self.times.spent_s))
+
+
+def merge(parts: Mapping[str, Result | None], several: bool) -> Result | None:
+    """One result of a part for each model. None where a part is missing."""
+    found: dict[str, Embedding] = {}
+    for model, part in parts.items():
+        if not isinstance(part, Embedding):
+            return part
+        found[model] = part
+    return Embeddings(found) if several else next(iter(found.values()))

@@ -38,11 +38,13 @@ class ItemTimes:
 
     def __init__(self, request: StageTimes) -> None:
         self._request = request
+        self._lock = threading.Lock()
         self.spent_s: dict[str, float] = {}
 
     def add(self, stage: str, start_s: float, end_s: float) -> None:
         """The item was in a stage from start to end, instants of `time.perf_counter`."""
-        self.spent_s[stage] = self.spent_s.get(stage, 0.0) + end_s - start_s
+        with self._lock:
+            self.spent_s[stage] = self.spent_s.get(stage, 0.0) + end_s - start_s
         self._request.add(stage, start_s, end_s)
 
     @contextmanager

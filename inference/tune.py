@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.curve import Curve, Point, SweetSpot, fit, sweet_spot
+from inference.machine import forget_peak, peak_bytes
 from inference.runners import Run
 from model.errors import OutOfMemory
 
@@ -23,7 +24,8 @@ class TuneConfig:
     again beside them. streams: as many batches run at once (`on_streams`). After `min_rounds`,
     rounds end when the medians of even and odd ones agree within `agreement`, or when `budget_s`
     is spent. More than `noisy` of disagreement at the end is said to be noisy. max_batch_s: the
-    first size that takes longer is the largest.
+    first size that takes longer is the largest. memory_bytes: the most this process may have
+    resident; a size that would go beyond, were it to grow like those before, is left out.
     """
 
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
@@ -36,6 +38,7 @@ class TuneConfig:
     max_batch_s: float = 2.5
     latency_target_ms: float | None = None
     streams: int = 1
+    memory_bytes: int | None = None
     seed: int = 0
 
 
@@ -175,7 +178,11 @@ class _Tuner:
     def _warm_up(self, sizes: Sequence[int]) -> list[int]:
         """Run each size once, unmeasured; what does not fit, or takes too long, is left out."""
         fitting: list[int] = []
+        memory = _Memory(self._config.memory_bytes)
         for n in sorted(sizes):
+            if self._limit is None and memory.is_too_small_for(n):
+                self._report(f"a batch of {n} would not fit in the memory there is")
+                self._limit = n - 1
             if self._limit is not None and n > self._limit:
                 break
             try:
@@ -187,6 +194,7 @@ class _Tuner:
                 self._limit = n // 2
                 self._report(f"a batch of {n} does not fit in memory")
                 break
+            memory.learn(n)
             fitting.append(n)
             if took_s > self._config.max_batch_s:
                 self._report(f"a batch of {n} takes {took_s:.1f} s; larger ones are left out")
@@ -198,6 +206,36 @@ class _Tuner:
         start_s = self._clock()
         self._run(n)
         return self._clock() - start_s
+
+
+class _Memory:
+    """Foretells the memory of a batch from what the last ones added for each item more.
+
+    Where it is short the kernel does not refuse, as a device does: it kills the process.
+    """
+
+    def __init__(self, limit_bytes: int | None) -> None:
+        self._limit_bytes = limit_bytes
+        self._last = (0, 0)
+        self._each_bytes = 0.0
+        if limit_bytes is not None:
+            forget_peak()
+
+    def learn(self, n: int) -> None:
+        """A batch of n has run; the first tells nothing, it prepares what all others use."""
+        if self._limit_bytes is None:
+            return
+        (before, before_bytes), now_bytes = self._last, peak_bytes()
+        if before and n > before:
+            self._each_bytes = (now_bytes - before_bytes) / (n - before)
+        self._last = (n, now_bytes)
+
+    def is_too_small_for(self, n: int) -> bool:
+        """Whether a batch of n would need more than there is."""
+        if self._limit_bytes is None:
+            return False
+        last, last_bytes = self._last
+        return last_bytes + (n - last) * self._each_bytes > self._limit_bytes
 
 
 def _disagreement(some: Sequence[float], others: Sequence[float]) -> float:

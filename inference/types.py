@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,14 @@ Tower = Literal["image", "text"]
 TOWERS: tuple[Tower, ...] = ("image", "text")
 Lane = Literal["interactive", "bulk"]
 LANES: tuple[Lane, ...] = ("interactive", "bulk")
+
+
+class Target(NamedTuple):
+    """Where an item is encoded: one tower of one model, by the model's name."""
+
+    model: str
+    tower: Tower
+
 
 MAX_MESSAGE_CHARS = 300
 # What a person waits for: a query and its variants, or one screenshot.
@@ -94,7 +102,15 @@ class Failure:
         return cls(error.code, message, retryable)
 
 
-Result = Embedding | Failure
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """One item by several models, by their names. times_s: what each stage took of this item."""
+
+    by_model: Mapping[str, Embedding]
+    times_s: Mapping[str, float] = field(default_factory=dict)
+
+
+Result = Embedding | Embeddings | Failure
 
 
 def tower_of(item: Item) -> Tower:

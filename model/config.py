@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from model.room import UNLIMITED, Room
+
 Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["auto", "torch", "openvino", "fake"]
 Precision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
@@ -22,6 +24,7 @@ class ModelConfig:
     precision: auto is float16 on CUDA; on OpenVINO int8 where the checkpoint holds quantized
         graphs; else float32.
     max_image_pixels: the largest width x height that is decoded.
+    room: memory for decoding, shared by all that decode.
     threads: of one forward pass on CPU; 0 is the library's own choice.
     """
 
@@ -32,4 +35,5 @@ class ModelConfig:
     precision: Precision = "auto"
     policy: Policy = "display"
     max_image_pixels: int = 50_000_000
+    room: Room = UNLIMITED
     threads: int = 0

@@ -53,6 +53,7 @@ class FakeEncoder:
             device="cpu",
             precision="float32",
             fingerprint=f"fake-{POLICY_VERSIONS[self._config.policy]}",
+            preprocessing=f"{POLICY_VERSIONS[self._config.policy]} {IMAGE_SIZE}",
         )
 
     def preprocess(self, data: bytes) -> UInt8Array:
@@ -61,7 +62,8 @@ class FakeEncoder:
         Light: a service that starts at once does not wait for torch.
         """
         config = self._config
-        return preprocess(data, IMAGE_SIZE, config.policy, config.max_image_pixels, light=True)
+        limit = config.max_image_pixels
+        return preprocess(data, IMAGE_SIZE, config.policy, limit, light=True, room=config.room)
 
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
         """Embed a batch. pixels: uint8 [N, S, S, 3]. Returns float32 [N, D], unit norm."""

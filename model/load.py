@@ -95,11 +95,18 @@ def settle(config: ModelConfig) -> ModelConfig:
 
 
 def has_cuda() -> bool:
-    """Whether torch finds a CUDA device; torch is imported only where there is a driver."""
+    """Whether torch finds a CUDA device; torch is imported only where there is a driver.
+
+    Raises:
+        CheckpointError: the driver is too old for this torch.
+    """
     if not _has_driver():
         return False
     import torch
 
+    from model.driver import check_driver, driver_cuda
+
+    check_driver(driver_cuda(), torch.version.cuda)
     return torch.cuda.is_available()
 
 

@@ -65,7 +65,9 @@ class OpenVinoEncoder:
     def preprocess(self, data: bytes) -> UInt8Array:
         """Decode one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError."""
         config = self._config
-        return preprocess(data, self._spec.image_size, config.policy, config.max_image_pixels)
+        return preprocess(
+            data, self._spec.image_size, config.policy, config.max_image_pixels, room=config.room
+        )
 
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
         """Embed a batch. pixels: uint8 [N, S, S, 3] RGB. Returns float32 [N, D], unit norm."""

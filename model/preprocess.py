@@ -15,8 +15,11 @@ torch is imported with the first picture that needs it, not with this file: whoe
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from PIL import ExifTags, Image
+from PIL.ImageFile import ImageFile
 
 from model.config import Policy
 from model.encoder import UInt8Array
@@ -24,6 +27,7 @@ from model.errors import CorruptImage, DecodeError, TooManyPixels
 from model.geometry import Axis, axes, rows_first
 from model.headers import check_exif
 from model.opening import open_image
+from model.room import UNLIMITED, Room
 
 # Part of the fingerprint: the number to be raised with any change that changes a policy's pixels.
 POLICY_VERSIONS: dict[Policy, str] = {"display": "display-2", "reference": "reference-1"}
@@ -37,6 +41,12 @@ MAX_RESIZED_PIXELS = 16_000_000
 BAND_PIXELS = 2**22
 # A JPEG is decoded to 1/2, 1/4 or 1/8 as long as both sides stay so many times S.
 SCALED_DECODE_MARGIN = 2
+# Bytes that decoding, flattening and resizing take a px at the peak; by format the costliest of its
+# modes, measured on 24 megapixels: JPEG 10, PNG and TIFF 14, AVIF 18, WebP 24, others 11.
+BYTES_PER_PIXEL = {"WEBP": 24, "AVIF": 18}
+OTHER_BYTES_PER_PIXEL = 14
+# On top of a progressive JPEG's, per px of the whole picture even where a fraction is decoded.
+PROGRESSIVE_BYTES_PER_PIXEL = 8
 # EXIF orientations by what they do to the stored picture; one onto its side is mirrored first.
 MIRRORED_ACROSS, MIRRORED_DOWN, ONTO_ITS_SIDE = {2, 3, 7, 8}, {3, 4, 6, 7}, {5, 6, 7, 8}
 
@@ -47,6 +57,7 @@ def preprocess(
     policy: Policy = "display",
     max_pixels: int = DEFAULT_MAX_PIXELS,
     light: bool = False,
+    room: Room = UNLIMITED,
 ) -> UInt8Array:
     """Decode, orient, flatten, resize and crop one image.
 
@@ -56,6 +67,7 @@ def preprocess(
         policy: `display` or `reference`.
         max_pixels: the largest width x height that a header may announce.
         light: resize by Pillow, slower, so that torch is not imported.
+        room: memory for this and other pictures; waits for its share.
 
     Returns:
         uint8 [S, S, 3], RGB, 0..255.
@@ -66,8 +78,11 @@ def preprocess(
     try:
         with open_image(data, max_pixels) as image:
             if policy == "reference":
-                return _reference(image, size)
-            return _display(image, size, light)
+                with room.take(_decoding_bytes(image, image.size)):
+                    return _reference(image, size)
+            whole, extent = image.size, _draft(image, size)
+            with room.take(_decoding_bytes(image, whole)):
+                return _display(image, extent, size, light)
     except DecodeError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
@@ -78,8 +93,14 @@ def preprocess(
         raise CorruptImage(f"damaged image: {_reason(exc)}") from exc
 
 
-def _display(image: Image.Image, size: int, light: bool) -> UInt8Array:
-    extent = _draft(image, size)
+def _decoding_bytes(image: ImageFile, whole: tuple[int, int]) -> int:
+    """What the picture, as it is drafted, takes at the peak. whole: width and height in px."""
+    each = BYTES_PER_PIXEL.get(image.format or "", OTHER_BYTES_PER_PIXEL)
+    kept = PROGRESSIVE_BYTES_PER_PIXEL if image.info.get("progressive") else 0
+    return each * math.prod(image.size) + kept * math.prod(whole)
+
+
+def _display(image: Image.Image, extent: tuple[float, float], size: int, light: bool) -> UInt8Array:
     image.load()
     orientation = _orientation(image)
     across, down = axes(extent, size)

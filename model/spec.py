@@ -21,6 +21,7 @@ def spec_of(
     device: as shown, with the name of a card. quantized: digest of int8 graphs, whose embeddings
     are of their own.
     """
+    policy = POLICY_VERSIONS[config.policy]
     return EncoderSpec(
         name=config.name or checkpoint.name,
         image_size=checkpoint.image_size,
@@ -31,5 +32,6 @@ def spec_of(
         backend=backend,
         device=device,
         precision=precision,
-        fingerprint=fingerprint(checkpoint, POLICY_VERSIONS[config.policy], quantized),
+        fingerprint=fingerprint(checkpoint, policy, quantized),
+        preprocessing=f"{policy} {checkpoint.image_size}",
     )

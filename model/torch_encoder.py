@@ -14,6 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from model.checkpoint import Checkpoint
 from model.config import ModelConfig
+from model.driver import check_driver, driver_cuda
 from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
 from model.errors import CheckpointError, OutOfMemory
 from model.preprocess import preprocess
@@ -56,7 +57,9 @@ class TorchEncoder:
     def preprocess(self, data: bytes) -> UInt8Array:
         """Decode one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError."""
         config = self._config
-        return preprocess(data, self._spec.image_size, config.policy, config.max_image_pixels)
+        return preprocess(
+            data, self._spec.image_size, config.policy, config.max_image_pixels, room=config.room
+        )
 
     @torch.inference_mode()
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
@@ -180,6 +183,8 @@ def _memory_errors() -> Iterator[None]:
 
 
 def _device(name: str) -> torch.device:
+    if name == "cuda":
+        check_driver(driver_cuda(), torch.version.cuda)
     found = torch.cuda.is_available()
     if name == "cuda" and not found:
         raise CheckpointError("device cuda was asked for, and torch finds no CUDA device")

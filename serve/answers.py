@@ -13,7 +13,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from inference.stats import StageTimes
-from inference.types import Answer, Embedding, Result
+from inference.types import Answer, Embedding, Failure, Result
 from model.encoder import EncoderSpec
 from serve.embed_request import EmbedRequest
 from serve.errors import HttpError
@@ -65,7 +65,7 @@ def render_stream(
         for index, result in group:
             lines.append(_line(request, index, result))
             count += 1
-            failures += not isinstance(result, Embedding)
+            failures += isinstance(result, Failure)
         yield b"".join(lines)
     summary = _facts(spec) | {"items": count, "failures": failures}
     if request.parameters.timings:
@@ -75,7 +75,7 @@ def render_stream(
 
 def render_attributes(answer: Answer, spec: EncoderSpec) -> str:
     """The answer's custom attributes: fingerprint, failures and stage times, ASCII."""
-    failures = sum(not isinstance(result, Embedding) for result in answer.results)
+    failures = sum(isinstance(result, Failure) for result in answer.results)
     facts: dict[str, object] = {"fingerprint": spec.fingerprint, "failures": failures}
     facts |= {name.replace("_", "-"): value for name, value in answer.times.as_ms().items()}
     return ";".join(f"{name}={value}" for name, value in facts.items())[:MAX_ATTRIBUTES_CHARS]
@@ -100,9 +100,13 @@ def _csv(_: EmbedRequest, answer: Answer, spec: EncoderSpec) -> bytes:
     return b"".join(
         b"," + orjson.dumps(result.vector, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] + b"\n"
         if isinstance(result, Embedding)
-        else result.code.encode() + empty + b"\n"
+        else _code(result).encode() + empty + b"\n"
         for result in answer.results
     )
+
+
+def _code(result: Result) -> str:
+    return result.code if isinstance(result, Failure) else ""
 
 
 def _npy(_: EmbedRequest, answer: Answer, spec: EncoderSpec) -> bytes:
@@ -144,20 +148,29 @@ def render_result(index: int, item_id: str | None, result: Result, encoding: str
     body: dict[str, Any] = {"index": index}
     if item_id is not None:
         body["id"] = item_id
-    if not isinstance(result, Embedding):
+    if isinstance(result, Failure):
         body["error"] = {
             "code": result.code,
             "message": result.message,
             "retryable": result.retryable,
         }
         return body
-    if encoding == "base64":
-        body["embedding"] = base64.b64encode(result.vector.astype("<f4").tobytes()).decode()
+    if isinstance(result, Embedding):
+        body["embedding"] = _numbers(result, encoding)
+        cut = result.truncated
     else:
-        body["embedding"] = result.vector
-    if result.truncated:
+        found = result.by_model
+        body["embeddings"] = {name: _numbers(one, encoding) for name, one in found.items()}
+        cut = any(one.truncated for one in found.values())
+    if cut:
         body["truncated"] = True
     return body
+
+
+def _numbers(embedding: Embedding, encoding: str) -> Any:
+    if encoding == "base64":
+        return base64.b64encode(embedding.vector.astype("<f4").tobytes()).decode()
+    return embedding.vector
 
 
 def _result(request: EmbedRequest, index: int, result: Result) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from inference.engine import Engine
 from inference.errors import Overloaded
-from inference.types import Embedding, Failure, ImageBytes, ImageUrl, Item, Result, Text
+from inference.types import Embedding, Embeddings, Failure, ImageBytes, ImageUrl, Item, Result, Text
 from model.errors import CheckpointError
 from serve.answers import render_result
 from serve.service import open_engine
@@ -148,6 +148,8 @@ def _text_of(file: BinaryIO) -> IO[str]:
 def _shown(result: Result) -> str:
     if isinstance(result, Failure):
         return f"{result.code}: {result.message}"
+    if isinstance(result, Embeddings):
+        return f"embeddings of {', '.join(result.by_model)}"
     first = " ".join(f"{value:+.3f}" for value in result.vector[:4])
     cut = ", text cut to the context" if result.truncated else ""
     return f"{first} ...  {len(result.vector)} dimensions{cut}"

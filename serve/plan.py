@@ -9,7 +9,7 @@ from pathlib import Path
 
 from inference.config import BatchConfig
 from inference.curve import Curve, Point, fit, sweet_spot
-from inference.machine import cores, cores_in_words, cpu_name
+from inference.machine import cores, cores_in_words, cpu_name, memory_bytes, memory_in_words
 from inference.profile import (
     FILE_NAME,
     Match,
@@ -36,6 +36,8 @@ MAX_WAIT_S = 0.1
 # For a size that has no curve.
 DEFAULT_WAIT_S = 0.01
 UNTUNED_SIZE = 16
+# Of the memory there is, in quarters. Decoding and bodies have a quarter each, at most.
+TUNING_SHARE = 3
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def plan(settings: Settings, encoder: Encoder, *, may_tune: bool = True) -> Plan
     A size or a number of threads that was given is taken; else what a profile says that holds
     here; else a quick tune decides, or, without `may_tune`, a modest guess.
     """
-    log.info("%s: %s", cpu_name(), cores_in_words())
+    log.info("%s: %s, %s", cpu_name(), cores_in_words(), memory_in_words())
     profile = _find(settings, encoder.spec)
     threads = _threads(settings, encoder.spec.device, profile)
     encoder.use_threads(threads.encoder, threads.streams)
@@ -67,6 +69,12 @@ def plan(settings: Settings, encoder: Encoder, *, may_tune: bool = True) -> Plan
     sizes = (image.batch_size, text.batch_size)
     log.info("batches of at most %d images, %d texts; %s", *sizes, words(threads))
     return Plan(image, text, threads)
+
+
+def tuning_bytes() -> int | None:
+    """What the process may take with the largest batch: the rest is for pictures and bodies."""
+    whole = memory_bytes()
+    return None if whole is None else whole * TUNING_SHARE // 4
 
 
 def match_of(spec: EncoderSpec) -> Match:
@@ -145,7 +153,7 @@ class _Planner:
 
     def __init__(self, latency_target_ms: int | None, streams: int, *, may_tune: bool) -> None:
         self._target_ms, self._may_tune = latency_target_ms, may_tune
-        self._quick = replace(QUICK, streams=streams)
+        self._quick = replace(QUICK, streams=streams, memory_bytes=tuning_bytes())
 
     def tower(
         self, name: Tower, asked: str | int, profile: TowerProfile | None, run: Run

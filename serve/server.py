@@ -64,9 +64,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
     def load(self) -> Any:
         """Make the application, in the worker: everything slow is imported behind an open door."""
         from serve.app import create_app
-        from serve.service import Service
+        from serve.service import Service, within_memory
 
-        self._service = Service(self._settings, self._opening)
+        self._service = Service(within_memory(self._settings), self._opening)
         self._service.start()
         app = create_app(self._service)
         return _as_endpoint(app) if self._settings.local_endpoint else app

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NoReturn
 
 import numpy as np
@@ -17,14 +18,15 @@ from PIL import Image
 from inference.config import EngineConfig, FetchConfig, UrlConfig
 from inference.engine import Engine
 from inference.fetch import Fetcher
-from inference.machine import cores
+from inference.machine import cores, memory_bytes
 from inference.types import LANES, Embedding, ImageBytes, Item, Text
 from model.config import ModelConfig
 from model.encoder import Encoder
 from model.errors import CheckpointError
 from model.load import load
+from model.room import Room
 from serve.plan import Plan, plan
-from serve.settings import Settings
+from serve.settings import MIB, Settings
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +134,18 @@ def model_config(settings: Settings) -> ModelConfig:
         policy=settings.preprocess,  # type: ignore[arg-type]  # checked by settings
         max_image_pixels=settings.max_image_pixels,
         threads=cores(),
+        room=Room(_quarter()),
     )
+
+
+def within_memory(settings: Settings) -> Settings:
+    """Bodies take a quarter of the memory there is at most, and one always has room."""
+    quarter = _quarter()
+    if quarter is None or settings.max_bodies_bytes <= quarter:
+        return settings
+    bound = max(settings.max_body_bytes, quarter)
+    log.info("bodies of %d MiB at most together: a quarter of the memory there is", bound // MIB)
+    return replace(settings, max_bodies_bytes=bound)
 
 
 def fetch_config(settings: Settings, io_threads: int) -> FetchConfig:
@@ -165,6 +178,11 @@ def engine_config(settings: Settings, planned: Plan) -> EngineConfig:
         cpu_threads=planned.threads.decode,
         max_image_bytes=settings.max_image_bytes,
     )
+
+
+def _quarter() -> int | None:
+    whole = memory_bytes()
+    return None if whole is None else whole // 4
 
 
 def _self_test(engine: Engine) -> None:

@@ -27,7 +27,7 @@ from serve.benchmark.exhaustive import compare_with_all
 from serve.benchmark.page import page
 from serve.benchmark.profiles import Measured, keep, lost_against
 from serve.benchmark.terminal import write_page
-from serve.plan import tower_profile, versions
+from serve.plan import tower_profile, tuning_bytes, versions
 from serve.service import model_config
 from serve.settings import Settings
 
@@ -97,7 +97,9 @@ def _measure(
     _share_cores(encoder, settings.interactive_wait_ms, console, found)
     streams = found.threads.streams
     encoder.use_threads(found.threads.encoder, streams)
-    config = TuneConfig(latency_target_ms=settings.latency_target_ms, streams=streams)
+    config = TuneConfig(
+        latency_target_ms=settings.latency_target_ms, streams=streams, memory_bytes=tuning_bytes()
+    )
     for name, runner in (("image", image_runner(encoder)), ("text", text_runner(encoder))):
         with on_streams(runner, streams) as busy:
             with telling(console, f"{name} tower") as report:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from inference.batcher import TowerReport
 from inference.load import Outcome
 from inference.stats import STAGES
-from inference.types import Embedding, Result
+from inference.types import Failure, Result
 from serve.benchmark.stages import Spent
 
 # Decoding and fetching have a thread for each item; a forward pass is one for many, so the
@@ -49,7 +49,7 @@ class Meter:
 
     def end(self, results: Sequence[Result], *, counts: bool) -> Outcome:
         """Its results are there; `counts` is what `begin` said. Returns what it came to."""
-        failed = Counter(one.code for one in results if not isinstance(one, Embedding))
+        failed = Counter(one.code for one in results if isinstance(one, Failure))
         embedded = len(results) - failed.total()
         with self._lock:
             self.seen += len(results)

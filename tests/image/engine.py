@@ -55,6 +55,11 @@ class Container:
     def state(self):
         return json.loads(engine("inspect", self.name))[0]["State"]
 
+    def worker(self):
+        """The process id of gunicorn's worker, in the container."""
+        listing = "import pathlib; print(pathlib.Path('/proc/1/task/1/children').read_text())"
+        return self.ask_inside(listing).strip()
+
     def wait_until_ready(self, seconds=60):
         limit_s = time.monotonic() + seconds
         while time.monotonic() < limit_s:

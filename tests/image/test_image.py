@@ -1,5 +1,6 @@
 """The image, run as the platform and as a careful operator run it. `make image-test`."""
 
+import base64
 import json
 import os
 import shutil
@@ -16,7 +17,8 @@ from PIL import Image
 from inference.thumbnail_server import Reply, ThumbnailServer
 from model.checkpoint import BUILTIN_FOLDER
 from tests.image.engine import AS_NOBODY, IMAGE, MEMORY, engine, run, served
-from tests.images import png
+from tests.image.sbom import bill
+from tests.images import encode, png
 
 pytestmark = pytest.mark.image
 ALLOW = ("-e", "SWEETSPOT_ALLOW_HOST=127.0.0.1")
@@ -113,27 +115,31 @@ def test_with_one_cpu_the_threads_and_the_batch_are_others_and_the_log_says_why(
     with served(options=("--cpus", "1")) as container:
         log = container.logs()
     assert "1 core by the container's limit" in log
+    assert "3.0 GiB by the container's limit" in log
     assert "1 stream of 1, 1 decoding" in log
 
 
-def test_a_request_over_the_memory_limit_fails_alone_and_the_container_serves_on(tmp_path):
-    """A picture of 48 megapixels does not fit; whoever asked hears of it, or is hung up on."""
-    file = tmp_path / "large.png"
-    Image.new("RGBA", (8000, 6000)).save(file)
+def test_pictures_over_the_memory_limit_fail_alone_and_the_container_serves_on():
+    """48 megapixels do not fit; of 8 megapixels many do, in turns."""
+    sizes = [(8000, 6000), (64, 48), *[(3840, 2160 + more) for more in range(30)]]
+    inputs = [{"url": _data_url(*size)} for size in sizes]
     with served(memory=("--memory", SCANTY, "--memory-swap", SCANTY)) as container:
-        headers = {"Content-Type": "image/png"}
-        try:
-            answer = container.session.post(
-                container.url("/invocations"), file.read_bytes(), headers=headers, timeout=60
-            )
-            assert answer.status_code == 200
-        except requests.ConnectionError:
-            pass
-        container.wait_until_ready()
-        small = container.session.post(
-            container.url("/invocations"), png(), headers=headers, timeout=60
-        )
-        assert "embedding" in small.json()["results"][0]
+        log = container.logs()
+        worker = container.worker()
+        results = container.invoke({"inputs": inputs}).json()["results"]
+        assert results[0]["error"]["code"] == "decode_too_many_pixels"
+        assert "MiB of memory" in results[0]["error"]["message"]
+        assert all("embedding" in one for one in results[1:])
+        assert container.invoke({"text": "still there"}).status_code == 200
+        assert container.worker() == worker
+    assert "by the container's limit" in log
+
+
+def _data_url(width, height):
+    return (
+        "data:image/png;base64,"
+        + base64.b64encode(encode(Image.new("RGB", (width, height)), compress_level=1)).decode()
+    )
 
 
 def test_the_other_commands_work():
@@ -143,6 +149,19 @@ def test_the_other_commands_work():
     profile = json.loads(run("benchmark", "encoder", "--json"))
     assert profile["profiles"][0]["image"]["batch_size"] >= 1
     assert "dark" in run("embed", "--text", "dark", "--format", "jsonl")
+    found = json.loads(run("check", "--images", "16", "--json"))
+    assert found
+
+
+def test_the_bill_of_materials_names_what_is_inside():
+    components = json.loads(bill())["components"]
+    names = {one["purl"].split("@")[0] for one in components}
+    assert {
+        "pkg:pypi/torch",
+        "pkg:pypi/openvino",
+        "pkg:pypi/sweetspot",
+        "pkg:deb/debian/libc6",
+    } <= names
 
 
 def test_the_image_is_small_and_says_what_it_is():

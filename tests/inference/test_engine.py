@@ -155,7 +155,7 @@ def test_every_item_gets_its_own_result_in_order(requests, batch_size, window):
                 else:
                     np.testing.assert_array_equal(result.vector, text_vector(f"text {number}"))
         assert engine.items_in_flight == 0
-        assert all(size <= batch_size for _, size in engine._encoder.batches)
+        assert all(size <= batch_size for _, size in engine._roster["fake"].encoder.batches)
 
 
 def test_the_images_of_a_request_form_full_batches():

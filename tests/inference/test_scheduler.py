@@ -13,6 +13,7 @@ from inference.curve import Point, fit
 from inference.policy import BULK_SHARE, INTERACTIVE_MEMORY_S, price_s
 from inference.scheduler import Entry, Scheduler
 from inference.stats import ItemTimes, StageTimes
+from inference.types import Target
 
 HAIR_S = 1e-6
 
@@ -54,7 +55,8 @@ class Simulation:
 
     def __init__(self, configs, streams=1, interactive_wait_s=0.2, slower=1.0):
         self.configs, self.slower = configs, slower
-        self.scheduler = Scheduler(configs, interactive_wait_s)
+        self.scheduler = Scheduler(interactive_wait_s)
+        self.scheduler.add({Target("m", tower): one for tower, one in configs.items()})
         self.idle = streams
         self.left, self.shed = [], []
         self.queued = {}
@@ -73,15 +75,15 @@ class Simulation:
         heapq.heappush(self._events, (when_s, next(self._order), action, arguments))
 
     def _announce(self, now_s, arrival):
-        self.scheduler.expect(arrival.tower, arrival.lane, now_s)
+        self.scheduler.expect(Target("m", arrival.tower), arrival.lane, now_s)
         self._at(now_s + arrival.way_s, self._arrive, arrival)
 
     def _arrive(self, now_s, arrival):
         if arrival.fails:
-            self.scheduler.withdraw(arrival.tower, arrival.lane)
+            self.scheduler.withdraw(Target("m", arrival.tower), arrival.lane)
             return
         entry = Entry(arrival, ItemTimes(StageTimes()), lambda: arrival.wanted, None, None)
-        self.scheduler.submit(arrival.tower, arrival.lane, entry, now_s)
+        self.scheduler.submit(Target("m", arrival.tower), arrival.lane, entry, now_s)
         self.queued[id(entry)] = entry
 
     def _go(self, now_s):
@@ -100,7 +102,7 @@ class Simulation:
     def _start(self, now_s, batch, waited):
         curve = self.configs[batch.tower].curve
         took_s = self.slower * curve.latency_ms(len(batch.entries)) / 1000
-        limit = self.scheduler.batch_size(batch.tower, now_s)
+        limit = self.scheduler.batch_size(batch.target, now_s)
         self.left.append(Left(now_s, now_s + took_s, batch, waited, limit))
         self.idle -= 1
         self._at(now_s + took_s, self._end, batch, took_s)

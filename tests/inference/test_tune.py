@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+from inference.machine import forget_peak, peak_bytes
 from inference.runners import image_runner, interleaved, on_streams, text_runner
 from inference.tune import QUICK, TuneConfig, around, tune
 from model.errors import OutOfMemory
@@ -145,3 +146,24 @@ def test_the_quick_tune_is_quick():
     text = Machine(lambda n: 0.010 + 0.015 * n, noise=0.3)
     tune(text.run, QUICK, clock=lambda: text.now_s)
     assert image.now_s + text.now_s < 10
+
+
+class Hungry(Machine):
+    """A batch really takes memory: 2 MiB an item, given back after it."""
+
+    def run(self, n):
+        held = bytearray(n * 2 * 2**20)
+        super().run(n)
+        del held
+
+
+@pytest.mark.skipif(not peak_bytes(), reason="the system does not say")
+def test_a_size_that_would_not_fit_in_memory_is_never_run():
+    forget_peak()
+    machine = Hungry(linear)
+    machine.tune(memory_bytes=peak_bytes() + 50 * 2**20)
+    assert 8 in machine.runs
+    assert not {32, 64} & set(machine.runs)
+    unlimited = Hungry(linear)
+    unlimited.tune()
+    assert {32, 64} <= set(unlimited.runs)

@@ -5,11 +5,12 @@ import logging
 
 import pytest
 
-from inference.machine import cores
+from inference.machine import cores, memory_bytes
 from inference.profile import MeasuredPoint, Profile, Threads, TowerProfile, write
 from inference.threads import plain
 from model.fake import FakeEncoder
 from serve.plan import UNTUNED_SIZE, match_of, plan, versions
+from serve.service import within_memory
 from serve.settings import Settings
 
 ENCODER = FakeEncoder(fixed_s=0.002, per_item_s=0.0001)
@@ -87,3 +88,12 @@ def test_with_nothing_else_a_quick_tune_decides(caplog):
     assert planned.image.batch_size >= 16
     assert planned.text.batch_size >= 16
     assert caplog.text.count("quick, coarse tune") == 2
+
+
+def test_bodies_take_a_quarter_of_the_memory_and_one_always_fits():
+    whole = memory_bytes()
+    assert within_memory(FAKE) == FAKE
+    greedy = dataclasses.replace(FAKE, max_bodies_bytes=2 * whole)
+    assert within_memory(greedy).max_bodies_bytes == whole // 4
+    one = dataclasses.replace(greedy, max_body_bytes=whole)
+    assert within_memory(one).max_bodies_bytes == whole

@@ -1,0 +1,40 @@
+"""Whether the NVIDIA driver is too old for the CUDA that torch was built for, in one line."""
+
+from __future__ import annotations
+
+import ctypes
+
+from model.errors import CheckpointError
+
+LIBRARY = "libcuda.so.1"
+
+
+def driver_cuda(library: str = LIBRARY) -> tuple[int, int] | None:
+    """The CUDA version of the driver, (12, 2) say; None without one. Starts no CUDA."""
+    version = ctypes.c_int(0)
+    try:
+        if ctypes.CDLL(library).cuDriverGetVersion(ctypes.byref(version)) != 0:
+            return None
+    except (OSError, AttributeError):
+        return None
+    return version.value // 1000, version.value % 1000 // 10
+
+
+def check_driver(driver: tuple[int, int] | None, built_for: str | None) -> None:
+    """Compare major versions: within one, newer libraries run on older drivers.
+
+    NVIDIA's CUDA compatibility guide calls it minor version compatibility.
+
+    Args:
+        driver: see `driver_cuda`.
+        built_for: `torch.version.cuda`; None is a build without.
+
+    Raises:
+        CheckpointError: the driver is too old.
+    """
+    if driver is None or built_for is None or driver[0] >= int(built_for.split(".")[0]):
+        return
+    raise CheckpointError(
+        f"the NVIDIA driver is too old: it runs CUDA {driver[0]}.{driver[1]}, torch here was built "
+        f"for {built_for}; a newer one (on SageMaker: InferenceAmiVersion), or --device cpu"
+    )

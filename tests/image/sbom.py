@@ -1,0 +1,56 @@
+"""What the image is made of: its Python and Debian packages as a CycloneDX document."""
+
+import json
+
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.output.json import JsonV1Dot6
+from packageurl import PackageURL
+
+from tests.image.engine import IMAGE, MEMORY, engine
+
+FOLDERS = ("/srv/packages", "/srv/app")
+DPKG_FORMAT = "${Package} ${Version} ${Architecture}\\n"
+
+
+def bill() -> str:
+    """CycloneDX 1.6, JSON."""
+    labels = json.loads(engine("inspect", IMAGE))[0]["Config"]["Labels"]
+    bom = Bom(components=[*_python(), *_debian()])
+    image = bom.metadata.component = Component(
+        name="sweetspot",
+        version=labels["org.opencontainers.image.version"],
+        type=ComponentType.CONTAINER,
+        bom_ref="image",
+    )
+    bom.register_dependency(image, bom.components)
+    return JsonV1Dot6(bom).output_as_string(indent=2)
+
+
+def _python():
+    for folder in FOLDERS:
+        shown = _inside("python", "-m", "pip", "inspect", "--path", folder)
+        for one in json.loads(shown)["installed"]:
+            said = one["metadata"]
+            yield _library("pypi", said["name"].lower(), said["version"], said.get("summary"))
+
+
+def _debian():
+    for line in _inside("dpkg-query", "-W", "-f", DPKG_FORMAT).splitlines():
+        name, version, architecture = line.split()
+        yield _library("deb", name, version, None, "debian", {"arch": architecture})
+
+
+def _library(kind, name, version, summary, namespace=None, qualifiers=None):
+    url = PackageURL(kind, namespace, name, version, qualifiers)
+    return Component(
+        name=name, version=version, description=summary, purl=url, bom_ref=url.to_string()
+    )
+
+
+def _inside(program, *arguments):
+    return engine("run", "--rm", *MEMORY, "--entrypoint", program, IMAGE, *arguments)
+
+
+if __name__ == "__main__":
+    print(bill())
