@@ -1,1 +1,1 @@
-"""From a checkpoint to a SageMaker endpoint that scales, and back to nothing."""
+"""From a checkpoint to an endpoint that scales, and from an application to its answers."""

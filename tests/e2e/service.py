@@ -76,9 +76,9 @@ def without_proxies() -> dict[str, str]:
 
 
 @contextmanager
-def started(folder, *arguments, ready=True, program=("sweetspot", "serve"), **options):
+def started(folder, *arguments, ready=True, program=("sweetspot", "serve"), port=None, **options):
     """Start, hand over, and make sure that nothing is left behind. options: of Popen."""
-    port, log = free_port(), folder / "serve.log"
+    port, log = port or free_port(), folder / "serve.log"
     address = ("--port", str(port), "--allow-host", "127.0.0.1")
     with log.open("wb") as file:
         process = subprocess.Popen(

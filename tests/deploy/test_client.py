@@ -1,0 +1,337 @@
+"""The client against a container that refuses, breaks off, changes; by URL and through boto3."""
+
+import json
+import logging
+import subprocess
+import sys
+from itertools import count, islice
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from deploy.client import Client, Embedded, EndpointError, Failed, FingerprintChanged, Patience
+from tests.deploy.container import Container, embedding, refusal
+from tests.e2e.service import ROOT
+from tests.servers import ScriptedContainer
+
+QUICK = Patience(requests=4, items=3, first_s=0.001, most_s=0.002)
+OVERLOADED = refusal("overloaded", 503, retryable=True, retry_after_ms=1)
+GONE = refusal("bad_request", 400, retryable=False)
+TEXTS = [f"t {number}" for number in range(10)]
+
+
+def embed(container, texts=TEXTS, **options):
+    with Client(container.url, patience=QUICK, **options) as client:
+        return list(client.embed_texts(texts))
+
+
+def runtime(url):
+    config = Config(retries={"total_max_attempts": 1})
+    return boto3.client("sagemaker-runtime", endpoint_url=url, config=config)
+
+
+@pytest.mark.parametrize(
+    "refusals",
+    [
+        [OVERLOADED],
+        [refusal("not_ready", 503, retryable=True)],
+        [None],
+        [(502, "<html>a proxy's</html>")],
+        [None, OVERLOADED, (429, {})],
+    ],
+)
+def test_a_request_that_may_pass_is_sent_again(refusals):
+    with Container(refusals) as container:
+        results = embed(container)
+    assert [one.embedding for one in results] == [embedding(text) for text in TEXTS]
+    assert len(container.bodies) == 1 + len(refusals)
+
+
+@pytest.mark.parametrize(
+    ("refused", "code"),
+    [(GONE, "bad_request"), ((404, {"detail": "Not Found"}), "http_404"), ((302, ""), "http_302")],
+)
+def test_a_request_that_cannot_pass_is_sent_once(refused, code):
+    with Container([refused]) as container, pytest.raises(EndpointError, match=code):
+        embed(container)
+    assert len(container.bodies) == 1
+
+
+def test_patience_ends_after_so_many_requests():
+    with Container([OVERLOADED] * 9) as container, pytest.raises(EndpointError) as caught:
+        embed(container)
+    assert caught.value.code == "overloaded"
+    assert len(container.bodies) == QUICK.requests
+
+
+def test_patience_ends_when_no_time_is_left():
+    patience = Patience(first_s=1000, most_s=1000, total_s=0.001)
+    with (
+        Container([OVERLOADED, None]) as container,
+        Client(container.url, patience=patience) as it,
+        pytest.raises(EndpointError),
+    ):
+        list(it.embed_texts(TEXTS))
+    assert len(container.bodies) <= 2
+
+
+def test_a_retry_after_beyond_patience_is_not_waited_for():
+    long = refusal("overloaded", 503, retryable=True, retry_after_ms=10**9)
+    patience = Patience(total_s=5)
+    with (
+        Container([long]) as container,
+        Client(container.url, patience=patience) as client,
+        pytest.raises(EndpointError),
+    ):
+        list(client.embed_texts(TEXTS))
+
+
+def test_every_retry_is_said_in_words(caplog):
+    caplog.set_level(logging.WARNING, "deploy.asking")
+    with Container([OVERLOADED]) as container:
+        embed(container)
+    assert "asking again in 0.0 s: overloaded: as asked" in caplog.text
+
+
+def test_an_endpoint_that_is_not_there_is_named_by_the_system():
+    with Container() as container:
+        url = container.url
+    with Client(url, patience=QUICK) as client, pytest.raises(EndpointError) as caught:
+        list(client.embed_texts(TEXTS))
+    assert str(caught.value) == "connect: connection refused"
+
+
+@pytest.mark.parametrize("body", ["", "[]", {"results": []}, {"dimension": 4, "results": [1]}])
+def test_an_answer_of_somebody_else_is_said(body):
+    with (
+        ScriptedContainer((200, body)) as somebody,
+        Client(somebody.url) as client,
+        pytest.raises(EndpointError, match="bad_answer: not an answer of Sweetspot"),
+    ):
+        list(client.embed_texts(TEXTS))
+
+
+@pytest.mark.parametrize("encoded", ["AAAA", "%%%%", 7, None, [0.1]])
+def test_an_embedding_that_is_none_is_a_bad_answer(encoded):
+    results = [{"index": 0, "embedding": encoded}]
+    answer = {"dimension": 4, "fingerprint": "f", "results": results}
+    with (
+        ScriptedContainer((200, answer)) as somebody,
+        Client(somebody.url) as client,
+        pytest.raises(EndpointError, match="bad_answer"),
+    ):
+        list(client.embed_texts(["a"]))
+
+
+def test_fingerprints_have_to_agree():
+    with (
+        Container(fingerprints=["f1", "f2"]) as container,
+        Client(container.url, items=1) as it,
+        pytest.raises(FingerprintChanged, match="f1, then of f2|f2, then of f1"),
+    ):
+        list(it.embed_texts(TEXTS))
+
+
+def test_fingerprints_have_to_agree_over_calls():
+    with Container(fingerprints=["f1", "f2"]) as container, Client(container.url) as client:
+        list(client.embed_texts(["a"]))
+        assert client.fingerprint == "f1"
+        with pytest.raises(FingerprintChanged):
+            list(client.embed_texts(["a"]))
+
+
+def test_results_come_while_the_input_has_no_end():
+    with Container() as container, Client(container.url, items=8) as client:
+        results = client.embed_texts(f"t {number}" for number in count())
+        assert [one.index for one in islice(results, 100)] == list(range(100))
+        results.close()
+
+
+def test_no_more_is_read_and_sent_than_the_window_holds():
+    """The first item is asked again and again; everything behind it has to wait."""
+    read = []
+
+    def texts():
+        yield "down 1"
+        for number in count():
+            read.append(number)
+            yield f"t {number}"
+
+    patience = Patience(items=5, first_s=0.05, most_s=0.05)
+    with (
+        Container() as container,
+        Client(container.url, items=3, concurrency=2, patience=patience) as client,
+    ):
+        results = client.embed_texts(texts())
+        assert next(results).code == "fetch_timeout"
+        assert len(read) <= 4 * 2 * 3
+        assert container.peak <= 2
+        results.close()
+
+
+def test_nobody_is_asked_before_the_first_result_is_wanted():
+    with Container() as container, Client(container.url) as client:
+        client.embed_texts(TEXTS)
+        assert container.bodies == []
+
+
+def test_requests_are_in_flight_together():
+    """The container answers none before three are there."""
+    with (
+        Container(meeting=3) as container,
+        Client(container.url, items=1, concurrency=3) as client,
+    ):
+        assert len(list(client.embed_texts(["a", "b", "c"]))) == 3
+
+
+def test_small_inputs_keep_their_lane_and_parts_of_large_ones_are_bulk():
+    with Container() as container:
+        embed(container, ["a query"])
+        embed(container, TEXTS, items=3)
+    lanes = [json.loads(body)["parameters"].get("lane") for body in container.bodies]
+    assert lanes == [None, "bulk", "bulk", "bulk", "bulk"]
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ({}, "item 1 must have one of url, image, text"),
+        ({"url": "a", "text": "b"}, "item 1 must have one of"),
+        ({"url": "a", "name": "b"}, "item 1 must have one of"),
+        ({"url": None}, "item 1: url cannot be NoneType"),
+        ({"image": "text"}, "item 1: image cannot be str"),
+        ({"text": "a", "id": 7}, "item 1: id must be Unicode text"),
+        ({"text": "a", "id": "\ud800"}, "item 1: id must be Unicode text"),
+    ],
+)
+def test_what_is_no_item_is_said_in_its_turn(item, said):
+    with Container() as container, Client(container.url) as client:
+        results = client.embed([{"text": "a"}, item, {"text": "b"}])
+        assert next(results) == Embedded(0, None, embedding("a"))
+        with pytest.raises(ValueError, match=said):
+            next(results)
+
+
+def test_an_input_that_breaks_off_raises_after_its_results():
+    def texts():
+        yield "a"
+        raise OSError("the disk")
+
+    with Container() as container, Client(container.url) as client:
+        results = client.embed_texts(texts())
+        assert next(results).index == 0
+        with pytest.raises(OSError, match="the disk"):
+            next(results)
+
+
+def test_one_text_where_many_are_wanted_is_a_mistake():
+    with Client("http://localhost:1") as client, pytest.raises(TypeError, match="not one str"):
+        client.embed_texts("abc")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "options", "said"),
+    [
+        ("localhost:8080", {}, "neither a URL"),
+        ("ftp://x", {}, "no URL of an endpoint"),
+        ("http://x:port", {}, "Port could not be cast"),
+        ("http://x", {"client": object()}, "goes with an endpoint's name"),
+        ("http://x", {"items": 0}, "items must be from 1"),
+        ("http://x", {"concurrency": 0}, "concurrency must be from 1"),
+        ("http://x", {"max_body_bytes": 10}, "max_body_bytes must be from"),
+        ("http://x", {"items": 1, "profile": "p"}, "not both"),
+    ],
+)
+def test_wrong_arguments_are_said(endpoint, options, said):
+    with pytest.raises(ValueError, match=said):
+        Client(endpoint, **options)
+
+
+def test_by_name_through_boto3():
+    with Container() as container:
+        answers = ScriptedContainer(*scripted(container, OVERLOADED, (500, {"aws": [503, "X"]})))
+        with answers, Client("designs", client=runtime(answers.url), patience=QUICK) as client:
+            results = list(client.embed_texts(["a"]))
+    assert results == [Embedded(0, None, embedding("a"))]
+    assert {path for path, _, _ in answers.requests} == {"/endpoints/designs/invocations"}
+    assert len(answers.requests) == 3
+
+
+def scripted(container, *refusals):
+    """Refusals, then what the container says to the text `a`."""
+    return *refusals, container.answer(b'{"inputs": [{"text": "a"}]}')
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (GONE, "bad_request"),
+        ((400, {"aws": [400, "ValidationError"]}), "ValidationError"),
+        ((403, {"aws": [403, "AccessDeniedException"]}), "AccessDeniedException"),
+        ((500, {"error": {"code": "internal", "message": "", "retryable": False}}), "internal"),
+    ],
+)
+def test_by_name_what_cannot_pass_is_sent_once(reply, code):
+    with (
+        ScriptedContainer(reply) as answers,
+        Client("designs", client=runtime(answers.url), patience=QUICK) as client,
+        pytest.raises(EndpointError) as caught,
+    ):
+        list(client.embed_texts(["a"]))
+    assert caught.value.code == code
+    assert len(answers.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "reply", [None, OVERLOADED, (400, {"aws": [400, "ThrottlingException"]}), (502, {})]
+)
+def test_by_name_what_may_pass_is_sent_again(reply):
+    with (
+        ScriptedContainer(reply) as answers,
+        Client("designs", client=runtime(answers.url), patience=QUICK) as client,
+        pytest.raises(EndpointError),
+    ):
+        list(client.embed_texts(["a"]))
+    assert len(answers.requests) == QUICK.requests
+
+
+def test_by_name_an_endpoint_that_is_not_there_is_waited_for(caplog):
+    with Container() as container:
+        url = container.url
+    with (
+        Client("designs", client=runtime(url), patience=QUICK) as client,
+        pytest.raises(EndpointError, match="connect: Could not connect"),
+    ):
+        list(client.embed_texts(["a"]))
+    assert len(caplog.records) == QUICK.requests - 1
+
+
+def test_a_profile_of_its_machine_says_how_many_items_a_request(tmp_path):
+    path = tmp_path / "sweetspot.json"
+    tower = {"batch_size": 24, "rule": "knee", "a_ms": 1, "b_ms": 1}
+    tower["points"] = [{"n": 1, "p50_ms": 1, "p95_ms": 1}]
+    match = dict.fromkeys(["cpu", "device", "checkpoint", "backend", "precision"], "x")
+    threads = {"encoder": 1, "streams": 2, "decode": 1, "io": 1}
+    one = {"match": match | {"cores": 2}, "threads": threads, "image": tower, "text": tower}
+    one |= {"versions": {}, "preprocess": "display"}
+    path.write_text(json.dumps({"version": 1, "profiles": [one]}))
+    with Container() as container, Client(container.url, profile=path, concurrency=1) as client:
+        list(client.embed_texts(f"t {number}" for number in range(200)))
+    assert [len(json.loads(body)["inputs"]) for body in container.bodies] == [96, 96, 8]
+
+
+def test_the_bar_changes_no_result():
+    with Container() as container, Client(container.url) as client:
+        with_bar = list(client.embed_texts([*TEXTS, "dead 1"], progress=True))
+        assert with_bar == list(client.embed_texts([*TEXTS, "dead 1"]))
+    assert isinstance(with_bar[-1], Failed)
+
+
+def test_the_client_needs_neither_torch_nor_flask_nor_numpy():
+    program = (
+        "import sys, deploy.client\n"
+        "heavy = {'torch', 'flask', 'numpy', 'PIL'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

@@ -1,0 +1,112 @@
+"""What holds for any input: every item once, in order, within the limits, its own embedding."""
+
+import json
+from collections import Counter, deque
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploy.chunks import Limits, fits, items_for, take
+from deploy.client import Client, Embedded, Failed, Patience
+from deploy.wire import FRAME_BYTES, Item, encode_body, encode_item
+from inference.profile import Match, MeasuredPoint, Profile, Threads, TowerProfile
+from tests.deploy.container import Container, embedding
+
+QUICK = Patience(items=3, first_s=0.001, most_s=0.002)
+
+
+@pytest.fixture(scope="module")
+def container():
+    with Container() as running:
+        yield running
+
+
+item_lists = st.lists(st.binary(max_size=300), max_size=60).map(
+    lambda datas: [Item(index, None, b"{%s}" % data) for index, data in enumerate(datas)]
+)
+limits = st.builds(
+    Limits, items=st.integers(1, 20), body_bytes=st.integers(FRAME_BYTES + 302, FRAME_BYTES + 2000)
+)
+
+
+@given(item_lists, limits, st.booleans())
+def test_chunks_hold_every_item_once_in_order_within_both_limits(items, limits, bulk):
+    assert all(fits(item, limits) for item in items)
+    waiting, chunks = deque(items), []
+    while waiting:
+        chunks.append(take(waiting, limits))
+    assert [item for chunk in chunks for item in chunk] == items
+    for chunk in chunks:
+        assert 1 <= len(chunk) <= limits.items
+        assert len(encode_body(chunk, bulk=bulk)) <= limits.body_bytes
+
+
+@given(item_lists, limits)
+def test_no_chunk_could_have_held_the_next_item_too(items, limits):
+    waiting = deque(items)
+    while waiting:
+        chunk = take(waiting, limits)
+        if waiting and len(chunk) < limits.items:
+            more = encode_body([*chunk, waiting[0]], bulk=True)
+            assert len(more) > limits.body_bytes
+
+
+@given(st.integers(1, 4096), st.integers(1, 64))
+def test_requests_by_a_profile_are_whole_multiples_of_full_batches(batch_size, streams):
+    tower = TowerProfile(batch_size, "knee", 1, 1, (MeasuredPoint(1, 1, 1),))
+    match = Match("cpu", 2, "cpu", "f1", "openvino", "int8")
+    items = items_for(Profile(match, Threads(1, streams, 1, 1), tower, tower))
+    assert items % (batch_size * streams) == 0
+    assert items >= 64
+    assert items < 64 + batch_size * streams
+
+
+words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).map("t {}".format)
+flaky = st.builds("flaky {} {}".format, st.integers(1, 2), st.integers(0, 9))
+texts = st.lists(
+    st.one_of(words, words, flaky, st.sampled_from(["dead 1", "down 1"])), max_size=40, unique=True
+)
+
+
+@settings(max_examples=60)
+@given(texts, st.integers(1, 9), st.integers(1, 4))
+def test_each_result_is_of_its_item_in_order_whatever_fails(container, texts, items, concurrency):
+    container.asked.clear()
+    container.bodies.clear()
+    with Client(container.url, items=items, concurrency=concurrency, patience=QUICK) as client:
+        results = list(client.embed({"text": one, "id": one} for one in texts))
+    assert [one.index for one in results] == list(range(len(texts)))
+    assert [one.id for one in results] == texts
+    for text, result in zip(texts, results, strict=True):
+        if text.startswith(("dead", "down")):
+            assert isinstance(result, Failed)
+        else:
+            assert result == Embedded(result.index, text, embedding(text))
+    # Once what is not retryable; what is, as often as it takes, three times at most.
+    tries = {"dead": 1, "down": 3}
+    for text in texts:
+        word, *more = text.split()
+        wanted = 1 + int(more[0]) if word == "flaky" else tries.get(word, 1)
+        assert container.asked[text] == wanted
+    assert all(len(json.loads(body)["inputs"]) <= items for body in container.bodies)
+
+
+@given(st.text(min_size=1) | st.sampled_from(["\ud800", "\0", "é", '"']))
+def test_any_text_travels_as_it_is(text):
+    assert json.loads(encode_body([encode_item(0, {"text": text})], bulk=True))["inputs"] == [
+        {"text": text}
+    ]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=2000), min_size=1, max_size=20))
+def test_bodies_of_images_stay_within_the_limit_and_larger_ones_fail_alone(container, images):
+    container.bodies.clear()
+    with Client(container.url, max_body_bytes=1000, patience=QUICK) as client:
+        results = list(client.embed_images(images))
+    assert all(len(body) <= 1000 for body in container.bodies)
+    kinds = Counter(type(one) for one in results)
+    too_large = sum(len(encode_item(0, {"image": one}).data) + FRAME_BYTES > 1000 for one in images)
+    assert kinds[Failed] == too_large
+    codes = {one.code for one in results if isinstance(one, Failed)}
+    assert codes <= {"payload_too_large"}
