@@ -23,7 +23,15 @@ from deploy.transports import connect
 from deploy.wire import FRAME_BYTES, Embedded, EndpointError, Failed, Item, Result
 from inference.profile import read
 
-__all__ = ["Client", "Embedded", "EndpointError", "Failed", "FingerprintChanged", "Patience"]
+__all__ = [
+    "Client",
+    "Embedded",
+    "EndpointError",
+    "Failed",
+    "FingerprintChanged",
+    "Patience",
+    "Result",
+]
 
 # Real-time endpoints take 25 MB; serverless ones 4 MB.
 MAX_BODY_BYTES = 25_000_000

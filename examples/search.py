@@ -47,7 +47,7 @@ def main(endpoint: str, count: int) -> None:
         screenshot = encode(draw(SCREENSHOT, seed=7), "PNG")
         queries = [{"text": text} for text in TEXTS]
         _, asked = matrix(client.embed([*queries, {"image": screenshot}]))
-    names = [*TEXTS, f"screenshot: {' / '.join(SCREENSHOT)}"]
+    names = [*TEXTS, f"screenshot of a {SCREENSHOT.kind}"]
     console.print(hits(names, asked @ index.T, seeds))
 
 
