@@ -11,6 +11,7 @@ import click
 from deploy.job import transform_job
 from deploy.options import from_flags, with_config
 from deploy.template import template
+from deploy.transform_cli import transform
 
 
 @click.group()
@@ -51,3 +52,6 @@ def render(*, job: bool, output_file: str | None, **flags: Any) -> None:
         Path(output_file).write_text(text + "\n", encoding="utf-8")
     except OSError as exc:
         raise click.ClickException(f"cannot write {output_file}: {exc.strerror}") from exc
+
+
+deploy.add_command(transform)

@@ -57,7 +57,7 @@ def test_every_sweetspot_command_of_the_documents_is_one():
             r"^    (?:\S*/)?sweetspot ([^\n#|<]*)", page.read_text(), re.MULTILINE
         ):
             words = [word for word in line.split() if word.isalpha()]
-            names = words[:2] if words[0] == "benchmark" else words[:1]
+            names = words[:2] if words[0] in {"benchmark", "deploy"} else words[:1]
             shown = CliRunner().invoke(main, [*names, "--help"]).output
             for flag in re.findall(r"(?<!\S)--[a-z-]+", line):
                 assert flag in shown, f"{page.name}: {line}"

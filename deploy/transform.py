@@ -1,0 +1,110 @@
+"""A batch transform from its start to a report of what failed. Clients are passed in."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from deploy import names
+from deploy.errors import DeployError
+
+ENDED = ("Completed", "Failed", "Stopped")
+POLL_S = 15.0
+# Past it, the job goes on alone.
+MAX_POLLS = 5 * 24 * 3600 // int(POLL_S)
+
+
+class TransformError(DeployError):
+    """A job cannot be started or followed, or its output cannot be read."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a job. failed: items by error code; `unreadable`: lines that are no answer."""
+
+    job: str
+    status: str
+    reason: str | None
+    output: str
+    embedded: int
+    failed: dict[str, int]
+
+
+def start(sagemaker: Any, request: dict[str, Any]) -> None:
+    """Send CreateTransformJob.
+
+    Raises:
+        TransformError: in AWS's words.
+    """
+    with _in_plain_words("the job cannot be started"):
+        sagemaker.create_transform_job(**request)
+
+
+def follow(sagemaker: Any, job: str, pause: Callable[[float], Any]) -> Iterator[dict[str, Any]]:
+    """What DescribeTransformJob says, every POLL_S seconds until the job has ended.
+
+    Raises:
+        TransformError: it cannot be asked, or has not ended after five days.
+    """
+    for _ in range(MAX_POLLS):
+        with _in_plain_words(f"{job} cannot be followed"):
+            said = sagemaker.describe_transform_job(TransformJobName=job)
+        yield said
+        if said["TransformJobStatus"] in ENDED:
+            return
+        pause(POLL_S)
+    raise TransformError(f"{job} has not ended in five days; it goes on")
+
+
+def report(s3: Any, said: dict[str, Any]) -> Report:
+    """Count a job's failures by code; outputs are read line by line.
+
+    Args:
+        s3: boto3's client.
+        said: DescribeTransformJob of a job that has ended, with an output path of its own.
+
+    Raises:
+        TransformError: an output cannot be read.
+    """
+    output = said["TransformOutput"]["S3OutputPath"]
+    with _in_plain_words(f"{output} cannot be read"):
+        counted = Counter(map(_outcome, _lines(s3, output)))
+    embedded = counted.pop(None, 0)
+    failed = {str(code): count for code, count in counted.most_common()}
+    job, status = said["TransformJobName"], said["TransformJobStatus"]
+    return Report(job, status, said.get("FailureReason") or None, output, embedded, failed)
+
+
+def _lines(s3: Any, output: str) -> Iterator[bytes]:
+    bucket, prefix = names.parse_uri(output, "--output")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    for page in pages:
+        for entry in page.get("Contents", ()):
+            if entry["Key"].endswith(".out"):
+                body = s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"]
+                yield from filter(None, body.iter_lines())
+
+
+def _outcome(line: bytes) -> str | None:
+    """The error code of a line; None when it has an embedding."""
+    try:
+        result = json.loads(line)["SageMakerOutput"]
+        return None if "embedding" in result else str(result["error"]["code"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return "unreadable"
+
+
+@contextmanager
+def _in_plain_words(what: str) -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as exc:
+        raise TransformError(f"{what}: {exc.response['Error']['Message']}") from exc
+    except BotoCoreError as exc:
+        raise TransformError(f"{what}: {exc}") from exc

@@ -1,0 +1,104 @@
+"""`sweetspot deploy transform`: a batch transform, and a table of what failed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from deploy import config, hardware, names
+from deploy.errors import DeployError
+from deploy.job import job_request
+from deploy.transform import Report, follow, report, start
+
+
+@click.command()
+@click.argument("job")
+@click.option("--model", required=True, help="name of the SageMaker model")
+@click.option("--input", "source", required=True, help="s3://bucket/prefix of JSON Lines")
+@click.option(
+    "--output", required=True, help="s3://bucket/prefix; answers go to a folder named as the job"
+)
+@click.option("--instance-type", default=config.INSTANCE_TYPE, show_default=True)
+@click.option("--cuda", default=hardware.IMAGE_CUDA, show_default=True, help="of the image")
+@click.option(
+    "--instances",
+    type=click.IntRange(1, config.MAX_INSTANCES),
+    default=1,
+    show_default=True,
+    help="they share the objects of the input, not the lines of one",
+)
+@click.option(
+    "--timeout-s",
+    type=click.IntRange(1, config.MAX_TIMEOUT_S),
+    default=config.TIMEOUT_S["transform"],
+    show_default=True,
+    help="limit of a request; the model's own has to be the same",
+)
+@click.option("--json", "as_json", is_flag=True, help="the report for machines")
+def transform(
+    *, job: str, model: str, source: str, output: str, instance_type: str, cuda: str,
+    instances: int, timeout_s: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Embed every line of objects in S3, wait, and say what failed by code.
+
+    A line is an item, as {"url": "https://..."}. Ctrl-C stops the waiting, not the job.
+
+    \b
+    Example:
+      sweetspot deploy transform monday --model designs --input s3://jobs/urls.jsonl --output s3://jobs/out/
+    """
+    try:
+        names.check_name(job)
+        names.parse_uri(source, "--input")
+        names.parse_uri(output, "--output")
+        request = job_request(
+            name=job,
+            model=model,
+            source=source,
+            output=f"{output.rstrip('/')}/{job}/",
+            instance_type=instance_type,
+            instances=instances,
+            machine_image=hardware.machine_image(instance_type, cuda, transform=True),
+            timeout_s=timeout_s,
+        )
+        found = _run(request)
+    except DeployError as exc:
+        raise click.ClickException(str(exc)) from exc
+    click.echo(json.dumps(asdict(found))) if as_json else _show(found)
+    if found.status != "Completed":
+        raise click.ClickException(f"{job}: {found.status}: {found.reason or 'no reason given'}")
+
+
+def _run(request: dict[str, Any]) -> Report:
+    import boto3
+    from botocore.exceptions import BotoCoreError
+    from rich.console import Console
+
+    try:
+        sagemaker, s3 = boto3.client("sagemaker"), boto3.client("s3")
+    except BotoCoreError as exc:
+        raise DeployError(f"AWS cannot be asked: {exc}") from exc
+    job = request["TransformJobName"]
+    start(sagemaker, request)
+    said: dict[str, Any] = {}
+    with Console(stderr=True).status(f"{job}: started") as status:
+        for said in follow(sagemaker, job, threading.Event().wait):
+            status.update(f"{job}: {said['TransformJobStatus']}")
+    return report(s3, said)
+
+
+def _show(found: Report) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("outcome", "items", box=None, pad_edge=False)
+    table.add_row("embedded", f"{found.embedded:,}")
+    for code, count in found.failed.items():
+        table.add_row(code, f"{count:,}")
+    console = Console()
+    console.print(table)
+    console.print(found.output, markup=False)
