@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from deploy.artifact_cli import artifact
 from deploy.job import transform_job
 from deploy.options import from_flags, with_config
 from deploy.template import template
@@ -54,4 +55,5 @@ def render(*, job: bool, output_file: str | None, **flags: Any) -> None:
         raise click.ClickException(f"cannot write {output_file}: {exc.strerror}") from exc
 
 
+deploy.add_command(artifact)
 deploy.add_command(transform)

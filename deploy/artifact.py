@@ -1,0 +1,166 @@
+"""model.tar.gz: the files of a checkpoint as SageMaker unpacks them, the same bytes every time."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import tarfile
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from deploy.errors import DeployError
+from inference import profile
+from inference.profile import ProfileError
+from model import checkpoint
+from model.errors import CheckpointError
+
+GRAPHS = "openvino"
+# Weights hardly compress; more effort would only take longer.
+COMPRESSION = 1
+FILE_MODE = 0o644
+
+Advance = Callable[[int], object]
+
+
+class ArtifactError(DeployError):
+    """An artifact that the service could not open, or that cannot be written."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A written file. digests: of each checkpoint in it, by folder; `""` is the top."""
+
+    path: str
+    size: int
+    sha256: str
+    digests: dict[str, str]
+
+
+def contents(
+    folders: Mapping[str, Path], quantized: Path | None = None, profile_file: Path | None = None
+) -> dict[str, Path]:
+    """What goes into an artifact: where each file comes from, by its name in there.
+
+    Args:
+        folders: checkpoints by their folder in the artifact; `""` is the top, for a single one.
+        quantized: an artifact folder of the same checkpoint, whose graphs are taken.
+        profile_file: a `sweetspot.json` instead of the checkpoint's own.
+
+    Raises:
+        ArtifactError: a checkpoint is not whole, or the others do not belong to it.
+    """
+    found: dict[str, Path] = {}
+    for name, folder in folders.items():
+        for inside, path in _files(folder).items():
+            found[f"{name}/{inside}".lstrip("/")] = path
+    if quantized is not None:
+        (folder,) = folders.values()
+        if _digest(quantized) != _digest(folder):
+            raise ArtifactError(f"--quantized {quantized} is of another checkpoint than {folder}")
+        graphs = _graphs(quantized)
+        if not graphs:
+            raise ArtifactError(f"--quantized {quantized} holds no {GRAPHS}/")
+        found |= graphs
+    if profile_file is not None:
+        found[profile.FILE_NAME] = profile_file
+    for name, path in found.items():
+        if Path(name).name == profile.FILE_NAME:
+            _check_profile(path)
+    return found
+
+
+def write(
+    folders: Mapping[str, Path], files: Mapping[str, Path], output: Path, advance: Advance
+) -> Artifact:
+    """Write files of `contents`, and open them as the server would, before output is replaced.
+
+    Args:
+        folders: as given to `contents`.
+        files: paths by name in the artifact.
+        output: the `.tar.gz`.
+        advance: told how many bytes were read.
+
+    Raises:
+        ArtifactError: a file cannot be read or written, or what was packed is not what was given.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".artifact-") as scratch:
+            packed = Path(scratch) / "model.tar.gz"
+            _pack(files, packed, advance)
+            digests = _check(folders, packed, Path(scratch) / "unpacked")
+            with packed.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            packed.replace(output)
+    except OSError as exc:
+        raise ArtifactError(f"{output}: {exc.filename or ''} {exc.strerror or exc}") from exc
+    return Artifact(str(output), output.stat().st_size, sha256, digests)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    _digest(folder)
+    files = [*checkpoint.weight_files(folder), *checkpoint.companions(folder)]
+    if (folder / profile.FILE_NAME).is_file():
+        files.append(folder / profile.FILE_NAME)
+    return {path.name: path for path in files} | _graphs(folder)
+
+
+def _graphs(folder: Path) -> dict[str, Path]:
+    paths = sorted((folder / GRAPHS).glob("*/*"))
+    return {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
+
+
+def _digest(folder: Path) -> str:
+    try:
+        return checkpoint.verify(folder).digest
+    except CheckpointError as exc:
+        raise ArtifactError(str(exc)) from exc
+    except OSError as exc:
+        raise ArtifactError(f"{exc.filename} cannot be read: {exc.strerror}") from exc
+
+
+def _check_profile(path: Path) -> None:
+    try:
+        profile.read(path)
+    except ProfileError as exc:
+        raise ArtifactError(str(exc)) from exc
+
+
+def _pack(files: Mapping[str, Path], packed: Path, advance: Advance) -> None:
+    """Sorted, of nobody, at no time; a link becomes the file it leads to."""
+    with (
+        packed.open("wb") as raw,
+        gzip.GzipFile("", "wb", COMPRESSION, raw, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT) as tar,
+    ):
+        for name, path in sorted(files.items()):
+            with path.open("rb") as file:
+                entry = tarfile.TarInfo(name)
+                entry.size, entry.mode = os.fstat(file.fileno()).st_size, FILE_MODE
+                tar.addfile(entry, _Counted(file, advance))  # type: ignore[arg-type]
+
+
+def _check(folders: Mapping[str, Path], packed: Path, unpacked: Path) -> dict[str, str]:
+    """Unpack as the platform does, and hold each checkpoint against the one given."""
+    with tarfile.open(packed) as tar:
+        tar.extractall(unpacked, filter="data")
+    digests = {name: _digest(unpacked / name) for name in folders}
+    for name, folder in folders.items():
+        if digests[name] != _digest(folder):
+            raise ArtifactError(f"{folder} changed while it was packed")
+    return digests
+
+
+class _Counted:
+    """A file whose reads are told."""
+
+    def __init__(self, file: IO[bytes], advance: Advance) -> None:
+        self._file, self._advance = file, advance
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self._advance(len(data))
+        return data

@@ -1,0 +1,137 @@
+"""An artifact: what is in it, that its bytes are the same, that it opens as the server would."""
+
+import json
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+import boto3
+import pytest
+from click.testing import CliRunner
+from moto import mock_aws
+
+from model.checkpoint import BUILTIN_FOLDER, verify
+from sweetspot import main
+
+PROFILE = Path(__file__).parent / "profile.json"
+
+
+def artifact(*words):
+    return CliRunner().invoke(main, ["deploy", "artifact", *map(str, words)])
+
+
+def packed(tmp_path, *words):
+    output = tmp_path / "model.tar.gz"
+    ran = artifact(*words, "-o", output)
+    assert ran.exit_code == 0, ran.output
+    return output
+
+
+@pytest.fixture
+def folder(tmp_path):
+    copy = tmp_path / "checkpoint"
+    shutil.copytree(BUILTIN_FOLDER, copy)
+    return copy
+
+
+def test_it_opens_as_the_server_would(tmp_path, folder):
+    (folder / "notes.txt").write_text("not the server's")
+    with tarfile.open(packed(tmp_path, "--model", folder, "--profile", PROFILE)) as tar:
+        entries = tar.getmembers()
+        tar.extractall(tmp_path / "ml", filter="data")
+    assert verify(tmp_path / "ml").digest == verify(BUILTIN_FOLDER).digest
+    names = [entry.name for entry in entries]
+    assert names == sorted(names)
+    assert {"config.json", "sweetspot.json", "openvino/float32/image.bin"} < set(names)
+    assert "notes.txt" not in names
+    assert all(entry.isfile() and entry.uid == entry.gid == entry.mtime == 0 for entry in entries)
+
+
+def test_the_same_files_are_the_same_bytes(tmp_path, folder):
+    first = packed(tmp_path, "--model", folder).read_bytes()
+    for path in folder.rglob("*"):
+        os.utime(path, (1, 1))
+        path.chmod(0o755)
+    assert packed(tmp_path, "--model", folder).read_bytes() == first
+
+
+def test_a_link_becomes_the_file_it_leads_to(tmp_path, folder):
+    (folder / "model.safetensors").rename(tmp_path / "blob")
+    (folder / "model.safetensors").symlink_to(tmp_path / "blob")
+    with tarfile.open(packed(tmp_path, "--model", folder)) as tar:
+        assert tar.getmember("model.safetensors").isfile()
+
+
+def test_two_checkpoints_have_a_folder_each(tmp_path, folder):
+    output = tmp_path / "both.tar.gz"
+    models = ("--model", f"designs={folder}", "--model", "components=builtin")
+    ran = artifact(*models, "-o", output)
+    assert "--model-folder designs --model-folder components" in ran.output
+    with tarfile.open(output) as tar:
+        assert {name.split("/")[0] for name in tar.getnames()} == {"designs", "components"}
+
+
+def test_quantized_graphs_come_beside_the_weights_they_were_made_of(tmp_path, folder):
+    (folder / "openvino" / "float32").rename(folder / "openvino" / "int8")
+    with tarfile.open(packed(tmp_path, "--model", "builtin", "--quantized", folder)) as tar:
+        names = tar.getnames()
+    assert {"openvino/float32/image.xml", "openvino/int8/image.xml"} < set(names)
+
+
+def test_it_is_uploaded(tmp_path):
+    with mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="models")
+        uri = "s3://models/designs/model.tar.gz"
+        ran = artifact("--model", "builtin", "-o", tmp_path / "a.tar.gz", "--upload", uri, "--json")
+        assert ran.exit_code == 0, ran.output
+        body = s3.get_object(Bucket="models", Key="designs/model.tar.gz")["Body"].read()
+    said = json.loads(ran.stdout)
+    assert body == (tmp_path / "a.tar.gz").read_bytes()
+    assert (said["uploaded"], said["size"]) == (uri, len(body))
+
+
+def test_what_cannot_be_uploaded_is_said(tmp_path):
+    words = ("--model", "builtin", "-o", tmp_path / "a.tar.gz")
+    with mock_aws():
+        ran = artifact(*words, "--upload", "s3://nobodys/model.tar.gz")
+    assert ran.exit_code == 1
+    assert "s3://nobodys/model.tar.gz: not uploaded" in ran.output
+
+
+def test_a_checkpoint_that_is_not_whole_leaves_the_artifact_that_was_there(tmp_path, folder):
+    output = packed(tmp_path, "--model", folder)
+    before = output.read_bytes()
+    (folder / "tokenizer.json").write_text("{")
+    ran = artifact("--model", folder, "-o", output)
+    assert "tokenizer.json is not valid JSON" in ran.output
+    assert output.read_bytes() == before
+    assert not list(tmp_path.glob(".artifact-*"))
+
+
+def test_graphs_of_another_checkpoint_are_refused(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["eos_token_id"] = 3
+    (folder / "config.json").write_text(json.dumps(config))
+    assert "of another checkpoint" in artifact("--model", "builtin", "--quantized", folder).output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--model", "nowhere"), "nowhere: no such folder"),
+        (("--model", "openai/clip"), "sweetspot export --model openai/clip -o FOLDER"),
+        (("--model", "builtin", "--model", "builtin"), "need a name each"),
+        (("--model", "a=builtin", "--model", "a=builtin"), "twice"),
+        (("--model", "../a=builtin", "--model", "b=builtin"), "../a"),
+        (("--model", "a=builtin", "--model", "b=builtin", "--profile", PROFILE), "single --model"),
+        (("--model", "builtin", "--profile", "nowhere.json"), "nowhere.json is missing"),
+        (("--model", "builtin", "--upload", "s3://models/model.zip"), "nothing but a .tar.gz"),
+        (("--model", "builtin", "-o", "/nowhere/model.tar.gz"), "/nowhere"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(words, said):
+    ran = artifact(*words)
+    assert ran.exit_code == 1
+    assert said in ran.output.splitlines()[-1]
