@@ -71,12 +71,14 @@ def report(s3: Any, said: dict[str, Any]) -> Report:
         TransformError: an output cannot be read.
     """
     output = said["TransformOutput"]["S3OutputPath"]
-    with _in_plain_words(f"{output} cannot be read"):
+    job, status = said["TransformJobName"], said["TransformJobStatus"]
+    reason = said.get("FailureReason") or None
+    # A failed job may have no output; its reason is what matters then.
+    with _in_plain_words(f"{job}: {reason or status}; {output} cannot be read"):
         counted = Counter(map(_outcome, _lines(s3, output)))
     embedded = counted.pop(None, 0)
     failed = {str(code): count for code, count in counted.most_common()}
-    job, status = said["TransformJobName"], said["TransformJobStatus"]
-    return Report(job, status, said.get("FailureReason") or None, output, embedded, failed)
+    return Report(job, status, reason, output, embedded, failed)
 
 
 def _lines(s3: Any, output: str) -> Iterator[bytes]:

@@ -102,10 +102,10 @@ def test_a_job_that_nobody_started_cannot_be_followed(s3):
         list(follow(boto3.client("sagemaker"), "monday", lambda _: None))
 
 
-def test_an_output_that_cannot_be_read_is_named(s3):
-    said = {"TransformJobName": "x", "TransformJobStatus": "Completed"}
+def test_an_output_that_cannot_be_read_is_named_and_why_the_job_failed(s3):
+    said = {"TransformJobName": "monday", "TransformJobStatus": "Failed", "FailureReason": "full"}
     said["TransformOutput"] = {"S3OutputPath": "s3://gone/out/"}
-    with pytest.raises(TransformError, match="s3://gone/out/ cannot be read: .*not exist"):
+    with pytest.raises(TransformError, match="monday: full; s3://gone/out/ cannot"):
         report(s3, said)
 
 
