@@ -74,6 +74,8 @@ def run(settings: Settings, asked: Asked) -> int:
             console.print("\n".join(advice(every)), highlight=False)
     except KeyboardInterrupt:
         complete = False
+        # Another one: rich shows nothing more where it was interrupted on entering a print.
+        console = Console(stderr=asked.as_json)
         console.print(f"[yellow]{INTERRUPTED}[/]")
     lost = _write(console, asked, every, complete=complete)
     return 1 if lost or not complete else 0
