@@ -24,7 +24,7 @@ from inference.errors import Overloaded
 from inference.types import Embedding, Embeddings, Failure, ImageBytes, ImageUrl, Item, Result, Text
 from model.errors import CheckpointError
 from serve.answers import render_result
-from serve.service import open_engine
+from serve.compose import open_engine
 from serve.settings import Settings
 
 # Items given to the engine at once: some batches, so that files and progress stay small.

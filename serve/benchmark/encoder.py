@@ -27,8 +27,8 @@ from serve.benchmark.exhaustive import compare_with_all
 from serve.benchmark.page import page
 from serve.benchmark.profiles import Measured, keep, lost_against
 from serve.benchmark.terminal import write_page
+from serve.compose import model_config
 from serve.plan import tower_profile, tuning_bytes, versions
-from serve.service import model_config
 from serve.settings import Settings
 
 # The threads are measured on so many thumbnails, in batches of at most so many.
