@@ -141,6 +141,7 @@ class UnknownModel(RequestError):
 
     def __init__(self, name: str, there: Sequence[str], reason: str | None = None) -> None:
         what = f"model {name!r} was not loaded: {reason}" if reason else f"no model {name!r}"
+        what = what if name else "no model was named"
         super().__init__(f"{what}; there is {', '.join(there) or 'none'}")
 
 

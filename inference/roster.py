@@ -63,7 +63,8 @@ class Roster:
         """
         with self._changed:
             there = [name for name in self._members if name not in self._leaving]
-            wanted = tuple(names) or ((self._default,) if self._default else tuple(there[:1]))
+            default = there[:1] if self._default is None else [self._default]
+            wanted = tuple(names or default)
             for name in wanted or ("default",):
                 if name not in there:
                     raise UnknownModel(name, there, self._absent.get(name))

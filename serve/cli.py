@@ -52,7 +52,8 @@ def serve(**flags: Any) -> None:
     configure_logging()
     try:
         # Of a list, what is wrong with one is no reason not to serve the others.
-        if settings.backend != "fake" and not settings.models:
+        several = settings.models or settings.multi_model
+        if settings.backend != "fake" and not several:
             precheck(model_config(settings))
     except CheckpointError as exc:
         raise click.ClickException(str(exc)) from exc

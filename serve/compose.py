@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import cache
 
-from inference.config import EngineConfig, FetchConfig, UrlConfig
+from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
 from inference.engine import Engine
 from inference.fetch import Fetcher
 from inference.machine import cores, memory_bytes
 from inference.profile import Threads
+from inference.threads import plain
 from inference.types import LANES
 from model.config import ModelConfig
 from model.encoder import Encoder
 from model.errors import CheckpointError
-from model.load import load
+from model.load import load, settle
 from model.room import Room
-from serve.plan import Plan, plan
+from serve.plan import Plan, given_threads, plan
 from serve.settings import MIB, Settings
 
 log = logging.getLogger(__name__)
@@ -33,13 +35,14 @@ def open_engine(settings: Settings, *, may_tune: bool = True) -> Engine:
     Raises:
         CheckpointError: no model can be loaded.
     """
-    room = Room(_quarter())
+    if settings.multi_model:
+        return _without_models(settings)
     engine: Engine | None = None
     threads: Threads | None = None
     reasons: dict[str, str] = {}
     for one in settings.each_model():
         try:
-            encoder = load(model_config(one, room))
+            encoder = load(model_config(one))
             planned = plan(one, encoder, may_tune=may_tune, threads=threads)
         except CheckpointError as exc:
             if not settings.models:
@@ -58,14 +61,47 @@ def open_engine(settings: Settings, *, may_tune: bool = True) -> Engine:
     return engine
 
 
+def add_model(engine: Engine, settings: Settings, name: str, url: str, shown: str) -> None:
+    """Load one more model. shown: its name in answers. Raises CheckpointError, OutOfMemory."""
+    one = replace(settings, model=url, model_name=shown, multi_model=False)
+    encoder = load(model_config(one))
+    try:
+        planned = plan(one, encoder, threads=_threads_of(one))
+    except BaseException:
+        encoder.close()
+        raise
+    engine.add(name, encoder, planned.image, planned.text)
+
+
+def _without_models(settings: Settings) -> Engine:
+    threads = _threads_of(settings)
+    fetcher = Fetcher(fetch_config(settings, threads.io))
+    config = engine_config(settings, Plan(BatchConfig(), BatchConfig(), threads))
+    engine = Engine(None, fetcher, config)
+    engine.announce(default="", absent={})
+    return engine
+
+
+def _threads_of(settings: Settings) -> Threads:
+    """Settled before any model is there, for all that come."""
+    device = "cpu" if settings.backend == "fake" else settle(model_config(settings)).device
+    return given_threads(settings, plain(cores(), device))
+
+
+@cache
+def _room() -> Room:
+    """What all models decode in together."""
+    return Room(_quarter())
+
+
 def engine_of(settings: Settings, encoder: Encoder, planned: Plan) -> Engine:
     """Start the pipeline around an encoder, which closes with it."""
     fetcher = Fetcher(fetch_config(settings, planned.threads.io))
     return Engine(encoder, fetcher, engine_config(settings, planned))
 
 
-def model_config(settings: Settings, room: Room | None = None) -> ModelConfig:
-    """What the model layer needs to know. room: what all models decode in together."""
+def model_config(settings: Settings) -> ModelConfig:
+    """What the model layer needs to know."""
     return ModelConfig(
         model=settings.model,
         name=settings.model_name,
@@ -75,7 +111,7 @@ def model_config(settings: Settings, room: Room | None = None) -> ModelConfig:
         policy=settings.preprocess,  # type: ignore[arg-type]  # checked by settings
         max_image_pixels=settings.max_image_pixels,
         threads=cores(),
-        room=room or Room(_quarter()),
+        room=_room(),
     )
 
 

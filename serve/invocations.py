@@ -52,11 +52,11 @@ class Invocations:
         self._bodies = bodies
         self._telemetry = telemetry
 
-    def answer(self, engine: Engine) -> Response:
-        """The answer, all items of it or one by one. Raises HttpError."""
+    def answer(self, engine: Engine, model: str = "") -> Response:
+        """The answer, all items of it or one by one. model: by the path. Raises HttpError."""
         with ExitStack() as held:
             limit = held.enter_context(self._bodies.admit(request.environ))
-            asked = self._read(limit)
+            asked = self._read(limit, model)
             held.enter_context(self._bodies.admit_to(asked.lane))
             try:
                 if asked.request.parameters.stream:
@@ -70,7 +70,7 @@ class Invocations:
                 self._telemetry.left(asked.lane)
                 return Response(status=CLIENT_CLOSED_REQUEST)
 
-    def _read(self, limit: int) -> _Asked:
+    def _read(self, limit: int, model: str) -> _Asked:
         accept = request.headers.get("Accept", "")
         media_type = negotiate(accept, RENDERERS)
         encoding = request.headers.get("Content-Encoding", "identity")
@@ -84,7 +84,7 @@ class Invocations:
             self._bodies.receive(request.environ, limit, self._settings.body_timeout_ms / 1000),
             self._settings.max_items,
         )
-        parsed = _targeted(parsed, request.headers.get(TARGET_MODEL, ""))
+        parsed = _targeted(parsed, model, request.headers.get(TARGET_MODEL, ""))
         if parsed.parameters.several:
             media_type = negotiate(accept, OF_SEVERAL)
         if parsed.parameters.stream:
@@ -155,11 +155,10 @@ class Invocations:
         tally.end(stream.times)
 
 
-def _targeted(parsed: EmbedRequest, target: str) -> EmbedRequest:
-    """The platform's own header names the model where the caller did not."""
-    if not target or parsed.parameters.model:
-        return parsed
-    return replace(parsed, parameters=replace(parsed.parameters, model=target))
+def _targeted(parsed: EmbedRequest, path: str, header: str) -> EmbedRequest:
+    """The path says, or the caller, or the platform's own header."""
+    model = path or parsed.parameters.model or header or ()
+    return replace(parsed, parameters=replace(parsed.parameters, model=model))
 
 
 def _streamable(accept: str) -> str:

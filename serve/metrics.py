@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from prometheus_client import (
     CollectorRegistry,
@@ -109,10 +110,14 @@ class _EngineCollector(Collector):
             "Images decoded; one that several models read alike is decoded once",
             engine.images_decoded,
         )
-        models = list(engine.models)
-        yield from _of_text_caches({name: engine.text_cache_report(name) for name in models})
-        towers = [(name, tower) for name in models for tower in TOWERS]
-        yield from _of_towers({(name, tower): engine.report(tower, name) for name, tower in towers})
+        texts: dict[str, TextCacheReport] = {}
+        towers: dict[tuple[str, Tower], TowerReport] = {}
+        for name in engine.models:
+            with suppress(KeyError):  # it has just left
+                towers |= {(name, tower): engine.report(tower, name) for tower in TOWERS}
+                texts[name] = engine.text_cache_report(name)
+        yield from _of_text_caches(texts)
+        yield from _of_towers(towers)
 
 
 def _of_text_caches(reports: Mapping[str, TextCacheReport]) -> Iterator[Metric]:

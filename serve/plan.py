@@ -146,7 +146,11 @@ def _places(settings: Settings) -> list[Path]:
 
 def _threads(settings: Settings, device: str, profile: Profile | None) -> Threads:
     """The profile's, or the plain plan's; those given by the settings in their place."""
-    threads = profile.threads if profile else plain(cores(), device)
+    return given_threads(settings, profile.threads if profile else plain(cores(), device))
+
+
+def given_threads(settings: Settings, threads: Threads) -> Threads:
+    """Those given by the settings in their place."""
     given = {"decode": settings.decode_threads, "io": settings.io_threads}
     return replace(threads, **{k: n for k, n in given.items() if isinstance(n, int)})
 

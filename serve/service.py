@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import sys
@@ -11,13 +10,10 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-import numpy as np
-from PIL import Image
-
 from inference.engine import Engine
-from inference.types import Embedding, ImageBytes, Item, Text
 from model.errors import CheckpointError
 from serve.compose import open_engine
+from serve.selftest import self_test
 from serve.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -29,7 +25,6 @@ TROUBLE = 70
 # How often trouble is looked for, and how long requests are given to be answered in spite of it.
 WATCH_S = 0.5
 TROUBLE_S = 1.0
-SELF_TEST_TIMEOUT_S = 60.0
 # Leaves time within the 25 s of the drain to send what was answered.
 DRAIN_S = 20.0
 
@@ -74,7 +69,7 @@ class Service:
         try:
             engine = self._opening(self.settings)
             for name in engine.models:
-                _self_test(engine, name)
+                self_test(engine, name)
         except CheckpointError as exc:
             log.error("cannot start: %s", exc)  # noqa: TRY400 - one sentence, no stack
             on_failure()
@@ -101,19 +96,6 @@ class Service:
         self.drain(TROUBLE_S)
         time.sleep(2 * TROUBLE_S)
         _exit(TROUBLE)
-
-
-def _self_test(engine: Engine, model: str) -> None:
-    """Embed an image and a text the way a request would; a new model knows no text by heart."""
-    picture = io.BytesIO()
-    Image.new("RGB", (64, 48), (20, 120, 220)).save(picture, "PNG")
-    items: list[Item] = [ImageBytes(picture.getvalue()), Text("a blue screen")]
-    answer = engine.embed(items, time.monotonic() + SELF_TEST_TIMEOUT_S, models=model)
-    for result in answer.results:
-        if not isinstance(result, Embedding):
-            raise RuntimeError(f"the self-test failed: {result}")  # noqa: TRY004 - not a type error
-        if not abs(float(np.linalg.norm(result.vector)) - 1) < 0.01:
-            raise CheckpointError(f"the embeddings of model {model} are not finite numbers")
 
 
 def _die() -> None:

@@ -148,6 +148,8 @@ class Settings:
     )
     # By SAGEMAKER_BATCH: a batch transform job.
     in_batch: bool = False
+    # By SAGEMAKER_MULTI_MODEL: the platform has models loaded and unloaded.
+    multi_model: bool = False
 
     @property
     def named_models(self) -> dict[str, str]:
@@ -192,7 +194,10 @@ def load(
     """
     environ = os.environ if environ is None else environ
     _refuse_unknown(environ)
-    in_batch = environ.get("SAGEMAKER_BATCH", "").lower() == "true"
+    in_batch, multi_model = (
+        environ.get(name, "").lower() == "true"
+        for name in ("SAGEMAKER_BATCH", "SAGEMAKER_MULTI_MODEL")
+    )
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for one in fields():
@@ -204,7 +209,9 @@ def load(
         )
     if values["models"] and (values["model"] or values["model_name"]):
         raise SettingsError("--models: not together with --model or --model-name")
-    return Settings(**values, in_batch=in_batch), sources
+    if multi_model and values["models"]:
+        raise SettingsError("--models: not with SAGEMAKER_MULTI_MODEL, which has models loaded")
+    return Settings(**values, in_batch=in_batch, multi_model=multi_model), sources
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:

@@ -1,0 +1,211 @@
+"""SageMaker's multi-model API: models are loaded, listed, asked and unloaded by opaque names.
+
+Paths, keys, the page's token and the status codes are those of "Contracts for custom containers to
+serve multiple models"; `limit` is multi-model-server's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, request
+
+from inference.engine import Engine
+from inference.errors import UnknownModel
+from inference.machine import memory_bytes, resident_bytes
+from model.checkpoint import weights_bytes
+from model.errors import CheckpointError, OutOfMemory
+from serve.body import read
+from serve.compose import add_model
+from serve.errors import BadRequest, HttpError
+from serve.json_body import load_object
+from serve.protocol import JSON, TARGET_MODEL
+from serve.selftest import self_test
+from serve.settings import Settings
+from serve.wording import clip
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 64 * 2**10
+MAX_NAME_CHARS = 512
+PAGE = 100
+# ViT-B/32 takes 1.9 to 2.2 times its weights once it is warm on OpenVINO, and never more before.
+LOADED_SHARE = 2.25
+# Of the memory there is, in quarters: decoding and bodies need the rest.
+MODELS_SHARE = 3
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    url: str
+    shown: str
+
+
+class Models:
+    """The models that the platform had loaded. Safe from many threads; loads take turns."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._known: dict[str, _Loaded] = {}
+        self._coming: set[str] = set()
+        self._lock = threading.Lock()
+        self._turn = threading.Lock()
+
+    def load(self, engine: Engine, name: str, url: str, shown: str) -> None:
+        """Load a model, which may be asked from then on. shown: its name in answers.
+
+        Raises:
+            HttpError: `model_exists`, `insufficient_memory`; `bad_request`: it is no checkpoint.
+        """
+        with self._announced(name), self._turn:
+            self._check_memory(url)
+            try:
+                add_model(engine, self._settings, name, url, shown)
+                self._test(engine, name)
+            except CheckpointError as exc:
+                raise BadRequest(str(exc)) from exc
+            except (OutOfMemory, MemoryError) as exc:
+                raise HttpError("insufficient_memory", f"no memory for {clip(shown)}") from exc
+            with self._lock:
+                self._known[name] = _Loaded(url, shown)
+
+    def unload(self, engine: Engine, name: str) -> None:
+        """Answer what was accepted, then give back the memory. Raises HttpError: not loaded."""
+        with self._lock:
+            if self._known.pop(name, None) is None:
+                raise _not_found(name)
+        engine.remove(name)
+        _give_back()
+
+    def page(self, start: int, limit: int) -> dict[str, Any]:
+        """Some of the models, in the order they came, and the token of the next page."""
+        with self._lock:
+            every = list(self._known.items())
+        listed = [_as_json(name, one) for name, one in every[start : start + limit]]
+        more = {"nextPageToken": str(start + limit)} if start + limit < len(every) else {}
+        return {"models": listed} | more
+
+    def about(self, name: str) -> dict[str, str]:
+        """One model. Raises HttpError: not loaded."""
+        with self._lock:
+            found = self._known.get(name)
+        if found is None:
+            raise _not_found(name)
+        return _as_json(name, found)
+
+    @contextmanager
+    def _announced(self, name: str) -> Iterator[None]:
+        """Once at a time. One that is about to leave is still in the engine."""
+        with self._lock:
+            if name in self._known or name in self._coming:
+                raise HttpError("model_exists", f"model {clip(name)} is loaded, or about to be")
+            self._coming.add(name)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._coming.discard(name)
+
+    def _check_memory(self, url: str) -> None:
+        whole = memory_bytes()
+        if whole is None or self._settings.backend == "fake":
+            return
+        needed = int(LOADED_SHARE * weights_bytes(url))
+        free = whole * MODELS_SHARE // 4 - resident_bytes()
+        if needed > free:
+            raise HttpError(
+                "insufficient_memory",
+                f"the model needs some {needed >> 20:,} MiB, {max(0, free) >> 20:,} are free",
+            )
+
+    def _test(self, engine: Engine, name: str) -> None:
+        try:
+            self_test(engine, name)
+        except Exception:
+            engine.remove(name)
+            _give_back()
+            raise
+
+
+def routes(models: Models, engine: Any, answering: Any) -> Blueprint:
+    """The API's paths. engine: gives it, or refuses while the service is not ready."""
+    api = Blueprint("models", __name__, url_prefix="/models")
+
+    @api.post("")
+    def load() -> Response:
+        asked = load_object(read(request.environ, _length(), 20.0), "the body")
+        name, url = (_text(asked, key) for key in ("model_name", "url"))
+        shown = request.headers.get(TARGET_MODEL, "")[:MAX_NAME_CHARS] or name
+        models.load(engine(), name, url, shown)
+        log.info("loaded model %s as %s", clip(shown), clip(name))
+        return _answer({"modelName": name, "modelUrl": url})
+
+    @api.get("")
+    def listed() -> Response:
+        start = _number("next_page_token", 0, 0)
+        return _answer(models.page(start, _number("limit", PAGE, 1)))
+
+    @api.get("/<name>")
+    def about(name: str) -> Response:
+        return _answer(models.about(name))
+
+    @api.delete("/<name>")
+    def unload(name: str) -> Response:
+        models.unload(engine(), name)
+        log.info("unloaded model %s", clip(request.headers.get(TARGET_MODEL, name)))
+        return _answer({"modelName": name})
+
+    @api.post("/<name>/invoke")
+    def invoke(name: str) -> Response:
+        answer: Response = answering.answer(engine(), name)
+        return answer
+
+    return api
+
+
+def _as_json(name: str, one: _Loaded) -> dict[str, str]:
+    return {"modelName": name, "modelUrl": one.url}
+
+
+def _answer(body: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(body), mimetype=JSON)
+
+
+def _not_found(name: str) -> HttpError:
+    return HttpError("model_not_found", str(UnknownModel(name[:MAX_NAME_CHARS], [])))
+
+
+def _length() -> int:
+    length = request.content_length or 0
+    if length > MAX_BODY_BYTES:
+        raise HttpError("payload_too_large", f"the body has more than {MAX_BODY_BYTES:,} bytes")
+    return length
+
+
+def _text(body: dict[str, Any], key: str) -> str:
+    value = body.get(key)
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME_CHARS or "\0" in value:
+        raise BadRequest(f"{key} must be a string of 1 to {MAX_NAME_CHARS} characters")
+    return value
+
+
+def _number(key: str, default: int, low: int) -> int:
+    text = request.args.get(key, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) >= low):
+        raise BadRequest(f"{key} must be a whole number from {low}")
+    return int(text)
+
+
+def _give_back() -> None:
+    """Free pages go back to the system: the platform looks before it loads the next model."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # another C library than GNU's
+        ctypes.CDLL(None).malloc_trim(0)
