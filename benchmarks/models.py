@@ -100,11 +100,11 @@ def beside_bulk(url: str, urls: list[str]) -> dict[str, Any]:
     """Queries of the second model alone, then beside bulk of the first."""
     queries(url, 2)
     alone = queries(url, SECONDS)
-    bulk = threading.Thread(target=load, args=(SECONDS + 5, CLIENTS, asker(url, urls, NAMES[0])))
-    bulk.start()
-    time.sleep(3)
-    beside = queries(url, SECONDS)
-    bulk.join()
+    with ThreadPoolExecutor(1) as pool:
+        bulk = pool.submit(load, SECONDS + 2 * WARM_S, CLIENTS, asker(url, urls, NAMES[0]))
+        time.sleep(WARM_S)
+        beside = queries(url, SECONDS)
+        bulk.result()
     return {"alone": alone, "beside_bulk": beside}
 
 
