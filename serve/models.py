@@ -55,7 +55,7 @@ class Models:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._known: dict[str, _Loaded] = {}
-        self._coming: set[str] = set()
+        self._moving: set[str] = set()
         self._lock = threading.Lock()
         self._turn = threading.Lock()
 
@@ -82,8 +82,12 @@ class Models:
         with self._lock:
             if self._known.pop(name, None) is None:
                 raise _not_found(name)
-        engine.remove(name)
-        _give_back()
+            self._moving.add(name)
+        try:
+            engine.remove(name)
+            _give_back()
+        finally:
+            self._settled(name)
 
     def page(self, start: int, limit: int) -> dict[str, Any]:
         """Some of the models, in the order they came, and the token of the next page."""
@@ -105,14 +109,19 @@ class Models:
     def _announced(self, name: str) -> Iterator[None]:
         """Once at a time. One that is about to leave is still in the engine."""
         with self._lock:
-            if name in self._known or name in self._coming:
-                raise HttpError("model_exists", f"model {clip(name)} is loaded, or about to be")
-            self._coming.add(name)
+            if name in self._known or name in self._moving:
+                raise HttpError(
+                    "model_exists", f"model {clip(name)} is loaded, or about to come or go"
+                )
+            self._moving.add(name)
         try:
             yield
         finally:
-            with self._lock:
-                self._coming.discard(name)
+            self._settled(name)
+
+    def _settled(self, name: str) -> None:
+        with self._lock:
+            self._moving.discard(name)
 
     def _check_memory(self, url: str) -> None:
         whole = memory_bytes()
