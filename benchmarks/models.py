@@ -93,7 +93,7 @@ def queries(url: str, seconds: float) -> dict[str, float]:
         times.append(1000 * (time.monotonic() - start_s))
         time.sleep(QUERY_EVERY_S)
     p50, p95 = np.percentile(times, [50, 95])
-    return {"requests": len(times), "p50_ms": round(p50, 1), "p95_ms": round(p95, 1)}
+    return {"requests": len(times), "p50_ms": round(float(p50), 1), "p95_ms": round(float(p95), 1)}
 
 
 def beside_bulk(url: str, urls: list[str]) -> dict[str, Any]:
