@@ -19,7 +19,6 @@ import orjson
 from flask import Blueprint, Response, request
 
 from inference.engine import Engine
-from inference.errors import UnknownModel
 from inference.machine import memory_bytes, resident_bytes
 from model.checkpoint import weights_bytes
 from model.errors import CheckpointError, OutOfMemory
@@ -152,6 +151,8 @@ def routes(models: Models, engine: Any, answering: Any) -> Blueprint:
     def load() -> Response:
         asked = load_object(read(request.environ, _length(), 20.0), "the body")
         name, url = (_text(asked, key) for key in ("model_name", "url"))
+        if "/" in name:
+            raise BadRequest("model_name must be one segment of a path, without /")
         shown = request.headers.get(TARGET_MODEL, "")[:MAX_NAME_CHARS] or name
         models.load(engine(), name, url, shown)
         log.info("loaded model %s as %s", clip(shown), clip(name))
@@ -189,11 +190,12 @@ def _answer(body: dict[str, Any]) -> Response:
 
 
 def _not_found(name: str) -> HttpError:
-    return HttpError("model_not_found", str(UnknownModel(name[:MAX_NAME_CHARS], [])))
+    return HttpError("model_not_found", f"no model {clip(name)} is loaded")
 
 
 def _length() -> int:
-    length = request.content_length or 0
+    chunked = "HTTP_TRANSFER_ENCODING" in request.environ
+    length = MAX_BODY_BYTES if chunked else request.content_length or 0
     if length > MAX_BODY_BYTES:
         raise HttpError("payload_too_large", f"the body has more than {MAX_BODY_BYTES:,} bytes")
     return length

@@ -140,12 +140,20 @@ def test_the_path_wins_over_what_the_body_names(api):
 @pytest.mark.parametrize(
     "body",
     [b"", b"[]", b"{", b'{"model_name": "a"}', b'{"model_name": 7, "url": "/x"}',
+     b'{"model_name": "a/b", "url": "/x"}',
      json.dumps({"model_name": "a" * 600, "url": "/x"}).encode()],
 )  # fmt: skip
 def test_a_load_that_says_too_little_is_refused(api, body):
     answer = api.session.post(api.running.url("/models"), data=body, timeout=10)
     assert code_of(answer) == (400, "bad_request")
     assert api.page().json() == {"models": []}
+
+
+def test_a_load_may_come_in_chunks(api):
+    body = json.dumps({"model_name": "a", "url": "/x"}).encode()
+    answer = api.session.post(api.running.url("/models"), data=iter([body]), timeout=10)
+    assert answer.status_code == 200
+    check(api.invoke("a", {"text": "b"}), "/x", "b")
 
 
 def test_a_load_of_too_many_bytes_is_refused(api):
