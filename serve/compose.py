@@ -35,15 +35,12 @@ def open_engine(settings: Settings, *, may_tune: bool = True) -> Engine:
     Raises:
         CheckpointError: no model can be loaded.
     """
-    if settings.multi_model:
-        return _without_models(settings)
     engine: Engine | None = None
     threads: Threads | None = None
     reasons: dict[str, str] = {}
     for one in settings.each_model():
         try:
-            encoder = load(model_config(one))
-            planned = plan(one, encoder, may_tune=may_tune, threads=threads)
+            encoder, planned = _prepared(one, threads, may_tune=may_tune)
         except CheckpointError as exc:
             if not settings.models:
                 raise
@@ -63,23 +60,29 @@ def open_engine(settings: Settings, *, may_tune: bool = True) -> Engine:
 
 def add_model(engine: Engine, settings: Settings, name: str, url: str, shown: str) -> None:
     """Load one more model. shown: its name in answers. Raises CheckpointError, OutOfMemory."""
-    one = replace(settings, model=url, model_name=shown, multi_model=False)
-    encoder = load(model_config(one))
-    try:
-        planned = plan(one, encoder, threads=_threads_of(one))
-    except BaseException:
-        encoder.close()
-        raise
+    one = replace(settings, model=url, model_name=shown)
+    encoder, planned = _prepared(one, _threads_of(one))
     engine.add(name, encoder, planned.image, planned.text)
 
 
-def _without_models(settings: Settings) -> Engine:
-    threads = _threads_of(settings)
-    fetcher = Fetcher(fetch_config(settings, threads.io))
-    config = engine_config(settings, Plan(BatchConfig(), BatchConfig(), threads))
-    engine = Engine(None, fetcher, config)
+def open_without_models(settings: Settings) -> Engine:
+    """Start a pipeline that models are added to; none of them is the default."""
+    planned = Plan(BatchConfig(), BatchConfig(), _threads_of(settings))
+    engine = engine_of(settings, None, planned)
     engine.announce(default="", absent={})
     return engine
+
+
+def _prepared(
+    settings: Settings, threads: Threads | None, *, may_tune: bool = True
+) -> tuple[Encoder, Plan]:
+    """Load one model and settle what to run it with; one that cannot be settled is closed."""
+    encoder = load(model_config(settings))
+    try:
+        return encoder, plan(settings, encoder, may_tune=may_tune, threads=threads)
+    except BaseException:
+        encoder.close()
+        raise
 
 
 def _threads_of(settings: Settings) -> Threads:
@@ -94,8 +97,8 @@ def _room() -> Room:
     return Room(_quarter())
 
 
-def engine_of(settings: Settings, encoder: Encoder, planned: Plan) -> Engine:
-    """Start the pipeline around an encoder, which closes with it."""
+def engine_of(settings: Settings, encoder: Encoder | None, planned: Plan) -> Engine:
+    """Start the pipeline around an encoder, which closes with it; None starts without."""
     fetcher = Fetcher(fetch_config(settings, planned.threads.io))
     return Engine(encoder, fetcher, engine_config(settings, planned))
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from inference.engine import Engine
 from model.errors import CheckpointError
-from serve.compose import open_engine
+from serve.compose import open_engine, open_without_models
 from serve.selftest import self_test
 from serve.settings import Settings
 
@@ -36,7 +36,8 @@ class Service:
         self, settings: Settings, opening: Callable[[Settings], Engine] | None = None
     ) -> None:
         self.settings = settings
-        self._opening = opening or open_engine
+        usual = open_without_models if settings.multi_model else open_engine
+        self._opening = opening or usual
         self.engine: Engine | None = None
         self.draining = False
 

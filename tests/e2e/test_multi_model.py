@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from model.config import ModelConfig
 from model.fake import FakeEncoder
-from tests.e2e.service import started, without_proxies
+from tests.e2e.service import ROOT, command, started, without_proxies
 
 TARGET = "X-Amzn-SageMaker-Target-Model"
 HOSTED = {"SAGEMAKER_MULTI_MODEL": "true"}
@@ -163,6 +164,14 @@ def test_a_load_of_too_many_bytes_is_refused(api):
 
 def test_without_the_platforms_word_there_is_no_such_api(service):
     assert Api(service).load("a", "/x").status_code == 404
+
+
+def test_the_platforms_word_is_for_the_service_alone():
+    """Other commands in such a container embed with the model they are told."""
+    asked = command("embed", "--backend", "fake", "--text", "a login", "--format", "jsonl")
+    done = subprocess.run(asked, cwd=ROOT, env=without_proxies() | HOSTED, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["embedding"]) == 16
 
 
 def test_under_load_models_come_and_go_and_every_answer_is_of_its_own_model(api):
