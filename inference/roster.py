@@ -37,7 +37,7 @@ class Roster:
             self._default, self._absent = default, dict(absent)
 
     def names(self) -> list[str]:
-        """Of all that may be asked, the default first."""
+        """Of all that may be asked, in the order they came; the first is the usual default."""
         with self._changed:
             return [name for name in self._members if name not in self._leaving]
 

@@ -50,7 +50,9 @@ def create_app(service: Service) -> Flask:
         return service.engine
 
     if settings.multi_model:
-        app.register_blueprint(routes(Models(settings), engine, answering))
+        app.register_blueprint(
+            routes(Models(settings), engine, answering, settings.body_timeout_ms / 1000)
+        )
 
     @app.route("/execution-parameters")
     def parameters() -> Response:

@@ -10,9 +10,8 @@ import ctypes
 import gc
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -22,9 +21,10 @@ from inference.engine import Engine
 from inference.machine import memory_bytes, resident_bytes
 from model.checkpoint import weights_bytes
 from model.errors import CheckpointError, OutOfMemory
-from serve.body import read
+from serve.body import declared_bytes, read
 from serve.compose import add_model
 from serve.errors import BadRequest, HttpError
+from serve.invocations import Invocations
 from serve.json_body import load_object
 from serve.protocol import JSON, TARGET_MODEL
 from serve.selftest import self_test
@@ -42,18 +42,13 @@ LOADED_SHARE = 2.25
 MODELS_SHARE = 3
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    url: str
-    shown: str
-
-
 class Models:
     """The models that the platform had loaded. Safe from many threads; loads take turns."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._known: dict[str, _Loaded] = {}
+        # Where each was loaded from.
+        self._urls: dict[str, str] = {}
         self._moving: set[str] = set()
         self._lock = threading.Lock()
         self._turn = threading.Lock()
@@ -74,12 +69,12 @@ class Models:
             except (OutOfMemory, MemoryError) as exc:
                 raise HttpError("insufficient_memory", f"no memory for {clip(shown)}") from exc
             with self._lock:
-                self._known[name] = _Loaded(url, shown)
+                self._urls[name] = url
 
     def unload(self, engine: Engine, name: str) -> None:
         """Answer what was accepted, then give back the memory. Raises HttpError: not loaded."""
         with self._lock:
-            if self._known.pop(name, None) is None:
+            if self._urls.pop(name, None) is None:
                 raise _not_found(name)
             self._moving.add(name)
         try:
@@ -91,24 +86,24 @@ class Models:
     def page(self, start: int, limit: int) -> dict[str, Any]:
         """Some of the models, in the order they came, and the token of the next page."""
         with self._lock:
-            every = list(self._known.items())
-        listed = [_as_json(name, one) for name, one in every[start : start + limit]]
+            every = list(self._urls.items())
+        listed = [_as_json(*one) for one in every[start : start + limit]]
         more = {"nextPageToken": str(start + limit)} if start + limit < len(every) else {}
         return {"models": listed} | more
 
     def about(self, name: str) -> dict[str, str]:
         """One model. Raises HttpError: not loaded."""
         with self._lock:
-            found = self._known.get(name)
-        if found is None:
+            url = self._urls.get(name)
+        if url is None:
             raise _not_found(name)
-        return _as_json(name, found)
+        return _as_json(name, url)
 
     @contextmanager
     def _announced(self, name: str) -> Iterator[None]:
         """Once at a time. One that is about to leave is still in the engine."""
         with self._lock:
-            if name in self._known or name in self._moving:
+            if name in self._urls or name in self._moving:
                 raise HttpError(
                     "model_exists", f"model {clip(name)} is loaded, or about to come or go"
                 )
@@ -143,20 +138,22 @@ class Models:
             raise
 
 
-def routes(models: Models, engine: Any, answering: Any) -> Blueprint:
+def routes(
+    models: Models, engine: Callable[[], Engine], answering: Invocations, body_timeout_s: float
+) -> Blueprint:
     """The API's paths. engine: gives it, or refuses while the service is not ready."""
     api = Blueprint("models", __name__, url_prefix="/models")
 
     @api.post("")
     def load() -> Response:
-        asked = load_object(read(request.environ, _length(), 20.0), "the body")
+        asked = load_object(_body(body_timeout_s), "the body")
         name, url = (_text(asked, key) for key in ("model_name", "url"))
         if "/" in name:
             raise BadRequest("model_name must be one segment of a path, without /")
         shown = request.headers.get(TARGET_MODEL, "")[:MAX_NAME_CHARS] or name
         models.load(engine(), name, url, shown)
         log.info("loaded model %s as %s", clip(shown), clip(name))
-        return _answer({"modelName": name, "modelUrl": url})
+        return _answer(_as_json(name, url))
 
     @api.get("")
     def listed() -> Response:
@@ -175,14 +172,13 @@ def routes(models: Models, engine: Any, answering: Any) -> Blueprint:
 
     @api.post("/<name>/invoke")
     def invoke(name: str) -> Response:
-        answer: Response = answering.answer(engine(), name)
-        return answer
+        return answering.answer(engine(), name)
 
     return api
 
 
-def _as_json(name: str, one: _Loaded) -> dict[str, str]:
-    return {"modelName": name, "modelUrl": one.url}
+def _as_json(name: str, url: str) -> dict[str, str]:
+    return {"modelName": name, "modelUrl": url}
 
 
 def _answer(body: dict[str, Any]) -> Response:
@@ -193,12 +189,9 @@ def _not_found(name: str) -> HttpError:
     return HttpError("model_not_found", f"no model {clip(name)} is loaded")
 
 
-def _length() -> int:
-    chunked = "HTTP_TRANSFER_ENCODING" in request.environ
-    length = MAX_BODY_BYTES if chunked else request.content_length or 0
-    if length > MAX_BODY_BYTES:
-        raise HttpError("payload_too_large", f"the body has more than {MAX_BODY_BYTES:,} bytes")
-    return length
+def _body(timeout_s: float) -> bytearray:
+    limit = declared_bytes(request.environ, MAX_BODY_BYTES)
+    return read(request.environ, limit, timeout_s)
 
 
 def _text(body: dict[str, Any], key: str) -> str:
