@@ -46,7 +46,8 @@ FROM python:3.11-slim-bookworm
 # Two arenas: with glibc's own number the freed memory of images fetched is kept many times over.
 ENV PATH=/srv/app/bin:$PATH PYTHONPATH=/srv/app:/srv/packages PYTHONDONTWRITEBYTECODE=1 \
     XDG_CACHE_HOME=/tmp/cache HF_HOME=/tmp/cache/huggingface MALLOC_ARENA_MAX=2
-LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true
+LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true \
+      com.amazonaws.sagemaker.capabilities.multi-models=true
 COPY --from=packages /srv/packages /srv/packages
 COPY --from=app /srv/app /srv/app
 EXPOSE 8080

@@ -64,11 +64,12 @@ benchmark: $(VENV)/.run ## Run the benchmarks; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.spin
 	$(BIN)/python -m benchmarks.retrieval
 
-benchmark-load: $(VENV)/.run ## A full-size model under load, some 25 minutes on a quiet machine
+benchmark-load: $(VENV)/.run ## A full-size model under load, some 30 minutes on a quiet machine
 	$(BIN)/python -m benchmarks.batching
 	$(BIN)/python -m benchmarks.lanes
 	$(BIN)/python -m benchmarks.transform
 	$(BIN)/python -m benchmarks.overload
+	$(BIN)/python -m benchmarks.models
 
 benchmark-peers: $(VENV)/.dev ## Ours beside Flask, LitServe and infinity: 35 minutes, 10 more at first
 	$(BIN)/python -m benchmarks.backends

@@ -28,8 +28,8 @@ from model.encoder import Encoder
 from model.load import load
 from serve import answers, protocol, settings
 from serve.benchmark.thumbnails import served
+from serve.compose import fetch_config, model_config
 from serve.plan import Plan, plan
-from serve.service import fetch_config, model_config
 
 IMAGES, URLS, LATENCY_MS = 128, 16, 20.0
 ENCODE_S, ANSWERS = 4.0, 100
@@ -128,13 +128,14 @@ def _answer(encoder: Encoder, urls: Sequence[str]) -> float:
     """Read a request, write its answer."""
     body = orjson.dumps({"urls": urls[:URLS]})
     vector = np.random.default_rng(0).standard_normal(encoder.spec.dimension, np.float32)
+    specs = {encoder.spec.name: encoder.spec}
     answer = Answer([Embedding(vector)] * URLS, StageTimes())
 
     def work() -> None:
         for _ in range(ANSWERS):
             asked = protocol.parse(protocol.JSON, "", body, URLS)
-            answers.render(protocol.JSON, asked, answer, encoder.spec, last_newline=True)
-            answers.render_attributes(answer, encoder.spec)
+            answers.render(protocol.JSON, asked, answer, specs, last_newline=True)
+            answers.render_attributes(asked, specs, answers.counted(answer))
 
     return _core_ms(work, ANSWERS * URLS)
 

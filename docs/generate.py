@@ -58,6 +58,8 @@ def _allowed(one: Any) -> str:
             return f"{one.metadata['low']} to {one.metadata['high']}"
         case "auto or whole":
             return f"auto, {one.metadata['low']} to {one.metadata['high']}"
+        case "named":
+            return "a list of name=checkpoint"
         case "names":
             return "a list"
         case "switch":

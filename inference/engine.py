@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -100,6 +100,10 @@ class Engine:
         self._batcher.add(name, encoder, {"image": image, "text": text})
         self._roster.add(name, Member(encoder, TextCache(self._config.text_cache_bytes)))
 
+    def announce(self, default: str, absent: Mapping[str, str]) -> None:
+        """Name the default, which may be absent; absent: why a model is not there, by its name."""
+        self._roster.announce(default, absent)
+
     def remove(self, name: str) -> None:
         """Answer what was accepted of a model, then give back its memory.
 
@@ -118,8 +122,16 @@ class Engine:
 
     @property
     def spec(self) -> EncoderSpec:
-        """What the default model announces."""
+        """What the first model announces."""
         return next(iter(self.models.values()))
+
+    def specs(self, models: str | Sequence[str] = ()) -> dict[str, EncoderSpec]:
+        """What those announce that a call with `models` would ask. Raises UnknownModel."""
+        used = self._roster.use([models] if isinstance(models, str) else models)
+        try:
+            return {name: self._roster[name].encoder.spec for name in used}
+        finally:
+            self._roster.release(used)
 
     @property
     def config(self) -> EngineConfig:

@@ -137,10 +137,12 @@ class Overloaded(RequestError):
 
 
 class UnknownModel(RequestError):
-    """No model of that name is there."""
+    """No model of that name is there. reason: why it could not be loaded."""
 
-    def __init__(self, name: str, there: Sequence[str]) -> None:
-        super().__init__(f"no model {name!r}; there is {', '.join(there) or 'none'}")
+    def __init__(self, name: str, there: Sequence[str], reason: str | None = None) -> None:
+        what = f"model {name!r} was not loaded: {reason}" if reason else f"no model {name!r}"
+        what = what if name else "no model was named"
+        super().__init__(f"{what}; there is {', '.join(there) or 'none'}")
 
 
 class ClientLeft(RequestError):

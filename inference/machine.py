@@ -67,6 +67,11 @@ def peak_bytes(proc: Path = PROC) -> int:
     return _field_bytes(proc / "self" / "status", "VmHWM") or 0
 
 
+def resident_bytes(proc: Path = PROC) -> int:
+    """What this process has resident now; 0 where the system does not say."""
+    return _field_bytes(proc / "self" / "status", "VmRSS") or 0
+
+
 def _limit_bytes(cgroup: Path) -> int | None:
     for name in MEMORY_LIMITS:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from inference.errors import UnknownModel
@@ -26,11 +26,18 @@ class Roster:
     def __init__(self) -> None:
         self._members: dict[str, Member] = {}
         self._leaving: set[str] = set()
+        self._default: str | None = None
+        self._absent: dict[str, str] = {}
         self._uses: Counter[str] = Counter()
         self._changed = threading.Condition()
 
+    def announce(self, default: str, absent: Mapping[str, str]) -> None:
+        """Who is the default, also while it is not there; absent: why others are not, by name."""
+        with self._changed:
+            self._default, self._absent = default, dict(absent)
+
     def names(self) -> list[str]:
-        """Of all that may be asked, the default first."""
+        """Of all that may be asked, in the order they came; the first is the usual default."""
         with self._changed:
             return [name for name in self._members if name not in self._leaving]
 
@@ -49,17 +56,18 @@ class Roster:
             self._members[name] = member
 
     def use(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Keep models from leaving until `release`; none named is the default.
+        """Keep models from leaving until `release`; none named is the default alone.
 
         Raises:
             UnknownModel: one is not there, or about to leave.
         """
         with self._changed:
             there = [name for name in self._members if name not in self._leaving]
-            wanted = tuple(names) or tuple(there[:1])
+            default = there[:1] if self._default is None else [self._default]
+            wanted = tuple(names or default)
             for name in wanted or ("default",):
                 if name not in there:
-                    raise UnknownModel(name, there)
+                    raise UnknownModel(name, there, self._absent.get(name))
             self._uses.update(wanted)
             return wanted
 

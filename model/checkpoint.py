@@ -107,6 +107,11 @@ def verify(folder: Path, name: str | None = None) -> Checkpoint:
         raise CheckpointError(f"{folder} is not a checkpoint: {exc}") from exc
 
 
+def weights_bytes(model: str) -> int:
+    """Size of the weights in a folder; 0 where there are none, or it is no folder."""
+    return sum(file.stat().st_size for file in Path(model).glob("*.safetensors"))
+
+
 def _verify(folder: Path, name: str | None) -> Checkpoint:
     config = _read_json(folder / "config.json")
     if config.get("model_type") != "clip":

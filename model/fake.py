@@ -24,6 +24,8 @@ CONTEXT_LENGTH = 77
 class FakeEncoder:
     """Embeds by hashing content: equal content, equal embedding, whatever its batch.
 
+    Another checkpoint, by its name only, is another space.
+
     A batch of n takes `fixed_s` + n * `per_item_s` seconds of `sleep`.
     """
 
@@ -38,6 +40,7 @@ class FakeEncoder:
         self._fixed_s = fixed_s
         self._per_item_s = per_item_s
         self._sleep = sleep
+        self._salt = f"-{self._config.model}" if self._config.model else ""
 
     @property
     def spec(self) -> EncoderSpec:
@@ -52,7 +55,7 @@ class FakeEncoder:
             backend="fake",
             device="cpu",
             precision="float32",
-            fingerprint=f"fake-{POLICY_VERSIONS[self._config.policy]}",
+            fingerprint=f"fake{self._salt}-{POLICY_VERSIONS[self._config.policy]}",
             preprocessing=f"{POLICY_VERSIONS[self._config.policy]} {IMAGE_SIZE}",
         )
 
@@ -68,13 +71,13 @@ class FakeEncoder:
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
         """Embed a batch. pixels: uint8 [N, S, S, 3]. Returns float32 [N, D], unit norm."""
         self._serve(len(pixels))
-        return np.stack([_embedding(image.tobytes()) for image in pixels])
+        return np.stack([_embedding(image.tobytes() + self._salt.encode()) for image in pixels])
 
     def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
         """Embed N texts; a word counts as a token. Returns float32 [N, D] and bool [N]."""
         self._serve(len(texts))
         truncated = [len(text.split()) > CONTEXT_LENGTH - 2 for text in texts]
-        embeddings = np.stack([_embedding(text.encode()) for text in texts])
+        embeddings = np.stack([_embedding((text + self._salt).encode()) for text in texts])
         return embeddings, np.array(truncated, dtype=np.bool_)
 
     def use_threads(self, threads: int, streams: int = 1) -> None:

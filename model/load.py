@@ -148,7 +148,7 @@ def _is_there(config: ModelConfig, precision: Precision) -> bool:
 
         return find(open_checkpoint(config.model), "int8") is not None
     if precision == "bfloat16":
-        from model.runtime import openvino
+        from model.runtime import core
 
-        return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return True

@@ -22,7 +22,7 @@ from model.errors import CheckpointError, OutOfMemory
 from model.graphs import TOKENIZER, Graphs, find
 from model.mapped import let_go
 from model.preprocess import preprocess
-from model.runtime import openvino
+from model.runtime import core
 from model.spec import spec_of
 from model.tokenizer import Tokenizer
 
@@ -116,7 +116,7 @@ class _Tower:
     """One compiled graph. A forward pass borrows a request, which holds its buffers."""
 
     def __init__(self, model: Any, threads: int, streams: int, hint: str) -> None:
-        self._compiled = openvino.Core().compile_model(
+        self._compiled = core().compile_model(
             model,
             "CPU",
             {
@@ -167,7 +167,7 @@ def _open(checkpoint: Checkpoint, graphs: Graphs) -> tuple[Sources, Tokenizer]:
 
 def _read(folder: Path, name: TowerName) -> Any:
     try:
-        return openvino.Core().read_model(folder / f"{name}.xml")
+        return core().read_model(folder / f"{name}.xml")
     except RuntimeError as exc:
         raise CheckpointError(f"the graphs in {folder} cannot be read: {exc}") from exc
 

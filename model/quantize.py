@@ -19,7 +19,7 @@ from model.encoder import Float32Array, TowerName, UInt8Array
 from model.errors import ModelError
 from model.fidelity import Fidelity, fidelity
 from model.openvino_encoder import OpenVinoEncoder
-from model.runtime import openvino
+from model.runtime import core
 
 # The first layer is 3 % of ViT-B/32's work and most of its error in int8: its weights' rounding
 # meets pixels of 0..255, far from zero (docs/performance.md).
@@ -200,7 +200,7 @@ def _layers(graph: Any) -> list[Any]:
 
 def _run(graph: Any, items: Sequence[Any]) -> Float32Array:
     """float32 [N, D] of items one by one: texts differ in length, and batch mates do not matter."""
-    compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.concatenate([compiled(item)[0] for item in items])
 
 

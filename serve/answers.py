@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ from serve.protocol import CSV, JSON, JSON_LINES
 NPY = "application/x-npy"
 # The platform's limit for the header.
 MAX_ATTRIBUTES_CHARS = 1024
+
+# What the models announce that were asked, by their names.
+Specs = Mapping[str, EncoderSpec]
 
 
 def negotiate(accept: str, types: Iterable[str]) -> str:
@@ -41,13 +44,13 @@ def negotiate(accept: str, types: Iterable[str]) -> str:
 
 
 def render(
-    media_type: str, request: EmbedRequest, answer: Answer, spec: EncoderSpec, *, last_newline: bool
+    media_type: str, request: EmbedRequest, answer: Answer, specs: Specs, *, last_newline: bool
 ) -> bytes:
     """The answer's body, a result per item, in order.
 
     last_newline: whether the last of lines ends with one, too.
     """
-    data = RENDERERS[media_type](request, answer, spec)
+    data = RENDERERS[media_type](request, answer, specs)
     return data if last_newline or media_type not in LINES else data.removesuffix(b"\n")
 
 
@@ -55,7 +58,7 @@ def render_stream(
     request: EmbedRequest,
     results: Iterable[Iterable[tuple[int, Result]]],
     times: StageTimes,
-    spec: EncoderSpec,
+    specs: Specs,
 ) -> Iterator[bytes]:
     """JSON Lines as results come, in groups; the last line is a summary of them."""
     failures = 0
@@ -67,36 +70,47 @@ def render_stream(
             count += 1
             failures += isinstance(result, Failure)
         yield b"".join(lines)
-    summary = _facts(spec) | {"items": count, "failures": failures}
+    summary = _facts(request, specs) | {"items": count, "failures": failures}
     if request.parameters.timings:
         summary["timings"] = times.as_ms()
     yield orjson.dumps({"summary": summary}) + b"\n"
 
 
-def render_attributes(answer: Answer, spec: EncoderSpec) -> str:
-    """The answer's custom attributes: fingerprint, failures and stage times, ASCII."""
+def render_attributes(
+    request: EmbedRequest, specs: Specs, facts: Mapping[str, object] | None = None
+) -> str:
+    """The answer's custom attributes: fingerprint, and facts; ASCII."""
+    prints = [
+        f"{name}:{spec.fingerprint}" if request.parameters.several else spec.fingerprint
+        for name, spec in specs.items()
+    ]
+    every = {"fingerprint": ",".join(prints)} | dict(facts or {})
+    return ";".join(f"{name}={value}" for name, value in every.items())[:MAX_ATTRIBUTES_CHARS]
+
+
+def counted(answer: Answer) -> dict[str, object]:
+    """Failures and stage times, for the custom attributes."""
     failures = sum(isinstance(result, Failure) for result in answer.results)
-    facts: dict[str, object] = {"fingerprint": spec.fingerprint, "failures": failures}
-    facts |= {name.replace("_", "-"): value for name, value in answer.times.as_ms().items()}
-    return ";".join(f"{name}={value}" for name, value in facts.items())[:MAX_ATTRIBUTES_CHARS]
+    times = answer.times.as_ms().items()
+    return {"failures": failures} | {name.replace("_", "-"): value for name, value in times}
 
 
-def _json(request: EmbedRequest, answer: Answer, spec: EncoderSpec) -> bytes:
+def _json(request: EmbedRequest, answer: Answer, specs: Specs) -> bytes:
     results = [_result(request, *one) for one in enumerate(answer.results)]
-    body = _facts(spec) | {"results": results}
+    body = _facts(request, specs) | {"results": results}
     if request.parameters.timings:
         body["timings"] = answer.times.as_ms()
     # orjson writes a float32 with the fewest digits that read back as the same float32.
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _json_lines(request: EmbedRequest, answer: Answer, _: EncoderSpec) -> bytes:
+def _json_lines(request: EmbedRequest, answer: Answer, _: Specs) -> bytes:
     return b"".join(_line(request, *one) for one in enumerate(answer.results))
 
 
-def _csv(_: EmbedRequest, answer: Answer, spec: EncoderSpec) -> bytes:
+def _csv(_: EmbedRequest, answer: Answer, specs: Specs) -> bytes:
     """`error_code`, then the numbers: empty when failed."""
-    empty = b"," * spec.dimension
+    empty = b"," * _only(specs).dimension
     return b"".join(
         b"," + orjson.dumps(result.vector, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] + b"\n"
         if isinstance(result, Embedding)
@@ -109,9 +123,9 @@ def _code(result: Result) -> str:
     return result.code if isinstance(result, Failure) else ""
 
 
-def _npy(_: EmbedRequest, answer: Answer, spec: EncoderSpec) -> bytes:
+def _npy(_: EmbedRequest, answer: Answer, specs: Specs) -> bytes:
     """float32 [N, D]; rows of NaN where failed."""
-    rows = np.full((len(answer.results), spec.dimension), np.nan, dtype="<f4")
+    rows = np.full((len(answer.results), _only(specs).dimension), np.nan, dtype="<f4")
     for row, result in zip(rows, answer.results, strict=True):
         if isinstance(result, Embedding):
             row[:] = result.vector
@@ -120,22 +134,34 @@ def _npy(_: EmbedRequest, answer: Answer, spec: EncoderSpec) -> bytes:
     return file.getvalue()
 
 
-RENDERERS: dict[str, Callable[[EmbedRequest, Answer, EncoderSpec], bytes]] = {
+RENDERERS: dict[str, Callable[[EmbedRequest, Answer, Specs], bytes]] = {
     JSON: _json,
     JSON_LINES: _json_lines,
     CSV: _csv,
     NPY: _npy,
 }
 LINES = {JSON_LINES, CSV}
+# Rows of numbers have one model.
+OF_SEVERAL = (JSON, JSON_LINES)
 
 
-def _facts(spec: EncoderSpec) -> dict[str, Any]:
+def _facts(request: EmbedRequest, specs: Specs) -> dict[str, Any]:
+    if request.parameters.several:
+        return {"models": {name: _of(spec) for name, spec in specs.items()}}
+    return {"model": _only(specs).name} | _of(_only(specs))
+
+
+def _of(spec: EncoderSpec) -> dict[str, Any]:
     return {
-        "model": spec.name,
         "dimension": spec.dimension,
         "precision": spec.precision,
         "fingerprint": spec.fingerprint,
     }
+
+
+def _only(specs: Specs) -> EncoderSpec:
+    (spec,) = specs.values()
+    return spec
 
 
 def _line(request: EmbedRequest, index: int, result: Result) -> bytes:

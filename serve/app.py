@@ -9,11 +9,13 @@ import orjson
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
+from inference.engine import Engine
 from serve import protocol
 from serve.body import Bodies
 from serve.errors import BadRequest, HttpError
 from serve.invocations import Invocations
 from serve.metrics import CONTENT_TYPE, Metrics
+from serve.models import Models, routes
 from serve.service import Service
 from serve.telemetry import Telemetry
 from serve.transform import execution_parameters
@@ -40,9 +42,17 @@ def create_app(service: Service) -> Flask:
 
     @app.route("/invocations", methods=["POST"])
     def invocations() -> Response:
+        return answering.answer(engine())
+
+    def engine() -> Engine:
         if service.engine is None or service.draining:
             raise _not_ready(service)
-        return answering.answer(service.engine)
+        return service.engine
+
+    if settings.multi_model:
+        app.register_blueprint(
+            routes(Models(settings), engine, answering, settings.body_timeout_ms / 1000)
+        )
 
     @app.route("/execution-parameters")
     def parameters() -> Response:

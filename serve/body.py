@@ -55,7 +55,7 @@ class Bodies:
         Raises:
             HttpError: `payload_too_large`, or `overloaded` at once.
         """
-        limit = self._limit(environ)
+        limit = declared_bytes(environ, self._max_body_bytes)
         leave = self._kept_bytes if limit > INTERACTIVE_BODY_BYTES else 0
         with self._held(self._bytes, "bytes of bodies", limit, leave):
             yield limit
@@ -102,18 +102,23 @@ class Bodies:
         """A refusal, with the time to come again."""
         return HttpError("overloaded", message, self._turns[lane].next_ms())
 
-    def _limit(self, environ: Mapping[str, Any]) -> int:
-        """The declared length, or the most there may be of a body without one."""
-        declared = environ.get("CONTENT_LENGTH") or ""
-        if not declared:
-            chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
-            return self._max_body_bytes if chunked else 0
-        if not (declared.isascii() and declared.isdigit()):
-            raise BadRequest("Content-Length is not a number")
-        # Python refuses to read a number of thousands of digits.
-        if len(declared) > MAX_LENGTH_DIGITS or int(declared) > self._max_body_bytes:
-            raise too_large(self._max_body_bytes)
-        return int(declared)
+
+def declared_bytes(environ: Mapping[str, Any], most: int) -> int:
+    """The declared length of a body, or the most there may be of one that declares none.
+
+    Raises:
+        HttpError: `payload_too_large` beyond `most` bytes, or `bad_request`.
+    """
+    declared = environ.get("CONTENT_LENGTH") or ""
+    if not declared:
+        chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+        return most if chunked else 0
+    if not (declared.isascii() and declared.isdigit()):
+        raise BadRequest("Content-Length is not a number")
+    # Python refuses to read a number of thousands of digits.
+    if len(declared) > MAX_LENGTH_DIGITS or int(declared) > most:
+        raise too_large(most)
+    return int(declared)
 
 
 def _is_there(environ: Mapping[str, Any], limit: int) -> bool:

@@ -20,7 +20,7 @@ from inference.machine import cores
 from model.encoder import Encoder, UInt8Array
 from model.errors import DecodeError
 from model.thumbnails import Thumbnail, sample
-from serve.service import fetch_config
+from serve.compose import fetch_config
 from serve.settings import Settings
 
 # Of both thumbnails and texts: more add minutes, not fidelity; fewer measure nothing.

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from model.check import Row, check
 from model.errors import ModelError
-from serve.service import model_config
+from serve.compose import model_config
 from serve.settings import Settings
 
 # Cosines as they are and centred; differences of any one number, and through batch mates.

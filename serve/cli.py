@@ -16,6 +16,7 @@ BACKLOG = 2048
 
 # Of no use to a command that answers no requests.
 SERVER_ONLY = (
+    "models",
     "host", "port", "body_timeout_ms", "max_body_bytes", "max_bodies_bytes", "max_items",
     "max_requests", "max_deadline_ms",
 )  # fmt: skip
@@ -37,19 +38,22 @@ def serve(**flags: Any) -> None:
       sweetspot serve
       sweetspot serve --model openai/clip-vit-large-patch14 --port 8080
       sweetspot serve --model ./checkpoint --allow-host 127.0.0.1 --allow-bucket thumbnails
+      sweetspot serve --models designs=./designs,components=./components
     """
     settings, _ = load_settings(flags)
     # The platform wants to connect within 250 ms; all the imports take longer.
     listener = _listen(settings.host, settings.port)
     from model.errors import CheckpointError
     from model.load import precheck
+    from serve.compose import model_config
     from serve.server import Server
-    from serve.service import model_config
     from serve.telemetry import configure_logging
 
     configure_logging()
     try:
-        if settings.backend != "fake":
+        # Of a list, what is wrong with one is no reason not to serve the others.
+        several = settings.models or settings.multi_model
+        if settings.backend != "fake" and not several:
             precheck(model_config(settings))
     except CheckpointError as exc:
         raise click.ClickException(str(exc)) from exc

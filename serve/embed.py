@@ -20,11 +20,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from inference.engine import Engine
-from inference.errors import Overloaded
+from inference.errors import Overloaded, UnknownModel
 from inference.types import Embedding, Embeddings, Failure, ImageBytes, ImageUrl, Item, Result, Text
 from model.errors import CheckpointError
 from serve.answers import render_result
-from serve.service import open_engine
+from serve.compose import open_engine
 from serve.settings import Settings
 
 # Items given to the engine at once: some batches, so that files and progress stay small.
@@ -44,7 +44,7 @@ def run(
             with _progress(len(names)) as advance, open_engine(settings, may_tune=False) as engine:
                 results = _embed(engine, settings, list(zip(kinds, names, strict=True)), advance)
                 dimension = engine.spec.dimension
-        except CheckpointError as exc:
+        except (CheckpointError, UnknownModel) as exc:
             raise click.ClickException(str(exc)) from exc
         failed = sum(isinstance(result, Failure) for result in results)
         if form == "npy":

@@ -12,13 +12,22 @@ Body = bytes | bytearray
 
 @dataclass(frozen=True)
 class Parameters:
-    """How to answer. lane: `interactive`, `bulk`, or None for the service to tell."""
+    """How to answer. lane: `interactive`, `bulk`, or None for the service to tell.
+
+    model: one by its name, several for a result with the embeddings of each, () for the default.
+    """
 
     encoding: str = "float"
     timings: bool = False
     deadline_ms: int | None = None
     lane: Lane | None = None
     stream: bool = False
+    model: str | tuple[str, ...] = ()
+
+    @property
+    def several(self) -> bool:
+        """Whether results have embeddings by model."""
+        return not isinstance(self.model, str) and bool(self.model)
 
 
 @dataclass(frozen=True)

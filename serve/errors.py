@@ -9,6 +9,8 @@ from http import HTTPStatus
 CODES: dict[str, tuple[HTTPStatus, bool]] = {
     "bad_request": (HTTPStatus.BAD_REQUEST, False),
     "model_not_found": (HTTPStatus.NOT_FOUND, False),
+    "model_exists": (HTTPStatus.CONFLICT, False),
+    "insufficient_memory": (HTTPStatus.INSUFFICIENT_STORAGE, True),
     "not_acceptable": (HTTPStatus.NOT_ACCEPTABLE, False),
     "payload_too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, False),
     "unsupported_media_type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, False),

@@ -6,19 +6,27 @@ import errno
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flask import Response, request
 
 from inference.engine import Engine
-from inference.errors import ClientLeft, Overloaded
+from inference.errors import ClientLeft, Overloaded, UnknownModel
 from inference.stream import Group, Stream
 from inference.types import Lane, lane_of
-from serve.answers import RENDERERS, negotiate, render, render_attributes, render_stream
+from serve.answers import (
+    OF_SEVERAL,
+    RENDERERS,
+    counted,
+    negotiate,
+    render,
+    render_attributes,
+    render_stream,
+)
 from serve.body import Bodies, client_left
 from serve.embed_request import EmbedRequest
 from serve.errors import BadRequest, HttpError
-from serve.protocol import CUSTOM_ATTRIBUTES, JSON_LINES, parse
+from serve.protocol import CUSTOM_ATTRIBUTES, JSON_LINES, TARGET_MODEL, parse
 from serve.settings import Settings
 from serve.telemetry import Telemetry
 
@@ -44,11 +52,11 @@ class Invocations:
         self._bodies = bodies
         self._telemetry = telemetry
 
-    def answer(self, engine: Engine) -> Response:
-        """The answer, all items of it or one by one. Raises HttpError."""
+    def answer(self, engine: Engine, model: str = "") -> Response:
+        """The answer, all items of it or one by one. model: by the path. Raises HttpError."""
         with ExitStack() as held:
             limit = held.enter_context(self._bodies.admit(request.environ))
-            asked = self._read(limit)
+            asked = self._read(limit, model)
             held.enter_context(self._bodies.admit_to(asked.lane))
             try:
                 if asked.request.parameters.stream:
@@ -56,11 +64,13 @@ class Invocations:
                 return self._whole(engine, asked)
             except Overloaded as exc:
                 raise self._bodies.overloaded(str(exc), asked.lane) from exc
+            except UnknownModel as exc:
+                raise HttpError("model_not_found", str(exc)) from exc
             except ClientLeft:
                 self._telemetry.left(asked.lane)
                 return Response(status=CLIENT_CLOSED_REQUEST)
 
-    def _read(self, limit: int) -> _Asked:
+    def _read(self, limit: int, model: str) -> _Asked:
         accept = request.headers.get("Accept", "")
         media_type = negotiate(accept, RENDERERS)
         encoding = request.headers.get("Content-Encoding", "identity")
@@ -74,6 +84,9 @@ class Invocations:
             self._bodies.receive(request.environ, limit, self._settings.body_timeout_ms / 1000),
             self._settings.max_items,
         )
+        parsed = _targeted(parsed, model, request.headers.get(TARGET_MODEL, ""))
+        if parsed.parameters.several:
+            media_type = negotiate(accept, OF_SEVERAL)
         if parsed.parameters.stream:
             media_type = _streamable(accept)
         lane = parsed.parameters.lane or self._lane_of(parsed)
@@ -90,33 +103,37 @@ class Invocations:
 
     def _whole(self, engine: Engine, asked: _Asked) -> Response:
         environ = request.environ
+        model = asked.request.parameters.model
+        specs = engine.specs(model)
         answer = engine.embed(
-            asked.request.items, asked.deadline_s, lambda: client_left(environ), asked.lane
+            asked.request.items, asked.deadline_s, lambda: client_left(environ), asked.lane, model
         )
         body = render(
             asked.media_type,
             asked.request,
             answer,
-            engine.spec,
+            specs,
             # A batch transform that assembles by line adds one behind each answer.
             last_newline=not self._settings.in_batch,
         )
         response = Response(body, content_type=asked.media_type)
-        response.headers[CUSTOM_ATTRIBUTES] = render_attributes(answer, engine.spec)
+        response.headers[CUSTOM_ATTRIBUTES] = render_attributes(
+            asked.request, specs, counted(answer)
+        )
         self._telemetry.answered(asked.lane, answer)
         return response
 
     def _streamed(self, engine: Engine, asked: _Asked, held: ExitStack) -> Response:
         """Refusals come before the first byte; what the request holds is held until the last."""
         environ = request.environ
+        model = asked.request.parameters.model
+        specs = engine.specs(model)
         stream = engine.stream(
-            asked.request.items, asked.deadline_s, lambda: client_left(environ), asked.lane
+            asked.request.items, asked.deadline_s, lambda: client_left(environ), asked.lane, model
         )
-        lines = render_stream(
-            asked.request, self._counted(stream, asked.lane), stream.times, engine.spec
-        )
+        lines = render_stream(asked.request, self._counted(stream, asked.lane), stream.times, specs)
         response = Response(lines, content_type=asked.media_type)
-        response.headers[CUSTOM_ATTRIBUTES] = f"fingerprint={engine.spec.fingerprint}"
+        response.headers[CUSTOM_ATTRIBUTES] = render_attributes(asked.request, specs)
         kept = held.pop_all()
         kept.callback(stream.close)
         response.call_on_close(kept.close)
@@ -136,6 +153,12 @@ class Invocations:
             # By this gunicorn knows that it is no fault of ours; there must be no summary.
             raise BrokenPipeError(errno.EPIPE, "the client left") from exc
         tally.end(stream.times)
+
+
+def _targeted(parsed: EmbedRequest, path: str, header: str) -> EmbedRequest:
+    """The path says, or the caller, or the platform's own header."""
+    model = path or parsed.parameters.model or header or ()
+    return replace(parsed, parameters=replace(parsed.parameters, model=model))
 
 
 def _streamable(accept: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from inference.types import ImageBase64, ImageUrl, Item, Text, is_unicode
 from serve.embed_request import Body, EmbedRequest, Parameters
 from serve.errors import BadRequest, HttpError
-from serve.parameters import from_body
+from serve.parameters import from_body, model_of
 from serve.wording import clip, kind
 
 ITEM_FORMS: dict[str, Callable[[str], Item]] = {"url": ImageUrl, "image": ImageBase64, "text": Text}
@@ -18,13 +19,15 @@ FORMS = ("inputs", *LIST_FORMS, *ITEM_FORMS)
 
 
 def parse_json(data: Body, parameters: Parameters, max_items: int) -> EmbedRequest:
-    """One object of one of FORMS, and `parameters`, which win over those given here.
+    """One object of one of FORMS, `model` and `parameters`, which win over those given here.
 
     Raises:
         BadRequest: names the field. HttpError: `payload_too_large`.
     """
     body = load_object(data, "the body")
     parameters = from_body(body.pop("parameters", {}), parameters)
+    if "model" in body:
+        parameters = replace(parameters, model=model_of("model", body.pop("model")))
     forms = [form for form in FORMS if form in body]
     unknown = sorted(body.keys() - set(FORMS))
     if unknown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from prometheus_client import (
     CollectorRegistry,
@@ -34,6 +35,8 @@ __all__ = ["CONTENT_TYPE", "Metrics"]
 BUCKETS_S = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 300,
 )  # fmt: skip
+# Series of the encoder are of a model and its tower.
+OF = ("model", "tower")
 BATCH_BUCKETS = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256, 512, 1024)
 
 
@@ -102,62 +105,78 @@ class _EngineCollector(Collector):
         in_flight = GaugeMetricFamily("sweetspot_items_in_flight", "Permits held")
         in_flight.add_metric((), engine.items_in_flight)
         yield in_flight
-        yield from _of_text_cache(engine.text_cache_report())
-        yield from _of_towers({tower: engine.report(tower) for tower in TOWERS})
+        yield CounterMetricFamily(
+            "sweetspot_images_decoded",
+            "Images decoded; one that several models read alike is decoded once",
+            engine.images_decoded,
+        )
+        texts: dict[str, TextCacheReport] = {}
+        towers: dict[tuple[str, Tower], TowerReport] = {}
+        for name in engine.models:
+            with suppress(KeyError):  # it has just left
+                towers |= {(name, tower): engine.report(tower, name) for tower in TOWERS}
+                texts[name] = engine.text_cache_report(name)
+        yield from _of_text_caches(texts)
+        yield from _of_towers(towers)
 
 
-def _of_text_cache(report: TextCacheReport) -> Iterator[Metric]:
-    yield CounterMetricFamily(
-        "sweetspot_text_cache_hits", "Texts answered from memory", report.hits
+def _of_text_caches(reports: Mapping[str, TextCacheReport]) -> Iterator[Metric]:
+    hits = CounterMetricFamily(
+        "sweetspot_text_cache_hits", "Texts answered from memory", labels=("model",)
     )
-    yield CounterMetricFamily(
-        "sweetspot_text_cache_misses", "Texts that were not in memory", report.misses
+    misses = CounterMetricFamily(
+        "sweetspot_text_cache_misses", "Texts that were not in memory", labels=("model",)
     )
-    yield GaugeMetricFamily(
-        "sweetspot_text_cache_bytes", "Memory of the texts embedded last", report.held_bytes
+    held = GaugeMetricFamily(
+        "sweetspot_text_cache_bytes", "Memory of the texts embedded last", labels=("model",)
     )
+    for model, report in reports.items():
+        hits.add_metric((model,), report.hits)
+        misses.add_metric((model,), report.misses)
+        held.add_metric((model,), report.held_bytes)
+    yield from (hits, misses, held)
 
 
-def _of_towers(reports: Mapping[Tower, TowerReport]) -> Iterator[Metric]:
+def _of_towers(reports: Mapping[tuple[str, Tower], TowerReport]) -> Iterator[Metric]:
     yield _gauge(
         "sweet_spot", "The batch size that was chosen",
-        {tower: report.batch_size for tower, report in reports.items()},
+        {of: report.batch_size for of, report in reports.items()},
     )  # fmt: skip
     yield _gauge(
         "batch_limit", "The most items of a batch now; less while interactive items come",
-        {tower: report.limit for tower, report in reports.items()},
+        {of: report.limit for of, report in reports.items()},
     )  # fmt: skip
     yield _gauge(
         "slowdown", "Service times now over those of the tuning; far from 1 is drift",
-        {tower: report.slowdown for tower, report in reports.items()},
+        {of: report.slowdown for of, report in reports.items()},
     )  # fmt: skip
     waiting = GaugeMetricFamily(
-        "sweetspot_queue_items", "Ready and waiting to be encoded", labels=("tower", "lane")
+        "sweetspot_queue_items", "Ready and waiting to be encoded", labels=(*OF, "lane")
     )
     busy = CounterMetricFamily(
-        "sweetspot_encode_seconds", "Time of the encoder's streams", labels=("tower",)
+        "sweetspot_encode_seconds", "Time of the encoder's streams", labels=OF
     )
-    sizes = HistogramMetricFamily("sweetspot_batch_size", "Items of a batch", labels=("tower",))
+    sizes = HistogramMetricFamily("sweetspot_batch_size", "Items of a batch", labels=OF)
     service = GaugeMetricFamily(
         "sweetspot_batch_service_seconds",
         "Median service time of the recent batches of a size",
-        labels=("tower", "size"),
+        labels=(*OF, "size"),
     )
-    for tower, report in reports.items():
+    for of, report in reports.items():
         for lane, count in report.waiting.items():
-            waiting.add_metric((tower, lane), count)
-        busy.add_metric((tower,), report.encode_s)
+            waiting.add_metric((*of, lane), count)
+        busy.add_metric(of, report.encode_s)
         buckets, total = _buckets(report.batches)
-        sizes.add_metric((tower,), buckets, total)
+        sizes.add_metric(of, buckets, total)
         for n, times in report.batches.items():
-            service.add_metric((tower, str(n)), times.p50_ms / 1000)
+            service.add_metric((*of, str(n)), times.p50_ms / 1000)
     yield from (waiting, busy, sizes, service)
 
 
-def _gauge(name: str, help_text: str, values: Mapping[Tower, float]) -> Metric:
-    family = GaugeMetricFamily(f"sweetspot_{name}", help_text, labels=("tower",))
-    for tower, value in values.items():
-        family.add_metric((tower,), value)
+def _gauge(name: str, help_text: str, values: Mapping[tuple[str, Tower], float]) -> Metric:
+    family = GaugeMetricFamily(f"sweetspot_{name}", help_text, labels=OF)
+    for of, value in values.items():
+        family.add_metric(of, value)
     return family
 
 

@@ -29,7 +29,7 @@ def _option(one: Any) -> Any:
             declared.flag_name(one.name), one.name, is_flag=True, default=None,
             help=one.metadata["help"],
         )  # fmt: skip
-    names = one.metadata["kind"] == "names"
+    names = one.metadata["kind"] in ("names", "named")
     choices = one.metadata.get("choices")
     default = "" if one.default in (None, ()) else f"  [default: {one.default}]"
     return click.option(

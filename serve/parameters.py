@@ -14,12 +14,24 @@ def from_body(value: Any, parameters: Parameters) -> Parameters:
     """`parameters` of a body, over those given. Raises BadRequest, which names the field."""
     if not isinstance(value, dict):
         raise BadRequest(f"parameters must be an object, not {kind(value)}")
-    known = [one.name for one in fields(Parameters)]
+    known = [one.name for one in fields(Parameters) if one.name != "model"]
     for name, one in value.items():
         if name not in known:
             raise BadRequest(f"parameters has an unknown field {clip(name)}")
         parameters = replace(parameters, **{name: _parameter(f"parameters.{name}", name, one)})
     return parameters
+
+
+def model_of(path: str, value: Any) -> str | tuple[str, ...]:
+    """One model's name, or several. Raises BadRequest."""
+    if isinstance(value, str) and value:
+        return value
+    named = isinstance(value, list) and all(isinstance(one, str) and one for one in value)
+    if not named or not value:
+        raise BadRequest(f"{path} must be the name of a model, or a list of names")
+    if len(set(value)) < len(value):
+        raise BadRequest(f"{path} names a model twice")
+    return tuple(value)
 
 
 def from_attributes(header: str) -> Parameters:
@@ -38,6 +50,8 @@ def from_attributes(header: str) -> Parameters:
 
 def _typed(name: str, text: str) -> Any:
     """An attribute's text as the type its parameter has in JSON, or as it is."""
+    if name == "model" and "," in text:
+        return [one.strip() for one in text.split(",")]
     if name in {"timings", "stream"}:
         return {"true": True, "false": False}.get(text.lower(), text)
     if name == "deadline_ms" and text.isascii() and text.isdigit() and len(text) <= 15:
@@ -48,6 +62,8 @@ def _typed(name: str, text: str) -> Any:
 def _parameter(path: str, name: str, value: Any) -> Any:
     """Check one parameter's type and range."""
     match name:
+        case "model":
+            return model_of(path, value)
         case "encoding":
             return _one_of(path, value, ("float", "base64"))
         case "lane":

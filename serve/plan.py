@@ -49,15 +49,18 @@ class Plan:
     threads: Threads
 
 
-def plan(settings: Settings, encoder: Encoder, *, may_tune: bool = True) -> Plan:
+def plan(
+    settings: Settings, encoder: Encoder, *, may_tune: bool = True, threads: Threads | None = None
+) -> Plan:
     """Settle what to run with, set the encoder's threads and warm it up.
 
     A size or a number of threads that was given is taken; else what a profile says that holds
-    here; else a quick tune decides, or, without `may_tune`, a modest guess.
+    here; else a quick tune decides, or, without `may_tune`, a modest guess. threads: settled
+    before, for another model of the same engine.
     """
     log.info("%s: %s, %s", cpu_name(), cores_in_words(), memory_in_words())
     profile = _find(settings, encoder.spec)
-    threads = _threads(settings, encoder.spec.device, profile)
+    threads = threads or _threads(settings, encoder.spec.device, profile)
     encoder.use_threads(threads.encoder, threads.streams)
     encoder.warm_up()
     planner = _Planner(settings.latency_target_ms, threads.streams, may_tune=may_tune)
@@ -143,7 +146,11 @@ def _places(settings: Settings) -> list[Path]:
 
 def _threads(settings: Settings, device: str, profile: Profile | None) -> Threads:
     """The profile's, or the plain plan's; those given by the settings in their place."""
-    threads = profile.threads if profile else plain(cores(), device)
+    return given_threads(settings, profile.threads if profile else plain(cores(), device))
+
+
+def given_threads(settings: Settings, threads: Threads) -> Threads:
+    """Those given by the settings in their place."""
     given = {"decode": settings.decode_threads, "io": settings.io_threads}
     return replace(threads, **{k: n for k, n in given.items() if isinstance(n, int)})
 

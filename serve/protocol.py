@@ -16,6 +16,7 @@ from serve.parameters import from_attributes
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
 CSV = "text/csv"
+TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 UTF_8 = {"", "utf-8", "utf8", "us-ascii"}
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from model.errors import ModelError
 from model.load import open_checkpoint
 from serve.calibration import texts, thumbnails
-from serve.service import model_config
+from serve.compose import model_config
 from serve.settings import Settings
 
 

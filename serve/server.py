@@ -64,7 +64,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
     def load(self) -> Any:
         """Make the application, in the worker: everything slow is imported behind an open door."""
         from serve.app import create_app
-        from serve.service import Service, within_memory
+        from serve.compose import within_memory
+        from serve.service import Service
 
         self._service = Service(within_memory(self._settings), self._opening)
         self._service.start()

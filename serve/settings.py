@@ -22,6 +22,7 @@ PREFIX = "SWEETSPOT_"
 # What Kubernetes injects for a service called sweetspot, or sweetspot-something.
 _INJECTED = re.compile(r"SWEETSPOT_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_\w+)")
 _INJECTED_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NOT_A_HOST = re.compile(r"[*/@\s]")
 MIB = 2**20
 SWITCH = {"true": True, "false": False}
@@ -41,6 +42,10 @@ def _text(help_text: str, default: str | None = None) -> Any:
 
 def _names(help_text: str) -> Any:
     return field(default=(), metadata={"kind": "names", "help": help_text})
+
+
+def _named(help_text: str) -> Any:
+    return field(default=(), metadata={"kind": "named", "help": help_text})
 
 
 def _choice(default: str, choices: Sequence[str], help_text: str) -> Any:
@@ -77,6 +82,10 @@ class Settings:
 
     model: str | None = _text("checkpoint: a folder, a hub id (owner/name[@revision]), or builtin")
     model_name: str | None = _text("name of the model in answers")
+    models: tuple[str, ...] = _named(
+        "name=checkpoint of each of several models, in place of model and model_name; "
+        "the first is the default"
+    )
     host: str = _text("address to listen on", "0.0.0.0")  # noqa: S104 - a container's port
     port: int = _whole(8080, 1, 65535, "port to listen on")
     device: str = _choice("auto", ("auto", "cpu", "cuda"), "where to run the encoder")
@@ -139,6 +148,21 @@ class Settings:
     )
     # By SAGEMAKER_BATCH: a batch transform job.
     in_batch: bool = False
+    # By SAGEMAKER_MULTI_MODEL: the platform has models loaded and unloaded.
+    multi_model: bool = False
+
+    @property
+    def named_models(self) -> dict[str, str]:
+        """The checkpoint of each of `models`, by its name."""
+        return dict(_split(one) for one in self.models)
+
+    def each_model(self) -> list[Settings]:
+        """The settings of each of `models`, as if it were alone; these, where there is one."""
+        alone = dataclasses.replace(self, models=())
+        return [
+            dataclasses.replace(alone, model=checkpoint, model_name=name)
+            for name, checkpoint in self.named_models.items()
+        ] or [self]
 
 
 def fields() -> tuple[dataclasses.Field[Any], ...]:
@@ -170,7 +194,10 @@ def load(
     """
     environ = os.environ if environ is None else environ
     _refuse_unknown(environ)
-    in_batch = environ.get("SAGEMAKER_BATCH", "").lower() == "true"
+    in_batch, multi_model = (
+        environ.get(name, "").lower() == "true"
+        for name in ("SAGEMAKER_BATCH", "SAGEMAKER_MULTI_MODEL")
+    )
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for one in fields():
@@ -180,7 +207,11 @@ def load(
             f"--max-bodies-bytes {values['max_bodies_bytes']}: must be at least "
             f"--max-body-bytes, {values['max_body_bytes']}"
         )
-    return Settings(**values, in_batch=in_batch), sources
+    if values["models"] and (values["model"] or values["model_name"]):
+        raise SettingsError("--models: not together with --model or --model-name")
+    if multi_model and values["models"]:
+        raise SettingsError("--models: not with SAGEMAKER_MULTI_MODEL, which has models loaded")
+    return Settings(**values, in_batch=in_batch, multi_model=multi_model), sources
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
@@ -232,15 +263,10 @@ def _is_injected(name: str, value: str) -> bool:
 
 def _parse(one: dataclasses.Field[Any], raw: Any, given: str) -> Any:
     kind = one.metadata["kind"]
+    if kind == "named":
+        return _parse_named(_listed(raw), given)
     if kind == "names":
-        parts = [raw] if isinstance(raw, str) else list(raw)
-        names = tuple(name.strip() for part in parts for name in part.split(",") if name.strip())
-        wrong = [name for name in names if one.name.endswith("_host") and _NOT_A_HOST.search(name)]
-        if wrong:
-            raise SettingsError(
-                f"{given}{wrong[0]}: must be a host or a .suffix, with or without :port"
-            )
-        return names
+        return _parse_names(_listed(raw), given, hosts=one.name.endswith("_host"))
     value = str(raw).strip()
     if kind == "switch":
         if value.lower() not in SWITCH:
@@ -257,6 +283,37 @@ def _parse(one: dataclasses.Field[Any], raw: Any, given: str) -> Any:
     if not value:
         raise SettingsError(f"{given}: must not be empty")
     return value
+
+
+def _listed(raw: Any) -> tuple[str, ...]:
+    parts = [raw] if isinstance(raw, str) else list(raw)
+    return tuple(name.strip() for part in parts for name in part.split(",") if name.strip())
+
+
+def _parse_names(listed: tuple[str, ...], given: str, *, hosts: bool) -> tuple[str, ...]:
+    wrong = [name for name in listed if hosts and _NOT_A_HOST.search(name)]
+    if wrong:
+        raise SettingsError(
+            f"{given}{wrong[0]}: must be a host or a .suffix, with or without :port"
+        )
+    return listed
+
+
+def _parse_named(listed: tuple[str, ...], given: str) -> tuple[str, ...]:
+    seen = set()
+    for one in listed:
+        name, value = _split(one)
+        if not _MODEL_NAME.fullmatch(name) or not value:
+            raise SettingsError(f"{given}{one}: must be NAME=CHECKPOINT, NAME of A-Za-z0-9._-")
+        if name in seen:
+            raise SettingsError(f"{given}{one}: the name {name} is given twice")
+        seen.add(name)
+    return listed
+
+
+def _split(one: str) -> tuple[str, str]:
+    name, _, value = one.partition("=")
+    return name.strip(), value.strip()
 
 
 def _parse_whole(value: str, low: int, high: int, given: str, also: str = "") -> int:

@@ -27,8 +27,8 @@ from serve.benchmark.exhaustive import compare_with_all
 from serve.benchmark.page import page
 from serve.benchmark.profiles import Measured, keep, lost_against
 from serve.benchmark.terminal import write_page
+from serve.compose import model_config
 from serve.plan import tower_profile, tuning_bytes, versions
-from serve.service import model_config
 from serve.settings import Settings
 
 # The threads are measured on so many thumbnails, in batches of at most so many.
@@ -74,6 +74,8 @@ def run(settings: Settings, asked: Asked) -> int:
             console.print("\n".join(advice(every)), highlight=False)
     except KeyboardInterrupt:
         complete = False
+        # Another one: rich shows nothing more where it was interrupted on entering a print.
+        console = Console(stderr=asked.as_json)
         console.print(f"[yellow]{INTERRUPTED}[/]")
     lost = _write(console, asked, every, complete=complete)
     return 1 if lost or not complete else 0

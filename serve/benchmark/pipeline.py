@@ -36,7 +36,7 @@ from serve.benchmark.pipeline_show import show, show_comparison
 from serve.benchmark.stages import Spent
 from serve.benchmark.terminal import Tell, progress, write_page
 from serve.benchmark.thumbnails import served
-from serve.service import engine_of, model_config
+from serve.compose import engine_of, model_config
 from serve.settings import Settings
 
 HOST = "127.0.0.1"

@@ -36,7 +36,7 @@ class FaultyEncoder(FakeEncoder):
 
 
 def opening(settings):
-    from serve.service import fetch_config
+    from serve.compose import fetch_config
 
     return Engine(FaultyEncoder(), Fetcher(fetch_config(settings, 4)), EngineConfig(hang_s=1.0))
 

@@ -64,7 +64,7 @@ def test_batches_are_counted_and_their_sizes_known(told):
     assert value(told, "sweetspot_slowdown", tower="image") > 0
     assert value(told, "sweetspot_items_in_flight") == 0
     assert value(told, "sweetspot_queue_items", tower="image", lane="bulk") == 0
-    assert 'sweetspot_batch_service_seconds{size="1",tower="text"}' in told[1]
+    assert 'sweetspot_batch_service_seconds{model="fake",size="1",tower="text"}' in told[1]
     assert told[0]["sweetspot_batch_size_bucket", "text", "", "", ""].labels["le"] == "+Inf"
 
 

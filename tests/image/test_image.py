@@ -168,7 +168,8 @@ def test_the_image_is_small_and_says_what_it_is():
     found = json.loads(engine("inspect", IMAGE))[0]
     assert found["Size"] <= MAX_BYTES
     labels = found["Config"]["Labels"]
-    assert labels["com.amazonaws.sagemaker.capabilities.accept-bind-to-port"] == "true"
+    for capability in ("accept-bind-to-port", "multi-models"):
+        assert labels[f"com.amazonaws.sagemaker.capabilities.{capability}"] == "true"
     assert {"org.opencontainers.image.version", "org.opencontainers.image.revision"} <= set(labels)
     assert found["Config"]["Entrypoint"] == ["sweetspot"]
 

@@ -230,3 +230,30 @@ def test_models_share_the_device_by_time_and_one_that_comes_back_has_no_claim():
     had = dict.fromkeys(costs, 0.0)
     serve_for(22, ["slow", "fast"])
     assert had["slow"] == pytest.approx(11, abs=0.5)
+
+
+def test_a_query_of_one_model_waits_for_one_short_batch_of_the_others_bulk():
+    """However much of it there is: the bound is the wait that is allowed, 200 ms, and no more."""
+    scheduler, now_s, waits_s = Scheduler(0.2), 0.0, []
+    curve = fit([Point(n, 10.0 * n, 10.0 * n) for n in (1, 8, 64)])
+    for model in ("busy", "asked"):
+        scheduler.add({Target(model, "text"): BatchConfig(64, 0.0, curve)})
+    busy, asked = Target("busy", "text"), Target("asked", "text")
+    for _ in range(1000):
+        scheduler.expect(busy, "bulk", now_s)
+        scheduler.submit(busy, "bulk", entry("bulk"), now_s)
+    for number in range(20):
+        running = scheduler.next(now_s)
+        # It comes just when a batch has begun.
+        scheduler.expect(asked, "interactive", now_s)
+        scheduler.submit(asked, "interactive", entry("query"), now_s)
+        assert running.target == busy
+        took_s = 0.01 * len(running.entries)
+        scheduler.ran(running, took_s)
+        batch = scheduler.next(now_s + took_s)
+        assert (batch.target, batch.lane) == (asked, "interactive")
+        scheduler.ran(batch, 0.01)
+        now_s += took_s + 0.01
+        if number:  # the first finds a batch that began when no query was about
+            waits_s.append(took_s)
+    assert max(waits_s) <= 0.2

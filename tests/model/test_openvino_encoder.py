@@ -223,3 +223,23 @@ def test_a_start_from_graphs_imports_no_transformers_and_reports_to_nobody(tmp_p
     )  # fmt: skip
     assert result.stdout.strip() == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_after_the_encoder_was_closed_is_a_signal():
+    """In a process of its own: where this fails the process is gone, without a word."""
+    program = (
+        "import signal\n"
+        "from model.config import ModelConfig\n"
+        "from model.load import load\n"
+        "for _ in range(2):\n"
+        "    encoder = load(ModelConfig(model='builtin', backend='openvino'))\n"
+        "    encoder.warm_up()\n"
+        "    encoder.close()\n"
+        "    del encoder\n"
+        "try:\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("interrupted\n", 0), done.stderr

@@ -17,8 +17,8 @@ numbers = (
     st.integers() | st.floats(allow_nan=False) | st.sampled_from([0, -1, 2**63, 10**400, 1e308])
 )
 names = st.sampled_from(
-    "inputs urls images texts url image text id parameters encoding timings deadline_ms lane stream"
-    .split()
+    "inputs urls images texts url image text id model parameters encoding timings deadline_ms lane "
+    "stream".split()
 )  # fmt: skip
 anything = st.recursive(
     st.none() | st.booleans() | numbers | strings,

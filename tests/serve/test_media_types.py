@@ -17,6 +17,7 @@ from serve.errors import HttpError
 from serve.protocol import CSV, JSON_LINES, parse
 
 SPEC = FakeEncoder().spec
+SPECS = {SPEC.name: SPEC}
 FAILED = Failure("fetch_dns", "no address", retryable=False)
 VECTOR = np.linspace(-1, 1, SPEC.dimension, dtype=np.float32)
 
@@ -107,7 +108,7 @@ def test_a_line_of_json_is_an_item_and_a_line_of_the_answer(lines, ended):
         FAILED if isinstance(one, Unreadable) else Embedding(VECTOR) for one in request.items
     ]
     answer = render(
-        JSON_LINES, request, Answer(results, StageTimes()), SPEC, last_newline=ended
+        JSON_LINES, request, Answer(results, StageTimes()), SPECS, last_newline=ended
     ).decode()
     assert answer.endswith("\n") == ended
     assert [json.loads(line)["index"] for line in answer.splitlines()] == [*range(len(expected))]
@@ -141,7 +142,7 @@ def test_any_bytes_are_items_or_refused(body):
 def answered(media_type, **options):
     request = parsed(JSON_LINES, '{"text": "a"}\n{"url": "b", "id": "f2"}\n')
     answer = Answer([Embedding(VECTOR), FAILED], StageTimes())
-    return render(media_type, request, answer, SPEC, **({"last_newline": True} | options))
+    return render(media_type, request, answer, SPECS, **({"last_newline": True} | options))
 
 
 def test_lines_of_json():
@@ -170,7 +171,7 @@ def test_npy():
 def test_a_stream_ends_with_a_summary():
     request = parsed(JSON_LINES, '{"text": "a"}\n' * 3, "timings=true")
     groups = [[(1, Embedding(VECTOR))], [(0, FAILED), (2, Embedding(VECTOR))]]
-    parts = list(render_stream(request, groups, StageTimes(), SPEC))
+    parts = list(render_stream(request, groups, StageTimes(), SPECS))
     assert [part.count(b"\n") for part in parts] == [1, 2, 1]
     *results, last = [json.loads(line) for line in b"".join(parts).splitlines()]
     assert [one["index"] for one in results] == [1, 0, 2]

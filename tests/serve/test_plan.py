@@ -9,8 +9,8 @@ from inference.machine import cores, memory_bytes
 from inference.profile import MeasuredPoint, Profile, Threads, TowerProfile, write
 from inference.threads import plain
 from model.fake import FakeEncoder
+from serve.compose import within_memory
 from serve.plan import UNTUNED_SIZE, match_of, plan, versions
-from serve.service import within_memory
 from serve.settings import Settings
 
 ENCODER = FakeEncoder(fixed_s=0.002, per_item_s=0.0001)

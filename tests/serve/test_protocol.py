@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from inference.stats import StageTimes
 from inference.types import Answer, Embedding, Failure, ImageBase64, ImageBytes, ImageUrl, Text
 from model.fake import FakeEncoder
-from serve.answers import RENDERERS, negotiate, render, render_attributes
+from serve.answers import RENDERERS, counted, negotiate, render, render_attributes
 from serve.embed_request import Parameters
 from serve.errors import CODES, HttpError
 from serve.protocol import parse
 
 SPEC = FakeEncoder().spec
+SPECS = {SPEC.name: SPEC}
 URL = "https://example.com/a.png"
 
 
@@ -75,7 +76,10 @@ def test_content_types():
         ("x", "must be a JSON object, not a string"),
         ({}, "give exactly one of inputs, urls"),
         ({"text": "a", "urls": [URL]}, "give exactly one of"),
-        ({"text": "a", "model": "x"}, "unknown field 'model'"),
+        ({"text": "a", "modle": "x"}, "unknown field 'modle'"),
+        ({"text": "a", "model": []}, "model must be the name of a model, or a list"),
+        ({"text": "a", "model": ["x", "x"]}, "model names a model twice"),
+        ({"text": "a", "parameters": {"model": "x"}}, "parameters has an unknown field 'model'"),
         ({"inputs": []}, "inputs is empty"),
         ({"urls": []}, "urls is empty"),
         ({"urls": URL}, "urls must be a list, not a string"),
@@ -193,7 +197,7 @@ def test_an_answer():
         Embedding(vector, truncated=True),
     ]
     inputs = [{"text": "a"}, {"text": "b", "id": "f2"}, {"text": "c"}]
-    body = json.loads(rendered(parsed({"inputs": inputs}), answer_of(*results), SPEC))
+    body = json.loads(rendered(parsed({"inputs": inputs}), answer_of(*results), SPECS))
     assert body["model"] == SPEC.name
     assert body["dimension"] == SPEC.dimension
     assert body["precision"] == "float32"
@@ -212,14 +216,14 @@ def test_an_answer():
 
 def test_floats_carry_no_more_digits_than_float32_needs():
     vector = np.full(SPEC.dimension, 0.1, dtype=np.float32)
-    body = rendered(parsed({"text": "a"}), answer_of(Embedding(vector)), SPEC)
+    body = rendered(parsed({"text": "a"}), answer_of(Embedding(vector)), SPECS)
     assert b"[0.1,0.1," in body
 
 
 def test_base64_is_little_endian_float32():
     vector = np.arange(SPEC.dimension, dtype=np.float32)
     request = parsed({"text": "a", "parameters": {"encoding": "base64", "timings": True}})
-    body = json.loads(rendered(request, answer_of(Embedding(vector)), SPEC))
+    body = json.loads(rendered(request, answer_of(Embedding(vector)), SPECS))
     decoded = np.frombuffer(base64.b64decode(body["results"][0]["embedding"]), dtype="<f4")
     np.testing.assert_array_equal(decoded, vector)
     assert body["timings"].keys() == {
@@ -229,7 +233,7 @@ def test_base64_is_little_endian_float32():
 
 def test_attributes_of_an_answer_are_short_ascii():
     failure = Failure("fetch_dns", "é" * 500, retryable=False)
-    text = render_attributes(answer_of(failure), SPEC)
+    text = render_attributes(parsed({"text": "a"}), SPECS, counted(answer_of(failure)))
     assert text.isascii()
     assert len(text) <= 1024
     assert f"fingerprint={SPEC.fingerprint};failures=1;" in text

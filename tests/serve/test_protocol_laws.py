@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from inference.types import Item
 from serve.answers import RENDERERS, negotiate
 from serve.app import create_app
+from serve.compose import open_engine
 from serve.errors import CODES, HttpError
 from serve.parameters import from_attributes
 from serve.protocol import CUSTOM_ATTRIBUTES, parse
-from serve.service import Service, open_engine
+from serve.service import Service
 from serve.settings import Settings
 from tests.serve.any_request import (
     accepts,

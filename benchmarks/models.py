@@ -1,0 +1,147 @@
+"""Two models in one container beside a container for each, on the same cores; and does one starve?
+
+Each thumbnail is embedded by both models: in one container by one request, else by a request to
+either. All three containers are there all the time, and take turns. Then queries of one model
+beside saturating bulk of the other.
+
+python -m benchmarks.models
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import requests
+from rich.console import Console
+
+from benchmarks.record import record
+from benchmarks.service import MODEL
+from serve.benchmark.thumbnails import served
+from tests.checkpoints import make_checkpoint
+from tests.e2e.service import started
+
+NAMES = ["designs", "components"]
+SIZES = ("--batch-size", "16", "--text-batch-size", "16")
+URLS, CLIENTS, SECONDS, ROUNDS = 32, 6, 20.0, 3
+QUERY_EVERY_S, WARM_S = 0.5, 3.0
+
+
+def load(seconds: float, clients: int, ask: Callable[[int], None]) -> float:
+    """Requests a second of so many clients; one that runs at the end counts in part."""
+    stop_s, counts, numbers = time.monotonic() + seconds, [0.0] * clients, itertools.count()
+
+    def client(index: int) -> None:
+        while (start_s := time.monotonic()) < stop_s:
+            ask(next(numbers))
+            took_s = time.monotonic() - start_s
+            counts[index] += min(1.0, (stop_s - start_s) / took_s)
+
+    with ThreadPoolExecutor(clients) as pool:
+        for running in [pool.submit(client, index) for index in range(clients)]:
+            running.result()
+    return sum(counts) / seconds
+
+
+def invoke(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    answer = requests.post(f"{url}/invocations", json=body, timeout=60)
+    assert answer.status_code == 200, answer.text
+    results: list[dict[str, Any]] = answer.json()["results"]
+    return results
+
+
+def asker(url: str, urls: list[str], model: str | list[str]) -> Callable[[int], None]:
+    def ask(number: int) -> None:
+        chosen = [urls[(number * URLS + index) % len(urls)] for index in range(URLS)]
+        results = invoke(url, {"urls": chosen, "model": model})
+        assert all("error" not in one for one in results)
+
+    return ask
+
+
+def together(url: str, urls: list[str]) -> float:
+    """Thumbnails a second, embedded by both."""
+    return URLS * load(SECONDS, CLIENTS, asker(url, urls, NAMES))
+
+
+def apart(containers: list[str], urls: list[str]) -> float:
+    """As many, when each container is asked by half of the clients."""
+    with ThreadPoolExecutor(len(containers)) as pool:
+        rates = [
+            pool.submit(load, SECONDS, CLIENTS // 2, asker(url, urls, name))
+            for url, name in zip(containers, NAMES, strict=True)
+        ]
+        return URLS * statistics.mean(rate.result() for rate in rates)
+
+
+def queries(url: str, seconds: float) -> dict[str, float]:
+    """Latencies of single texts of the second model, ms."""
+    times, stop_s = [], time.monotonic() + seconds
+    for number in itertools.count():
+        if time.monotonic() >= stop_s:
+            break
+        start_s = time.monotonic()
+        invoke(url, {"text": f"query {start_s} {number}", "model": NAMES[1]})
+        times.append(1000 * (time.monotonic() - start_s))
+        time.sleep(QUERY_EVERY_S)
+    p50, p95 = np.percentile(times, [50, 95])
+    return {"requests": len(times), "p50_ms": round(float(p50), 1), "p95_ms": round(float(p95), 1)}
+
+
+def beside_bulk(url: str, urls: list[str]) -> dict[str, Any]:
+    """Queries of the second model alone, then beside bulk of the first."""
+    queries(url, 2)
+    alone = queries(url, SECONDS)
+    with ThreadPoolExecutor(1) as pool:
+        bulk = pool.submit(load, SECONDS + 2 * WARM_S, CLIENTS, asker(url, urls, NAMES[0]))
+        time.sleep(WARM_S)
+        beside = queries(url, SECONDS)
+        bulk.result()
+    return {"alone": alone, "beside_bulk": beside}
+
+
+def measure(one: str, two: list[str], urls: list[str]) -> dict[str, Any]:
+    rates: dict[str, list[float]] = {"one_container": [], "two_containers": []}
+    together(one, urls)
+    apart(two, urls)
+    for _ in range(ROUNDS):
+        rates["one_container"].append(round(together(one, urls), 2))
+        rates["two_containers"].append(round(apart(two, urls), 2))
+    ratios = [a / b for a, b in zip(*rates.values(), strict=True)]
+    return {
+        "thumbnails_s_by_both": rates,
+        "ratio": round(statistics.median(ratios), 3),
+        "queries_of_the_other": beside_bulk(one, urls),
+    }
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as held:
+        folders = [Path(name) / one for one in NAMES]
+        for seed, folder in enumerate(folders):
+            make_checkpoint(folder, "vit-b-32", seed=seed)
+        urls = held.enter_context(served(2000, 20.0))
+        paths = [f"{one}={folder}" for one, folder in zip(NAMES, folders, strict=True)]
+        lists = [",".join(paths), *paths]
+        addresses = []
+        for number, models in enumerate(lists):
+            place = Path(name) / str(number)
+            place.mkdir()
+            service = held.enter_context(started(place, "--models", models, *SIZES))
+            addresses.append(service.url(""))
+        found = measure(addresses[0], addresses[1:], urls)
+    result = {"model": MODEL, "clients": CLIENTS, "urls": URLS, "seconds": SECONDS, **found}
+    Console().print(result)
+    Console().print(str(record("models", result)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""The composition root: settings -> encoders -> engine."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import cache
+
+from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
+from inference.engine import Engine
+from inference.fetch import Fetcher
+from inference.machine import cores, memory_bytes
+from inference.profile import Threads
+from inference.threads import plain
+from inference.types import LANES
+from model.config import ModelConfig
+from model.encoder import Encoder
+from model.errors import CheckpointError
+from model.load import load, settle
+from model.room import Room
+from serve.plan import Plan, given_threads, plan
+from serve.settings import MIB, Settings
+
+log = logging.getLogger(__name__)
+
+# One permit in so many is for interactive items alone, and one for bulk.
+LANE_SHARE = 8
+
+
+def open_engine(settings: Settings, *, may_tune: bool = True) -> Engine:
+    """Load the models, settle the batch sizes, start the pipeline.
+
+    Of a list, one that cannot be loaded is left out, and requests for it are told why.
+
+    Raises:
+        CheckpointError: no model can be loaded.
+    """
+    engine: Engine | None = None
+    threads: Threads | None = None
+    reasons: dict[str, str] = {}
+    for one in settings.each_model():
+        try:
+            encoder, planned = _prepared(one, threads, may_tune=may_tune)
+        except CheckpointError as exc:
+            if not settings.models:
+                raise
+            log.error("model %s is left out: %s", one.model_name, exc)  # noqa: TRY400 - one line
+            reasons[one.model_name or ""] = str(exc)
+            continue
+        if engine is None:
+            engine, threads = engine_of(one, encoder, planned), planned.threads
+        else:
+            engine.add(encoder.spec.name, encoder, planned.image, planned.text)
+    if engine is None:
+        raise CheckpointError("none of the models can be loaded")
+    if settings.models:
+        engine.announce(default=next(iter(settings.named_models)), absent=reasons)
+    return engine
+
+
+def add_model(engine: Engine, settings: Settings, name: str, url: str, shown: str) -> None:
+    """Load one more model. shown: its name in answers. Raises CheckpointError, OutOfMemory."""
+    one = replace(settings, model=url, model_name=shown)
+    encoder, planned = _prepared(one, _threads_of(one))
+    engine.add(name, encoder, planned.image, planned.text)
+
+
+def open_without_models(settings: Settings) -> Engine:
+    """Start a pipeline that models are added to; none of them is the default."""
+    planned = Plan(BatchConfig(), BatchConfig(), _threads_of(settings))
+    engine = engine_of(settings, None, planned)
+    engine.announce(default="", absent={})
+    return engine
+
+
+def _prepared(
+    settings: Settings, threads: Threads | None, *, may_tune: bool = True
+) -> tuple[Encoder, Plan]:
+    """Load one model and settle what to run it with; one that cannot be settled is closed."""
+    encoder = load(model_config(settings))
+    try:
+        return encoder, plan(settings, encoder, may_tune=may_tune, threads=threads)
+    except BaseException:
+        encoder.close()
+        raise
+
+
+def _threads_of(settings: Settings) -> Threads:
+    """Settled before any model is there, for all that come."""
+    device = "cpu" if settings.backend == "fake" else settle(model_config(settings)).device
+    return given_threads(settings, plain(cores(), device))
+
+
+@cache
+def _room() -> Room:
+    """What all models decode in together."""
+    return Room(_quarter())
+
+
+def engine_of(settings: Settings, encoder: Encoder | None, planned: Plan) -> Engine:
+    """Start the pipeline around an encoder, which closes with it; None starts without."""
+    fetcher = Fetcher(fetch_config(settings, planned.threads.io))
+    return Engine(encoder, fetcher, engine_config(settings, planned))
+
+
+def model_config(settings: Settings) -> ModelConfig:
+    """What the model layer needs to know."""
+    return ModelConfig(
+        model=settings.model,
+        name=settings.model_name,
+        device=settings.device,  # type: ignore[arg-type]  # checked by settings
+        backend=settings.backend,  # type: ignore[arg-type]  # checked by settings
+        precision=settings.precision,  # type: ignore[arg-type]  # checked by settings
+        policy=settings.preprocess,  # type: ignore[arg-type]  # checked by settings
+        max_image_pixels=settings.max_image_pixels,
+        threads=cores(),
+        room=_room(),
+    )
+
+
+def within_memory(settings: Settings) -> Settings:
+    """Bodies take a quarter of the memory there is at most, and one always has room."""
+    quarter = _quarter()
+    if quarter is None or settings.max_bodies_bytes <= quarter:
+        return settings
+    bound = max(settings.max_body_bytes, quarter)
+    log.info("bodies of %d MiB at most together: a quarter of the memory there is", bound // MIB)
+    return replace(settings, max_bodies_bytes=bound)
+
+
+def fetch_config(settings: Settings, io_threads: int) -> FetchConfig:
+    """What the fetcher needs to know. io_threads: of either lane."""
+    return FetchConfig(
+        urls=UrlConfig(
+            allow_hosts=settings.allow_host,
+            only_hosts=settings.only_host,
+            deny_hosts=settings.deny_host,
+            allow_buckets=settings.allow_bucket,
+        ),
+        connect_timeout_s=settings.connect_timeout_ms / 1000,
+        fetch_timeout_s=settings.fetch_timeout_ms / 1000,
+        max_image_bytes=settings.max_image_bytes,
+        connections=len(LANES) * io_threads,
+    )
+
+
+def engine_config(settings: Settings, planned: Plan) -> EngineConfig:
+    """What the engine needs to know."""
+    return EngineConfig(
+        image=planned.image,
+        text=planned.text,
+        max_items_in_flight=settings.max_items_in_flight,
+        window=min(EngineConfig.window, settings.max_items_in_flight),
+        lane_permits=settings.max_items_in_flight // LANE_SHARE,
+        interactive_wait_s=settings.interactive_wait_ms / 1000,
+        streams=planned.threads.streams,
+        io_threads=planned.threads.io,
+        cpu_threads=planned.threads.decode,
+        max_image_bytes=settings.max_image_bytes,
+    )
+
+
+def _quarter() -> int | None:
+    whole = memory_bytes()
+    return None if whole is None else whole // 4

@@ -1,0 +1,154 @@
+"""One container, two models: designs and components."""
+
+import re
+
+import numpy as np
+import pytest
+
+from inference.thumbnail_server import ThumbnailServer
+from serve.compose import open_engine
+from serve.settings import Settings
+from tests.e2e.service import started
+
+SIZES = ("--batch-size", "4", "--text-batch-size", "4")
+BOTH = ["designs", "components"]
+TARGET = "X-Amzn-SageMaker-Target-Model"
+ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    models = "designs=first,components=second"
+    folder = tmp_path_factory.mktemp("models")
+    with started(folder, "--backend", "fake", "--models", models) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def alone(pair):
+    """What each model says of a text, asked by its name."""
+    asked = {name: pair.invoke({"text": "a login", "model": name}).json() for name in BOTH}
+    assert [asked[name]["model"] for name in BOTH] == BOTH
+    vectors = {name: asked[name]["results"][0]["embedding"] for name in BOTH}
+    assert np.dot(*vectors.values()) < 0.9
+    return vectors
+
+
+def first(answer):
+    assert answer.status_code == 200, answer.text
+    return answer.json()["results"][0]["embedding"]
+
+
+def test_the_first_is_the_default(pair, alone):
+    assert first(pair.invoke({"text": "a login"})) == alone["designs"]
+
+
+def test_a_model_is_chosen_by_attribute_by_header_and_first_of_all_by_the_body(pair, alone):
+    attribute, header = {ATTRIBUTES: "model=components"}, {TARGET: "components"}
+    for headers in (attribute, header, header | {ATTRIBUTES: "lane=bulk"}):
+        assert first(pair.invoke({"text": "a login"}, headers=headers)) == alone["components"]
+    asked = {"text": "a login", "model": "designs"}
+    assert first(pair.invoke(asked, headers=attribute | header)) == alone["designs"]
+    both = {ATTRIBUTES: "model=designs"} | header
+    assert first(pair.invoke({"text": "a login"}, headers=both)) == alone["designs"]
+
+
+def test_both_at_once_say_what_each_says_alone(pair, alone):
+    answer = pair.invoke({"inputs": [{"text": "a login"}, {"text": ""}], "model": BOTH})
+    told = answer.json()
+    assert list(told) == ["models", "results"]
+    assert list(told["models"]) == BOTH
+    prints = {name: one["fingerprint"] for name, one in told["models"].items()}
+    assert len(set(prints.values())) == 2
+    assert {one["dimension"] for one in told["models"].values()} == {16}
+    assert told["results"][0]["embeddings"] == alone
+    assert told["results"][1]["error"]["code"] == "text_invalid"
+    expected = ",".join(f"{name}:{prints[name]}" for name in BOTH)
+    assert f"fingerprint={expected};" in answer.headers[ATTRIBUTES]
+
+
+def test_a_list_of_one_still_names_it(pair, alone):
+    told = pair.invoke({"text": "a login", "model": ["components"]}).json()
+    assert told["results"][0]["embeddings"] == {"components": alone["components"]}
+
+
+def test_both_are_streamed_too(pair, alone):
+    body = {"text": "a login", "model": BOTH, "parameters": {"stream": True}}
+    line, summary = pair.invoke(body, headers={"Accept": "application/jsonlines"}).text.splitlines()
+    assert all(name in summary and name in line for name in BOTH)
+    assert '"models"' in summary
+
+
+def decoded(pair):
+    text = pair.session.get(pair.url("/metrics"), timeout=10).text
+    return float(re.search(r"^sweetspot_images_decoded_total (\S+)$", text, re.MULTILINE)[1])
+
+
+def test_each_thumbnail_is_fetched_once_and_decoded_once_for_both(pair):
+    with ThumbnailServer() as server:
+        urls = server.thumbnails(20)
+        before = decoded(pair)
+        results = pair.invoke({"urls": urls, "model": BOTH}).json()["results"]
+        assert server.requests == 20
+        assert decoded(pair) - before == 20
+        for name in BOTH:
+            alone = pair.invoke({"urls": urls, "model": name}).json()["results"]
+            assert [one["embeddings"][name] for one in results] == [
+                one["embedding"] for one in alone
+            ]
+
+
+@pytest.mark.parametrize("accept", ["application/x-npy", "text/csv"])
+def test_rows_of_numbers_are_of_one_model(pair, accept):
+    answer = pair.invoke({"text": "a", "model": BOTH}, headers={"Accept": accept})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (406, "not_acceptable")
+    answer = pair.invoke({"text": "a", "model": "designs"}, headers={"Accept": accept})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("model", ["icons", ["designs", "icons"]])
+def test_an_unknown_model_is_not_found_and_told_which_there_are(pair, model):
+    answer = pair.invoke({"text": "a", "model": model})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+    assert "'icons'; there is designs, components" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("model", [[], "", 7, None, ["designs", "designs"], ["designs", 1], {}])
+def test_what_names_no_model_is_refused(pair, model):
+    answer = pair.invoke({"text": "a", "model": model})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
+    assert answer.json()["error"]["message"].startswith("model ")
+
+
+def test_each_has_its_own_series(pair):
+    text = pair.session.get(pair.url("/metrics"), timeout=10).text
+    for name in BOTH:
+        assert f'sweetspot_sweet_spot{{model="{name}",tower="image"}}' in text
+        assert f'sweetspot_text_cache_hits_total{{model="{name}"}}' in text
+
+
+def test_one_that_cannot_be_loaded_says_why_and_leaves_the_other_serving(tmp_path):
+    """The default is absent: nobody who meant it is answered by the other."""
+    models = f"designs={tmp_path}/nothing,components=builtin"
+    with started(tmp_path, "--models", models, *SIZES) as running:
+        assert len(first(running.invoke({"text": "a login", "model": "components"}))) == 128
+        for body in ({"text": "a"}, {"text": "a", "model": "designs"}):
+            answer = running.invoke(body)
+            assert answer.status_code == 404
+            assert "'designs' was not loaded" in answer.json()["error"]["message"]
+            assert "nothing" in answer.json()["error"]["message"]
+    assert "model designs is left out" in running.log.read_text()
+
+
+def test_where_none_can_be_loaded_the_start_fails(tmp_path):
+    with started(tmp_path, "--models", f"a={tmp_path}/x,b={tmp_path}/y", ready=False) as running:
+        assert running.process.wait(60) != 0
+    told = running.log.read_text()
+    assert "cannot start: none of the models can be loaded" in told
+    assert "model a is left out" in told
+
+
+def test_two_real_models_share_one_engine():
+    settings = Settings(models=("designs=builtin", "components=builtin"), precision="float32")
+    with open_engine(settings, may_tune=False) as engine:
+        assert list(engine.models) == BOTH
