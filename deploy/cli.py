@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from deploy import endpoint_cli, stack_cli
 from deploy.artifact_cli import artifact
 from deploy.job import transform_job
 from deploy.options import from_flags, with_config
@@ -25,6 +26,7 @@ def deploy() -> None:
       sweetspot deploy plan designs --image IMAGE --artifact s3://BUCKET/model.tar.gz
       sweetspot deploy up designs --image IMAGE --artifact s3://BUCKET/model.tar.gz
       sweetspot deploy smoke designs
+      sweetspot deploy status designs
       sweetspot deploy down designs
     """
 
@@ -55,5 +57,8 @@ def render(*, job: bool, output_file: str | None, **flags: Any) -> None:
         raise click.ClickException(f"cannot write {output_file}: {exc.strerror}") from exc
 
 
-deploy.add_command(artifact)
-deploy.add_command(transform)
+for command in (
+    artifact, stack_cli.plan, stack_cli.up, stack_cli.status, endpoint_cli.invoke,
+    endpoint_cli.smoke, endpoint_cli.logs, transform, stack_cli.down,
+):  # fmt: skip
+    deploy.add_command(command)

@@ -9,7 +9,6 @@ from deploy.errors import ConfigError
 from serve import settings
 from serve.settings import MIB, SettingsError
 
-MODELS = "SWEETSPOT_MODELS"
 UNPACKED = "/opt/ml/model"
 # What is left of a request's time limit for reading it and writing its answer.
 SHARE_OF_TIMEOUT = 0.95
@@ -32,7 +31,9 @@ def of(
     """
     found: dict[str, str] = {}
     if models:
-        found[MODELS] = ",".join(f"{one}={UNPACKED}/{_folder(one)}" for one in models)
+        found[settings.variable_name("models")] = ",".join(
+            f"{one}={UNPACKED}/{_folder(one)}" for one in models
+        )
         if len(set(models)) < len(models):
             raise ConfigError(f"--model-folder {','.join(models)}: a name is there twice")
     else:
@@ -55,10 +56,9 @@ def check(variables: Mapping[str, str], *, in_batch: bool) -> None:
     Raises:
         ConfigError: in the words of the settings.
     """
-    known = {one: value for one, value in variables.items() if one != MODELS}
     batch = {"SAGEMAKER_BATCH": "true"} if in_batch else {}
     try:
-        settings.load(environ=known | batch)
+        settings.load(environ=dict(variables) | batch)
     except SettingsError as exc:
         raise ConfigError(f"--env {exc}") from exc
     sizes = [len(part.encode()) for pair in variables.items() for part in pair]

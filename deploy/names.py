@@ -11,7 +11,7 @@ _NAME = re.compile(r"[A-Za-z](-?[A-Za-z0-9]){0,53}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.(?P<domain>amazonaws\.com(\.cn)?)/"
-    r"(?P<repository>[a-z0-9][a-z0-9._/-]*)(:[\w][\w.-]{0,127}|@sha256:[0-9a-f]{64})"
+    r"(?P<repository>[a-z0-9][a-z0-9._/-]*)(:(?P<tag>\w[\w.-]{0,127})|@(?P<digest>sha256:[0-9a-f]{64}))"
 )
 _URI = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.+)")
 _TOPIC = re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}")
@@ -19,7 +19,7 @@ _KEY = re.compile(r"[\w!.()/=+@ -]+")
 
 
 def parse_image(image: str) -> re.Match[str]:
-    """The image's account, region, domain and repository.
+    """The image's account, region, domain, repository, and tag or digest.
 
     Raises:
         ConfigError: not an image of ECR, the only place SageMaker takes images from.

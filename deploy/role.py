@@ -15,6 +15,8 @@ DESCRIBE_NETWORK = (
     "ec2:DescribeDhcpOptions", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSecurityGroups",
     "ec2:DescribeSubnets", "ec2:DescribeVpcs",
 )  # fmt: skip
+# "Log Groups and Streams" of SageMaker's guide; endpoints have their name behind it.
+ENDPOINT_LOGS, JOB_LOGS = "/aws/sagemaker/Endpoints/", "/aws/sagemaker/TransformJobs"
 HERE = "${AWS::Region}:${AWS::AccountId}"
 
 
@@ -38,9 +40,7 @@ def role(config: Config) -> dict[str, Any]:
 
 def log_group(config: Config) -> str:
     """The name of the log group of the endpoint, or of all transform jobs."""
-    if config.mode == "transform":
-        return "/aws/sagemaker/TransformJobs"
-    return f"/aws/sagemaker/Endpoints/{config.name}"
+    return JOB_LOGS if config.mode == "transform" else ENDPOINT_LOGS + config.name
 
 
 def arn(rest: str) -> dict[str, str]:

@@ -38,8 +38,12 @@ def _outputs(config: Config) -> Template:
         "LogGroup": role.log_group(config),
         "ModelName": {"Fn::GetAtt": ["Model", "ModelName"]},
     }
-    if config.artifact is not None:
-        values["Artifact"] = config.artifact
+    found = {
+        "Artifact": config.artifact,
+        "Input": config.objects.input,
+        "Output": config.objects.output,
+    }
+    values |= {name: value for name, value in found.items() if value is not None}
     if config.mode != "transform":
         values["EndpointName"] = {"Fn::GetAtt": ["Endpoint", "EndpointName"]}
     return {name: {"Value": value} for name, value in values.items()}

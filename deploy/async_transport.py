@@ -1,0 +1,79 @@
+"""The way to an asynchronous endpoint: an object of S3 in, an object out."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from deploy.names import parse_uri
+from deploy.transports import JSON
+from deploy.wire import EndpointError, clip
+
+POLL_S = 2.0
+# An instance that starts from zero takes minutes.
+MAX_POLLS = 1200 // int(POLL_S)
+
+
+class AsyncTransport:
+    """An endpoint by its name. A Transport; its objects are deleted once they were read.
+
+    Args:
+        name: of the endpoint.
+        folder: `s3://bucket/prefix/` of requests, which the endpoint's role may read.
+        runtime: boto3's client of `sagemaker-runtime`.
+        s3: boto3's.
+        pause: waits so many seconds.
+    """
+
+    def __init__(
+        self, name: str, folder: str, runtime: Any, s3: Any, pause: Callable[[float], Any]
+    ) -> None:
+        self._name, self._folder = name, folder.rstrip("/")
+        self._runtime, self._s3, self._pause = runtime, s3, pause
+
+    def send(self, body: bytes) -> bytes:
+        """POST a JSON body once, and return the answer's. Raises EndpointError."""
+        source = f"{self._folder}/sweetspot-{uuid.uuid4()}.json"
+        try:
+            self._s3.put_object(**_place(source), Body=body)
+            said = self._runtime.invoke_endpoint_async(
+                EndpointName=self._name, InputLocation=source, ContentType=JSON, Accept=JSON
+            )
+            answer = self._wait(said["OutputLocation"], said.get("FailureLocation"))
+            self._s3.delete_object(**_place(source))
+        except (BotoCoreError, ClientError) as exc:
+            raise EndpointError("aws", str(exc), retryable=False) from exc
+        return answer
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _wait(self, output: str, failure: str | None) -> bytes:
+        for _ in range(MAX_POLLS):
+            answer = self._take(output)
+            if answer is not None:
+                return answer
+            failed = self._take(failure) if failure else None
+            if failed is not None:
+                raise EndpointError("async_failed", clip(failed), retryable=False)
+            self._pause(POLL_S)
+        minutes = MAX_POLLS * POLL_S / 60
+        message = f"no answer in {minutes:.0f} minutes; it will be in {output}"
+        raise EndpointError("timeout", message, retryable=False)
+
+    def _take(self, uri: str) -> bytes | None:
+        """An object, which is deleted; None while it is not there."""
+        try:
+            body: bytes = self._s3.get_object(**_place(uri))["Body"].read()
+        except self._s3.exceptions.NoSuchKey:
+            return None
+        self._s3.delete_object(**_place(uri))
+        return body
+
+
+def _place(uri: str) -> dict[str, str]:
+    bucket, key = parse_uri(uri, "")
+    return {"Bucket": bucket, "Key": key}

@@ -1,0 +1,106 @@
+"""Up and down: from whatever a stack is to what it should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploy.errors import DeployError
+from deploy.stack import PLANNED, Stack, Stacks
+from deploy.template import Template
+
+GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
+# Nothing runs in these, and they cannot be updated: they are made anew.
+DEAD = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", PLANNED)
+
+
+class StackFailed(DeployError):
+    """CloudFormation could not do what was asked; it has said why in the events."""
+
+
+@dataclass(frozen=True)
+class Up:
+    """A deployment that stands. action: created, updated, or unchanged."""
+
+    action: str
+    stack: Stack
+
+
+def up(stacks: Stacks, template: Template) -> Up:
+    """Make a deployment, or make it what the template says, and wait.
+
+    Recovers from every state that an earlier attempt may have left.
+
+    Raises:
+        StackFailed: it is not what the template says; the last good state is back.
+        DeployError: AWS cannot be asked, or the stack is not ours.
+    """
+    found = _usable(stacks)
+    if found is None:
+        stacks.create(template)
+        return Up("created", _good(stacks, None))
+    after = _last(stacks, found)
+    if not stacks.update(template):
+        return Up("unchanged", found)
+    return Up("updated", _good(stacks, after))
+
+
+def down(stacks: Stacks) -> Stack | None:
+    """Take everything away that `up` has made, and wait.
+
+    Returns:
+        What was there; None when there was nothing.
+
+    Raises:
+        StackFailed: something is still there; `down` again goes on.
+        DeployError: AWS cannot be asked, or the stack is not ours.
+    """
+    found = _settled(stacks)
+    if found is not None:
+        _delete(stacks, found)
+    return found
+
+
+def _usable(stacks: Stacks) -> Stack | None:
+    """A stack that can be updated, or None when one is to be created."""
+    found = _settled(stacks)
+    if found is not None and found.status in DEAD:
+        _delete(stacks, found)
+        return None
+    if found is not None and found.status == "UPDATE_ROLLBACK_FAILED":
+        after = _last(stacks, found)
+        stacks.continue_rollback()
+        found = stacks.wait(found, after)
+    return found
+
+
+def _settled(stacks: Stacks) -> Stack | None:
+    """The stack, once nothing is being done to it any more."""
+    found = stacks.find()
+    if found is not None and found.moving:
+        return stacks.wait(found, _last(stacks, found))
+    return found
+
+
+def _delete(stacks: Stacks, stack: Stack) -> None:
+    after = _last(stacks, stack)
+    stacks.delete()
+    left = stacks.wait(stack, after)
+    if left is not None:
+        raise StackFailed(f"{stacks.name} is not deleted: {left.reason or left.status}")
+
+
+def _good(stacks: Stacks, after: str | None) -> Stack:
+    """Wait for what was begun. after: the last event before it."""
+    begun = stacks.find()
+    found = stacks.wait(begun, after) if begun is not None else None
+    if found is None:
+        raise StackFailed(f"{stacks.name} was deleted while it was made")
+    if found.status not in GOOD:
+        raise StackFailed(f"{stacks.name} failed: {found.status}")
+    return found
+
+
+def _last(stacks: Stacks, stack: Stack) -> str | None:
+    """The id of the newest event."""
+    events = stacks.events(stack)
+    return events[-1].id if events else None

@@ -1,0 +1,51 @@
+"""From the name of a deployment, or a URL, to who answers there."""
+
+from __future__ import annotations
+
+import threading
+
+from deploy import aws
+from deploy.async_transport import AsyncTransport
+from deploy.errors import DeployError
+from deploy.stack import Stack, Stacks
+from deploy.transports import Transport, connect
+
+
+def reach(endpoint: str) -> Transport:
+    """endpoint: a deployment's name, or the URL of a container.
+
+    Raises:
+        DeployError: nothing of that name answers.
+    """
+    if "://" in endpoint:
+        return _connected(endpoint)
+    outputs = standing(endpoint).outputs
+    if "EndpointName" not in outputs:
+        raise DeployError(f"{endpoint} is for batch transform: nothing answers there")
+    name = outputs["EndpointName"]
+    if "Input" not in outputs:
+        return _connected(name)
+    runtime, s3 = aws.client("sagemaker-runtime"), aws.client("s3")
+    return AsyncTransport(name, outputs["Input"], runtime, s3, threading.Event().wait)
+
+
+def standing(name: str) -> Stack:
+    """The stack of a deployment that stands.
+
+    Raises:
+        DeployError: there is none, or it has not been made whole.
+    """
+    found = Stacks(aws.client("cloudformation"), name, threading.Event().wait).find()
+    if found is None:
+        raise DeployError(f"{name}: no such deployment here; `sweetspot deploy up` makes one")
+    if not found.outputs:
+        why = f": {found.reason}" if found.reason else ""
+        raise DeployError(f"{name} is {found.status}{why}")
+    return found
+
+
+def _connected(endpoint: str) -> Transport:
+    try:
+        return connect(endpoint, None, 1)
+    except ValueError as exc:
+        raise DeployError(str(exc)) from exc

@@ -1,0 +1,119 @@
+"""What people see of a deployment: tables, and lines that tell what is going on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from deploy.names import parse_image
+from deploy.plan import Change, Property
+from deploy.smoke import Check
+from deploy.stack import Event
+from deploy.status import Status
+
+MARKS = {"add": "+", "modify": "~", "replace": "-/+", "remove": "-"}
+COLORS = {"add": "green", "modify": "yellow", "replace": "magenta", "remove": "red"}
+OUTCOMES = {True: "[green]ok[/]", False: "[red]failed[/]", None: "[yellow]not told[/]"}
+VALUE_CHARS = 100
+# What `down` leaves, by output, and how it is taken away.
+LEFT = {
+    "Artifact": "aws s3 rm {}",
+    "Image": "aws ecr batch-delete-image --repository-name {repository} --image-ids {id}",
+    "LogGroup": "aws logs delete-log-group --log-group-name {}",
+    "Input": "aws s3 rm --recursive {}",
+    "Output": "aws s3 rm --recursive {}",
+}
+
+
+def changes(found: Sequence[Change]) -> Table:
+    """A row for each resource that changes, and in it one line for each property."""
+    table = Table("", "resource", "type", "what", box=None, pad_edge=False)
+    for one in found:
+        mark = MARKS.get(one.action, one.action)
+        what = "\n".join(_property(part) for part in one.properties)
+        color = COLORS.get(one.action, "default")
+        table.add_row(f"[{color}]{mark}[/]", one.resource, one.kind, escape(what))
+    return table
+
+
+def status(found: Status) -> Table:
+    """Two columns."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_row("stack", escape(f"{found.stack} {found.reason}".strip()))
+    if found.endpoint or found.failure:
+        table.add_row("endpoint", found.endpoint or "none")
+    if found.failure:
+        table.add_row("why", escape(found.failure))
+    if found.instances:
+        now, wanted = found.instances.current, found.instances.desired
+        table.add_row("instances", f"{now}" if now == wanted else f"{now}, going to {wanted}")
+    for name, state in found.alarms.items():
+        table.add_row(name, f"[red]{state}[/]" if state == "ALARM" else state)
+    for name, value in found.outputs.items():
+        table.add_row(name, escape(value))
+    return table
+
+
+def checks(found: Sequence[Check]) -> Table:
+    """A row each."""
+    table = Table("check", "", "measured", box=None, pad_edge=False)
+    for one in found:
+        table.add_row(one.what, OUTCOMES[one.ok], escape(one.said))
+    return table
+
+
+def leftovers(outputs: dict[str, str]) -> str:
+    """What `down` does not take away, since `up` has not made it, and the commands that do."""
+    image = parse_image(outputs["Image"])
+    tag, digest = image["tag"], image["digest"]
+    words = {
+        "repository": image["repository"],
+        "id": f"imageTag={tag}" if tag else f"imageDigest={digest}",
+    }
+    commands = [LEFT[name].format(outputs[name], **words) for name in LEFT if name in outputs]
+    return "\n".join(["Left, since `up` did not make it; to take it away, too:", *commands])
+
+
+@contextmanager
+def events(total: int | None) -> Iterator[Callable[[Event], None]]:
+    """Print events on standard error as they come; a bar below them on a terminal.
+
+    total: resources to be done, if known.
+    """
+    console = Console(stderr=True)
+    columns = (
+        BarColumn(20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=total)
+        done = set()
+
+        def tell(event: Event) -> None:
+            words = f"{time.strftime('%H:%M:%S')} {event.resource} {event.status} {event.reason}"
+            style = "red" if event.failed else "dim"
+            console.print(words.strip(), style=style, markup=False, highlight=False)
+            if event.status.endswith("_COMPLETE") and "::Stack" not in event.kind:
+                done.add(event.resource)
+            bar.update(task, completed=len(done), description=escape(event.resource))
+
+        yield tell
+
+
+def _property(one: Property) -> str:
+    if one.before is None and one.after is None:
+        return one.path
+    before, after = ("" if value is None else _short(value) for value in (one.before, one.after))
+    return f"{one.path}: {before} -> {after}" if one.before is not None else f"{one.path}: {after}"
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= VALUE_CHARS else value[:VALUE_CHARS] + "..."

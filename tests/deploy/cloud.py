@@ -1,0 +1,112 @@
+"""An account of AWS by moto, with trouble in it where a test wants some.
+
+Trouble comes by botocore's own events, so everything above them is real: a call is refused before
+it is sent, its answer is lost behind it, or it is answered as AWS would answer in a state that moto
+never has; such an answer has to be of the API's shape.
+"""
+
+from collections import defaultdict, deque
+from functools import cache
+
+import boto3
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ReadTimeoutError
+from botocore.validate import validate_parameters
+from click.testing import CliRunner
+from moto.backends import get_backend
+
+from sweetspot import main
+from tests.deploy.configs import IMAGE
+
+REGION, ACCOUNT = "us-east-1", "123456789012"
+TOLD = "not authorized to do this"
+# moto knows no newer instances.
+UP = ("up", "designs", "--image", IMAGE, "--instance-type", "ml.m5.large")
+ENDPOINT = "AWS::SageMaker::Endpoint"
+# One for all: it keeps the models of services, which take long to read; so do clients.
+_session = boto3.Session(region_name=REGION)
+client = cache(boto3.Session(region_name=REGION).client)
+
+
+def deploy(*words, **more):
+    return CliRunner().invoke(main, ["deploy", *words], **more)
+
+
+class Cloud:
+    """Trouble for every client made while it is there. calls: operations, in order."""
+
+    def __init__(self, monkeypatch):
+        self.calls, self.refuse_at, self.lose_at = [], None, None
+        self._answers = defaultdict(deque)
+        _session.events.register("before-call", self._before)
+        _session.events.register("after-call", self._after)
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", _session)
+
+    def leave(self):
+        """Take the trouble away."""
+        _session.events.unregister("before-call", self._before)
+        _session.events.unregister("after-call", self._after)
+
+    def answer(self, operation, *responses):
+        """Answer the next calls of an operation; None asks moto, a function is called."""
+        self._answers[operation] += responses
+
+    def calm(self):
+        """No trouble any more, and nothing called yet."""
+        self.calls, self.refuse_at, self.lose_at = [], None, None
+        self._answers.clear()
+
+    @property
+    def stacks(self):
+        return get_backend("cloudformation")[ACCOUNT][REGION].stacks
+
+    def put_into(self, status):
+        """A state that a stack of moto never has by itself."""
+        (stack,) = self.stacks.values()
+        stack.status = status
+        return {}
+
+    def left(self):
+        """Everything that is there, by kind."""
+        sagemaker, s3 = client("sagemaker"), client("s3")
+        return {
+            "stacks": [one.name for one in self.stacks.values()],
+            "endpoints": sagemaker.list_endpoints()["Endpoints"],
+            "configurations": sagemaker.list_endpoint_configs()["EndpointConfigs"],
+            "models": sagemaker.list_models()["Models"],
+            "roles": [one["RoleName"] for one in client("iam").list_roles()["Roles"]],
+            "objects": s3.list_objects_v2(Bucket="jobs").get("Contents", []),
+        }
+
+    def _before(self, model, **_):
+        self.calls.append(model.name)
+        if self.refuse_at == len(self.calls) - 1:
+            error = {"Error": {"Code": "AccessDenied", "Message": TOLD}, "ResponseMetadata": {}}
+            return AWSResponse("", 403, {}, None), error
+        scripted = self._answers[model.name]
+        response = scripted.popleft() if scripted else None
+        if callable(response):
+            response = response()
+        if response is None:
+            return None
+        if "Error" in response:
+            return AWSResponse("", 400, {}, None), response | {"ResponseMetadata": {}}
+        if model.output_shape:
+            validate_parameters(response, model.output_shape)
+        return AWSResponse("", 200, {}, None), response
+
+    def _after(self, model, **_):
+        if model.name == "UpdateStack":  # moto keeps the outputs of before
+            for stack in self.stacks.values():
+                stack.output_map._parsed_outputs.clear()
+        if self.lose_at == len(self.calls) - 1:
+            raise ReadTimeoutError(endpoint_url="https://aws")
+
+
+_S3 = ("--input", "s3://jobs/in/", "--output", "s3://jobs/out/")
+FLAGS = {
+    "realtime": ("--artifact", "s3://models/model.tar.gz", "--bucket", "thumbnails"),
+    "async": ("--mode", "async", *_S3),
+    "serverless": ("--mode", "serverless"),
+    "transform": ("--mode", "transform", *_S3),
+}

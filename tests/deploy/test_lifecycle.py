@@ -1,0 +1,304 @@
+"""Up and down, through whatever happens on the way.
+
+moto makes the role, the security group, model, configuration and endpoint. It skips targets and
+policies of scaling, and alarms: test_template.py holds their requests against botocore's model of
+the API. States, events and answers that moto never has are put there by tests/deploy/cloud.py.
+"""
+
+import json
+from datetime import UTC, datetime
+from functools import partial
+
+import boto3
+import botocore.session
+import pytest
+from moto import mock_aws
+
+from deploy.lifecycle import GOOD, down, up
+from deploy.stack import TAG, Stacks
+from deploy.template import template
+from tests.deploy.cloud import ACCOUNT, ENDPOINT, FLAGS, REGION, TOLD, UP, Cloud, client, deploy
+from tests.deploy.configs import IMAGE, SUBNETS
+from tests.deploy.container import Container
+
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:Tried to parse AWS\W+(CloudWatch\W+Alarm|ApplicationAutoScaling)"
+)
+_api = botocore.session.get_session().get_service_model("cloudformation")
+STATES = _api.shape_for("StackStatus").enum
+MOVING = {one for one in STATES if one.endswith("_IN_PROGRESS")} - {"REVIEW_IN_PROGRESS"}
+SETTLED = set(STATES) - MOVING - {"DELETE_COMPLETE"}
+STACK_ID = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/designs/1"
+MANY = ("--min", "2")
+
+
+@pytest.fixture
+def cloud(monkeypatch):
+    with mock_aws():
+        client("s3").create_bucket(Bucket="jobs")
+        cloud = Cloud(monkeypatch)
+        yield cloud
+        cloud.leave()
+
+
+def ran(result):
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def refused(result, *said):
+    """It ended with a message, which says this."""
+    assert isinstance(result.exception, SystemExit), repr(result.exception)
+    assert result.exit_code == 1
+    message = result.output[result.output.index("Error: ") :]
+    for one in said:
+        assert one in message
+    return message
+
+
+@pytest.mark.parametrize("kind", FLAGS)
+def test_up_and_down_twice_leave_nothing_behind(cloud, kind):
+    before = cloud.left()
+    for _ in range(2):
+        made = json.loads(ran(deploy(*UP, *FLAGS[kind], "--json")))
+        assert made["action"] == "created"
+        assert json.loads(ran(deploy("status", "designs", "--json")))["healthy"]
+        there = cloud.left()
+        assert len(there["models"]) == 1
+        assert len(there["endpoints"]) == (0 if kind == "transform" else 1)
+        ran(deploy("down", "designs", "--yes"))
+        assert cloud.left() == before
+
+
+def test_a_security_group_goes_as_it_came(cloud):
+    groups = client("ec2").describe_security_groups
+    (before,) = groups()["SecurityGroups"]
+    network = ("--subnet", SUBNETS[0], "--vpc", before["VpcId"])
+    ran(deploy(*UP, *network))
+    assert len(groups()["SecurityGroups"]) == 2
+    ran(deploy("down", "designs", "--yes"))
+    assert groups()["SecurityGroups"] == [before]
+    assert not any(cloud.left().values())
+
+
+def test_an_endpoint_that_is_up_answers_until_it_is_down(cloud, monkeypatch):
+    """moto answers invocations by a fixed word, whatever the endpoint: a container does it here."""
+    ran(deploy(*UP))
+    with Container() as container:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", container.url)
+        shown = json.loads(ran(deploy("invoke", "designs", "--text", "login", "--json")))
+        assert (shown["input"], len(shown["embedding"])) == ("login", 4)
+        ran(deploy("down", "designs", "--yes"))
+        refused(deploy("invoke", "designs", "--text", "login"), "no such deployment here")
+    assert len(container.bodies) == 1
+
+
+def test_what_is_as_it_should_be_is_left_alone(cloud):
+    ran(deploy(*UP))
+    nothing = {"Code": "ValidationError", "Message": "No updates are to be performed."}
+    cloud.answer("UpdateStack", {"Error": nothing})
+    assert json.loads(ran(deploy(*UP, "--json")))["action"] == "unchanged"
+
+
+def test_what_differs_is_updated(cloud):
+    ran(deploy(*UP))
+    assert json.loads(ran(deploy(*UP, *MANY, "--json")))["action"] == "updated"
+    name = json.loads(ran(deploy("status", "designs", "--json")))["outputs"]["EndpointName"]
+    config = client("sagemaker").describe_endpoint(EndpointName=name)["EndpointConfigName"]
+    said = client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
+    assert said["ProductionVariants"][0]["InitialInstanceCount"] == 2
+
+
+def calls_of(cloud, *words):
+    """How many calls a command makes when all goes well."""
+    cloud.calm()
+    ran(deploy(*words))
+    return len(cloud.calls)
+
+
+@pytest.mark.parametrize("trouble", ["refuse_at", "lose_at"])
+@pytest.mark.parametrize("recover", ["up", "down"])
+@pytest.mark.parametrize("doing", ["create", "update", "down", "plan"])
+def test_after_trouble_at_any_call_up_or_down_recovers(cloud, trouble, recover, doing):
+    before = cloud.left()
+    words = {"create": UP, "update": (*UP, *MANY), "down": ("down", "designs", "--yes")}.get(
+        doing, ("plan", *UP[1:])
+    )
+    begin = doing in {"update", "down"}
+    if begin:
+        ran(deploy(*UP))
+    count = calls_of(cloud, *words)
+    assert count >= 4
+    for number in range(count):
+        cloud.calm()
+        ran(deploy("down", "designs", "--yes"))
+        if begin:
+            ran(deploy(*UP))
+        cloud.calm()
+        setattr(cloud, trouble, number)
+        refused(deploy(*words), "designs", TOLD if trouble == "refuse_at" else "timeout")
+        cloud.calm()
+        if recover == "up":
+            ran(deploy(*UP))
+            assert json.loads(ran(deploy("status", "designs", "--json")))["healthy"]
+        ran(deploy("down", "designs", "--yes"))
+        assert cloud.left() == before
+
+
+def of_designs(cloud, pause=None):
+    return Stacks(boto3.client("cloudformation"), "designs", pause or pytest.fail)
+
+
+def rendered():
+    from deploy.config import Config
+
+    return template(Config("designs", IMAGE, instance_type="ml.m5.large"))
+
+
+@pytest.mark.parametrize("status", sorted(SETTLED))
+def test_up_and_down_recover_from_every_state(cloud, status):
+    """moto has no continue_update_rollback: its request is answered as AWS would."""
+    for recover in (True, False):
+        up(of_designs(cloud), rendered())
+        cloud.put_into(status)
+        rolled_back = partial(cloud.put_into, "UPDATE_ROLLBACK_COMPLETE")
+        cloud.answer("ContinueUpdateRollback", rolled_back)
+        if recover:
+            assert up(of_designs(cloud), rendered()).stack.status in GOOD
+        cloud.calm()
+        assert down(of_designs(cloud)) is not None
+        assert not any(cloud.left().values())
+
+
+@pytest.mark.parametrize("status", sorted(MOVING))
+@pytest.mark.parametrize("act", ["up", "down"])
+def test_what_is_being_done_is_waited_for(cloud, status, act):
+    up(of_designs(cloud), rendered())
+    cloud.put_into(status)
+    waited = []
+
+    def pause(seconds):
+        waited.append(seconds)
+        cloud.put_into("UPDATE_COMPLETE")
+
+    if act == "up":
+        assert up(of_designs(cloud, pause), rendered()).action == "updated"
+    else:
+        assert down(of_designs(cloud, pause)) is not None
+    assert len(waited) == 1
+
+
+def described(status, **more):
+    stack = {"StackName": "designs", "StackId": STACK_ID, "StackStatus": status}
+    tags = [{"Key": TAG, "Value": "designs"}]
+    return {"Stacks": [stack | {"CreationTime": datetime.now(UTC), "Tags": tags} | more]}
+
+
+def event(number, resource, kind, status, reason="", physical=""):
+    return {
+        "StackId": STACK_ID, "StackName": "designs", "EventId": str(number),
+        "LogicalResourceId": resource, "ResourceType": kind, "ResourceStatus": status,
+        "ResourceStatusReason": reason, "PhysicalResourceId": physical,
+        "Timestamp": datetime.now(UTC),
+    }  # fmt: skip
+
+
+def written(group, *lines):
+    logs, stream = client("logs"), "AllTraffic/i-0123456789abcdef0"
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    now_ms = int(datetime.now(UTC).timestamp() * 1000) + 60_000
+    events = [{"timestamp": now_ms + n, "message": line} for n, line in enumerate(lines)]
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+
+def test_a_failed_start_says_what_the_container_said(cloud):
+    written("/aws/sagemaker/Endpoints/designs", "starting", "no model.safetensors in /opt/ml/model")
+    arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/designs"
+    why = "the container did not pass the ping health check"
+    cloud.answer("CreateStack", {"StackId": STACK_ID})
+    cloud.answer("DescribeStacks", None, *[described("ROLLBACK_COMPLETE")] * 2)
+    newest_first = [
+        event(4, "designs", "AWS::CloudFormation::Stack", "ROLLBACK_COMPLETE"),
+        event(3, "Model", "AWS::SageMaker::Model", "CREATE_FAILED", "Resource creation cancelled"),
+        event(2, "Endpoint", ENDPOINT, "CREATE_FAILED", "NotStabilized", arn),
+        event(1, "Endpoint", ENDPOINT, "CREATE_IN_PROGRESS", "", arn),
+    ]
+    cloud.answer("DescribeStackEvents", {"StackEvents": newest_first})
+    now = datetime.now(UTC)
+    endpoint = {"EndpointName": "designs", "EndpointArn": arn, "EndpointStatus": "Failed"}
+    times = {"CreationTime": now, "LastModifiedTime": now}
+    cloud.answer("DescribeEndpoint", endpoint | times | {"FailureReason": why})
+    message = refused(deploy(*UP), "ROLLBACK_COMPLETE", "NotStabilized", f"Endpoint: {why}")
+    assert message.splitlines()[-2:] == ["  starting", "  no model.safetensors in /opt/ml/model"]
+    assert "cancelled" not in message
+
+
+def test_a_start_without_a_word_says_so(cloud):
+    cloud.answer("CreateStack", {"StackId": STACK_ID})
+    cloud.answer("DescribeStacks", None, *[described("CREATE_FAILED")] * 2)
+    failed = event(1, "ExecutionRole", "AWS::IAM::Role", "CREATE_FAILED", "no iam:CreateRole")
+    cloud.answer("DescribeStackEvents", {"StackEvents": [failed]})
+    refused(deploy(*UP), "ExecutionRole: no iam:CreateRole", "no line in /aws/sagemaker/Endpoints")
+
+
+def test_what_cannot_be_deleted_is_named_and_down_goes_on_from_there(cloud):
+    ran(deploy(*UP))
+    cloud.calm()
+    reason = "The following resource(s) failed to delete: [Endpoint]."
+    cloud.answer("DescribeStacks", None, None, described("DELETE_FAILED", StackStatusReason=reason))
+    cloud.answer("DeleteStack", {})
+    failed = event(2, "Endpoint", ENDPOINT, "DELETE_FAILED", "it is updating")
+    cloud.answer("DescribeStackEvents", None, {"StackEvents": [failed]})
+    refused(deploy("down", "designs", "--yes"), reason, "Endpoint: it is updating")
+    ran(deploy("down", "designs", "--yes"))
+    assert cloud.left()["endpoints"] == []
+
+
+def test_a_stack_of_somebody_else_is_not_touched(cloud):
+    topic = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+    cloudformation = client("cloudformation")
+    cloudformation.create_stack(StackName="designs", TemplateBody=json.dumps(topic))
+    for words in (UP, ("plan", *UP[1:]), ("down", "designs", "--yes"), ("status", "designs")):
+        refused(deploy(*words), "which this command has not made")
+    assert cloudformation.describe_stacks()["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
+
+
+def test_a_plan_of_somebody_else_is_not_touched(cloud):
+    topic = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+    cloudformation = client("cloudformation")
+    cloudformation.create_change_set(
+        StackName="designs", ChangeSetName="theirs", ChangeSetType="CREATE",
+        TemplateBody=json.dumps(topic),
+    )  # fmt: skip
+    refused(deploy(*UP), "which this command has not made")
+    assert cloudformation.list_change_sets(StackName="designs")["Summaries"]
+
+
+def test_down_asks_first_and_names_what_it_leaves(cloud):
+    ran(deploy(*UP, *FLAGS["realtime"]))
+    kept = deploy("down", "designs", input="n\n")
+    assert kept.exit_code == 1
+    assert cloud.left()["endpoints"]
+    said = ran(deploy("down", "designs", input="y\n"))
+    assert said.splitlines()[-3:] == [
+        "aws s3 rm s3://models/model.tar.gz",
+        "aws ecr batch-delete-image --repository-name sweetspot --image-ids imageTag=cpu",
+        "aws logs delete-log-group --log-group-name /aws/sagemaker/Endpoints/designs",
+    ]
+
+
+def test_down_of_nothing_is_done(cloud):
+    assert "nothing is there" in ran(deploy("down", "designs", "--yes"))
+
+
+@pytest.mark.parametrize("words", [UP, ("status", "designs"), ("logs", "designs")])
+def test_without_a_region_it_says_what_to_set(monkeypatch, words):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    refused(deploy(*words), "no region; set AWS_REGION")
+
+
+@pytest.mark.parametrize("words", [("status", "a_b"), ("down", "a_b", "--yes"), ("logs", "a_b")])
+def test_a_name_that_cannot_be_is_refused(words):
+    refused(deploy(*words), "a name has up to 54")
