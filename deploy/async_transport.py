@@ -42,23 +42,24 @@ class AsyncTransport:
             said = self._runtime.invoke_endpoint_async(
                 EndpointName=self._name, InputLocation=source, ContentType=JSON, Accept=JSON
             )
-            answer = self._wait(said["OutputLocation"], said.get("FailureLocation"))
+            good, answer = self._wait(said["OutputLocation"], said.get("FailureLocation"))
             self._s3.delete_object(**_place(source))
         except (BotoCoreError, ClientError) as exc:
             raise EndpointError("aws", str(exc), retryable=False) from exc
+        if not good:
+            raise EndpointError("async_failed", clip(answer), retryable=False)
         return answer
 
     def close(self) -> None:
         """Nothing is open."""
 
-    def _wait(self, output: str, failure: str | None) -> bytes:
+    def _wait(self, output: str, failure: str | None) -> tuple[bool, bytes]:
+        """Whether it went well, and what came."""
         for _ in range(MAX_POLLS):
-            answer = self._take(output)
-            if answer is not None:
-                return answer
-            failed = self._take(failure) if failure else None
-            if failed is not None:
-                raise EndpointError("async_failed", clip(failed), retryable=False)
+            for good, uri in ((True, output), (False, failure)):
+                answer = self._take(uri) if uri else None
+                if answer is not None:
+                    return good, answer
             self._pause(POLL_S)
         minutes = MAX_POLLS * POLL_S / 60
         message = f"no answer in {minutes:.0f} minutes; it will be in {output}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from deploy import aws
+from deploy import aws, names
 from deploy.async_transport import AsyncTransport
 from deploy.errors import DeployError
 from deploy.stack import Stack, Stacks
@@ -35,6 +35,7 @@ def standing(name: str) -> Stack:
     Raises:
         DeployError: there is none, or it has not been made whole.
     """
+    names.check_name(name)
     found = Stacks(aws.client("cloudformation"), name, threading.Event().wait).find()
     if found is None:
         raise DeployError(f"{name}: no such deployment here; `sweetspot deploy up` makes one")

@@ -6,23 +6,30 @@ never has; such an answer has to be of the API's shape.
 """
 
 from collections import defaultdict, deque
+from datetime import UTC, datetime
 from functools import cache
 
 import boto3
+import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
 from botocore.validate import validate_parameters
 from click.testing import CliRunner
 from moto.backends import get_backend
 
+from deploy.stack import TAG
 from sweetspot import main
 from tests.deploy.configs import IMAGE
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
+STACK_ID = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/designs/1"
 TOLD = "not authorized to do this"
 # moto knows no newer instances.
 UP = ("up", "designs", "--image", IMAGE, "--instance-type", "ml.m5.large")
 ENDPOINT = "AWS::SageMaker::Endpoint"
+SKIPPED_BY_MOTO = pytest.mark.filterwarnings(
+    r"ignore:Tried to parse AWS\W+(CloudWatch\W+Alarm|ApplicationAutoScaling)"
+)
 # One for all: it keeps the models of services, which take long to read; so do clients.
 _session = boto3.Session(region_name=REGION)
 client = cache(boto3.Session(region_name=REGION).client)
@@ -110,3 +117,42 @@ FLAGS = {
     "serverless": ("--mode", "serverless"),
     "transform": ("--mode", "transform", *_S3),
 }
+
+
+def ran(result):
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def refused(result, *said):
+    """It ended with a message, which says this."""
+    assert isinstance(result.exception, SystemExit), repr(result.exception)
+    assert result.exit_code == 1
+    message = result.output[result.output.index("Error: ") :]
+    for one in said:
+        assert one in message
+    return message
+
+
+def described(status, **more):
+    stack = {"StackName": "designs", "StackId": STACK_ID, "StackStatus": status}
+    tags = [{"Key": TAG, "Value": "designs"}]
+    return {"Stacks": [stack | {"CreationTime": datetime.now(UTC), "Tags": tags} | more]}
+
+
+def event(number, resource, kind, status, reason="", physical=""):
+    return {
+        "StackId": STACK_ID, "StackName": "designs", "EventId": str(number),
+        "LogicalResourceId": resource, "ResourceType": kind, "ResourceStatus": status,
+        "ResourceStatusReason": reason, "PhysicalResourceId": physical,
+        "Timestamp": datetime.now(UTC),
+    }  # fmt: skip
+
+
+def written(group, *lines):
+    logs, stream = client("logs"), "AllTraffic/i-0123456789abcdef0"
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    now_ms = int(datetime.now(UTC).timestamp() * 1000) + 60_000
+    events = [{"timestamp": now_ms + n, "message": line} for n, line in enumerate(lines)]
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)

@@ -8,52 +8,43 @@ the API. States, events and answers that moto never has are put there by tests/d
 import json
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import boto3
 import botocore.session
 import pytest
-from moto import mock_aws
 
 from deploy.lifecycle import GOOD, down, up
-from deploy.stack import TAG, Stacks
+from deploy.stack import Stacks
 from deploy.template import template
-from tests.deploy.cloud import ACCOUNT, ENDPOINT, FLAGS, REGION, TOLD, UP, Cloud, client, deploy
+from tests.deploy.cloud import (
+    ACCOUNT,
+    ENDPOINT,
+    FLAGS,
+    REGION,
+    SKIPPED_BY_MOTO,
+    STACK_ID,
+    TOLD,
+    UP,
+    client,
+    deploy,
+    described,
+    event,
+    ran,
+    refused,
+    written,
+)  # fmt: skip
 from tests.deploy.configs import IMAGE, SUBNETS
 from tests.deploy.container import Container
 
-pytestmark = pytest.mark.filterwarnings(
-    r"ignore:Tried to parse AWS\W+(CloudWatch\W+Alarm|ApplicationAutoScaling)"
+pytestmark = SKIPPED_BY_MOTO
+_status: Any = (
+    botocore.session.get_session().get_service_model("cloudformation").shape_for("StackStatus")
 )
-_api = botocore.session.get_session().get_service_model("cloudformation")
-STATES = _api.shape_for("StackStatus").enum
+STATES = _status.enum
 MOVING = {one for one in STATES if one.endswith("_IN_PROGRESS")} - {"REVIEW_IN_PROGRESS"}
 SETTLED = set(STATES) - MOVING - {"DELETE_COMPLETE"}
-STACK_ID = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/designs/1"
 MANY = ("--min", "2")
-
-
-@pytest.fixture
-def cloud(monkeypatch):
-    with mock_aws():
-        client("s3").create_bucket(Bucket="jobs")
-        cloud = Cloud(monkeypatch)
-        yield cloud
-        cloud.leave()
-
-
-def ran(result):
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def refused(result, *said):
-    """It ended with a message, which says this."""
-    assert isinstance(result.exception, SystemExit), repr(result.exception)
-    assert result.exit_code == 1
-    message = result.output[result.output.index("Error: ") :]
-    for one in said:
-        assert one in message
-    return message
 
 
 @pytest.mark.parametrize("kind", FLAGS)
@@ -186,30 +177,6 @@ def test_what_is_being_done_is_waited_for(cloud, status, act):
     else:
         assert down(of_designs(cloud, pause)) is not None
     assert len(waited) == 1
-
-
-def described(status, **more):
-    stack = {"StackName": "designs", "StackId": STACK_ID, "StackStatus": status}
-    tags = [{"Key": TAG, "Value": "designs"}]
-    return {"Stacks": [stack | {"CreationTime": datetime.now(UTC), "Tags": tags} | more]}
-
-
-def event(number, resource, kind, status, reason="", physical=""):
-    return {
-        "StackId": STACK_ID, "StackName": "designs", "EventId": str(number),
-        "LogicalResourceId": resource, "ResourceType": kind, "ResourceStatus": status,
-        "ResourceStatusReason": reason, "PhysicalResourceId": physical,
-        "Timestamp": datetime.now(UTC),
-    }  # fmt: skip
-
-
-def written(group, *lines):
-    logs, stream = client("logs"), "AllTraffic/i-0123456789abcdef0"
-    logs.create_log_group(logGroupName=group)
-    logs.create_log_stream(logGroupName=group, logStreamName=stream)
-    now_ms = int(datetime.now(UTC).timestamp() * 1000) + 60_000
-    events = [{"timestamp": now_ms + n, "message": line} for n, line in enumerate(lines)]
-    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
 
 
 def test_a_failed_start_says_what_the_container_said(cloud):

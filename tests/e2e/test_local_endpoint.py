@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import threading
 import time
 
 import boto3
@@ -12,6 +13,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
 from moto.server import ThreadedMotoServer
 
+from deploy.asking import Patience, ask
+from deploy.async_transport import AsyncTransport
+from deploy.wire import EndpointError, encode_item
 from model.fake import FakeEncoder
 from tests.e2e.service import ROOT, started, without_proxies
 from tests.e2e.test_streaming import HeldServer
@@ -220,3 +224,19 @@ def test_the_snippets_of_the_page_run_as_they_stand(endpoint, s3, s3_url, monkey
             wait_for_object(s3, names["accepted"]["OutputLocation"])
     assert names["result"]["summary"]["items"] == 1000
     assert "retryable" not in capsys.readouterr().out
+
+
+def test_the_commands_ask_an_asynchronous_endpoint_and_leave_no_object(runtime, s3):
+    before = objects(s3)
+    transport = AsyncTransport("designs", "s3://jobs/in/", runtime, s3, lambda _: time.sleep(0.02))
+    items = [encode_item(index, {"text": text}) for index, text in enumerate(TEXTS)]
+    answer = ask(transport, items, Patience(), threading.Event(), bulk=False)
+    found = np.float32([one.embedding for one in answer.results])
+    np.testing.assert_array_equal(found, FakeEncoder().encode_texts(TEXTS)[0])
+    with pytest.raises(EndpointError, match="async_failed.*bad_request"):
+        transport.send(b"{")
+    assert objects(s3) == before
+
+
+def objects(s3):
+    return [one["Key"] for one in s3.list_objects_v2(Bucket="jobs").get("Contents", ())]

@@ -1,0 +1,160 @@
+"""What people read of a stack: what would change, and what it is."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.deploy.cloud import (
+    ACCOUNT,
+    FLAGS,
+    REGION,
+    SKIPPED_BY_MOTO,
+    UP,
+    deploy,
+    described,
+    ran,
+    refused,
+)  # fmt: skip
+
+pytestmark = SKIPPED_BY_MOTO
+PLAN = ("plan", *UP[1:])
+OUTPUTS = {"Mode": "realtime", "EndpointName": "designs", "Image": "the image"}
+NOW = datetime.now(UTC)
+
+
+def test_a_plan_of_something_new_lists_all_of_it_and_makes_nothing(cloud):
+    before = cloud.left()
+    found = json.loads(ran(deploy(*PLAN, "--json")))
+    assert {one["action"] for one in found} == {"add"}
+    assert {"ExecutionRole", "Model", "Endpoint", "ScalingPolicy"} < {
+        one["resource"] for one in found
+    }
+    assert cloud.left() == before
+
+
+def changed(*changes):
+    """CloudFormation's answer; moto's has no properties."""
+    return {"Status": "CREATE_COMPLETE", "Changes": [{"ResourceChange": one} for one in changes]}
+
+
+def test_a_plan_says_what_becomes_of_each_property(cloud):
+    ran(deploy(*UP))
+    target = {
+        "Attribute": "Properties", "Name": "ProductionVariants",
+        "Path": "/Properties/ProductionVariants/0/InitialInstanceCount",
+        "BeforeValue": "1", "AfterValue": "2",
+    }  # fmt: skip
+    modified = {
+        "Action": "Modify", "Replacement": "True", "LogicalResourceId": "EndpointConfig",
+        "ResourceType": "AWS::SageMaker::EndpointConfig", "Details": [{"Target": target}] * 2,
+    }  # fmt: skip
+    removed = {
+        "Action": "Remove", "LogicalResourceId": "ScalingPolicy",
+        "ResourceType": "AWS::ApplicationAutoScaling::ScalingPolicy",
+    }  # fmt: skip
+    added = {
+        "Action": "Add", "LogicalResourceId": "ErrorsAlarm",
+        "ResourceType": "AWS::CloudWatch::Alarm",
+        "AfterContext": json.dumps({"Properties": {"Threshold": 5}}),
+    }  # fmt: skip
+    cloud.answer("DescribeChangeSet", *[changed(modified, removed, added)] * 2)
+    shown = [" ".join(line.split()) for line in ran(deploy(*PLAN)).splitlines()]
+    text = " ".join(shown)
+    assert "-/+ EndpointConfig" in text
+    assert "1 -> 2" in text
+    assert "- ScalingPolicy" in text
+    assert "Threshold: 5" in text
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["The submitted information didn't contain changes.", "No updates are to be performed."],
+)
+def test_a_plan_of_what_is_there_says_that_nothing_would_change(cloud, reason):
+    ran(deploy(*UP))
+    cloud.answer("DescribeChangeSet", {"Status": "FAILED", "StatusReason": reason})
+    assert "nothing would change" in ran(deploy(*PLAN))
+
+
+def test_a_plan_that_aws_refuses_says_why_and_leaves_nothing(cloud):
+    before = cloud.left()
+    reason = "Template error: no such resource"
+    cloud.answer("DescribeChangeSet", {"Status": "FAILED", "StatusReason": reason})
+    refused(deploy(*PLAN), reason)
+    assert cloud.left() == before
+
+
+def test_a_plan_that_was_interrupted_is_in_nobodys_way(cloud):
+    cloud.calm()
+    ran(deploy(*PLAN))
+    cloud.refuse_at = len(cloud.calls) + cloud.calls.index("DeleteChangeSet")
+    refused(deploy(*PLAN), "not authorized")
+    assert [stack.status for stack in cloud.stacks.values()] == ["REVIEW_IN_PROGRESS"]
+    cloud.calm()
+    ran(deploy(*PLAN))
+    assert not any(cloud.left().values())
+
+
+def test_there_is_no_plan_while_something_is_being_done(cloud):
+    ran(deploy(*UP))
+    cloud.put_into("UPDATE_IN_PROGRESS")
+    refused(deploy(*PLAN), "plan when that has ended")
+
+
+def listed(*alarms):
+    resources = [
+        {"LogicalResourceId": name, "PhysicalResourceId": f"designs-{name}-1",
+         "ResourceType": "AWS::CloudWatch::Alarm", "LastUpdatedTimestamp": NOW,
+         "ResourceStatus": "CREATE_COMPLETE"}
+        for name in alarms
+    ]  # fmt: skip
+    return {"StackResourceSummaries": resources}
+
+
+def endpoint(status, **more):
+    variant = {"VariantName": "AllTraffic", "CurrentInstanceCount": 2, "DesiredInstanceCount": 3}
+    arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/designs"
+    return {
+        "EndpointName": "designs", "EndpointArn": arn, "EndpointStatus": status,
+        "ProductionVariants": [variant], "CreationTime": NOW, "LastModifiedTime": NOW,
+    } | more  # fmt: skip
+
+
+def stands(cloud, status, **more):
+    outputs = [{"OutputKey": name, "OutputValue": value} for name, value in OUTPUTS.items()]
+    cloud.answer("DescribeStacks", described("UPDATE_COMPLETE", Outputs=outputs))
+    cloud.answer("DescribeEndpoint", endpoint(status, **more))
+    cloud.answer("ListStackResources", listed("ErrorsAlarm", "LatencyAlarm"))
+    alarms = [
+        {"AlarmName": "designs-ErrorsAlarm-1", "StateValue": "ALARM"},
+        {"AlarmName": "designs-LatencyAlarm-1", "StateValue": "OK"},
+    ]
+    cloud.answer("DescribeAlarms", {"MetricAlarms": alarms})
+
+
+def test_status_shows_the_endpoint_its_instances_and_its_alarms(cloud):
+    """moto skips alarms: the answers are AWS's, of the API's shapes."""
+    stands(cloud, "InService")
+    shown = [" ".join(line.split()) for line in ran(deploy("status", "designs")).splitlines()]
+    for line in ("endpoint InService", "instances 2, going to 3", "ErrorsAlarm ALARM"):
+        assert line in shown
+
+
+def test_status_ends_with_1_when_the_endpoint_does_not_answer(cloud):
+    stands(cloud, "Failed", FailureReason="no more ml.g5.xlarge in this zone")
+    ended = deploy("status", "designs")
+    assert ended.exit_code == 1
+    assert "no more ml.g5.xlarge in this zone" in ended.output
+
+
+def test_status_of_an_endpoint_that_somebody_deleted_says_so(cloud):
+    ran(deploy(*UP, *FLAGS["realtime"]))
+    from tests.deploy.cloud import client
+
+    sagemaker = client("sagemaker")
+    (name,) = (one["EndpointName"] for one in sagemaker.list_endpoints()["Endpoints"])
+    sagemaker.delete_endpoint(EndpointName=name)
+    ended = deploy("status", "designs", "--json")
+    assert ended.exit_code == 1
+    assert "is gone, though its stack is there" in json.loads(ended.stdout)["failure"]
