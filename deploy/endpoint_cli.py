@@ -33,9 +33,9 @@ URLS = ("http://", "https://", "s3://", "data:")
 def invoke(
     endpoint: str, inputs: tuple[str, ...], texts: tuple[str, ...], *, as_json: bool
 ) -> None:
-    """Embed files, URLs and texts by a deployment, or by a container at a URL.
+    """Embed files, URLs and texts by a deployment.
 
-    Ends with 1 when any has failed.
+    Or by a container at a URL. Ends with 1 when any has failed.
 
     \b
     Examples:
@@ -60,10 +60,11 @@ def invoke(
 @click.option("--against", help="another deployment or URL of the same checkpoint")
 @click.option("--json", "as_json", is_flag=True, help="for machines")
 def smoke(endpoint: str, against: str | None, *, as_json: bool) -> None:
-    """Embed a known thumbnail and a text, and check that what comes back is right.
+    """Check that a deployment embeds as it should.
 
-    Unit norm, the same vector again, and parity: with vectors that are known of the built-in model,
-    or with another container of the same checkpoint. Ends with 1 when a check has failed.
+    A thumbnail and a text: unit norm, the same vector again, and parity with vectors that are known
+    of the built-in model, or with another container of the same checkpoint. Ends with 1 when a
+    check has failed.
 
     \b
     Examples:
@@ -95,7 +96,9 @@ def smoke(endpoint: str, against: str | None, *, as_json: bool) -> None:
 )
 @click.option("--job", is_flag=True, help="NAME is a transform job's")
 def logs(name: str, lines: int, *, job: bool) -> None:
-    """Print the last lines of a deployment's containers, those of a failed start, too.
+    """Print the last lines of its containers.
+
+    Those of a failed start, too.
 
     \b
     Examples:

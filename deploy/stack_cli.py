@@ -56,7 +56,7 @@ def plan(*, as_json: bool, **flags: Any) -> None:
 @with_config
 @_json
 def up(*, as_json: bool, **flags: Any) -> None:
-    """Make a deployment, or change it to what is asked for, and wait for it.
+    """Make a deployment, or change it, and wait.
 
     Takes up whatever an earlier attempt has left. When it fails, all goes back to what was, and the
     reason and the container's last lines are shown. Ctrl-C stops the waiting alone.
@@ -85,7 +85,9 @@ def up(*, as_json: bool, **flags: Any) -> None:
 @click.argument("name")
 @_json
 def status(name: str, *, as_json: bool) -> None:
-    """Show what a deployment is now; ends with 1 when it does not answer.
+    """Show what a deployment is now.
+
+    Ends with 1 when it does not answer.
 
     \b
     Example:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,17 @@ def test_it_is_light_and_needs_neither_network_nor_credentials(words):
     assert ran.returncode == 0
     assert ran.stderr.strip() == "[]"
     assert "deploy" in ran.stdout or json.loads(ran.stdout)["Resources"]
+
+
+def test_of_the_other_packages_it_imports_what_describes_and_nothing_that_works():
+    imports = re.compile(r"^ *from ((?:serve|inference|model)[\w.]*) import (.+)", re.MULTILINE)
+    found = {
+        package if package.count(".") else f"{package}.{name.partition(' ')[0]}"
+        for path in (ROOT / "deploy").glob("*.py")
+        for package, name in imports.findall(path.read_text())
+    }
+    # What model.checkpoint raises is in model.errors.
+    assert found == {"serve.settings", "inference.profile", "model.checkpoint", "model.errors"}
 
 
 def test_render_prints_the_template_of_the_flags(tmp_path):

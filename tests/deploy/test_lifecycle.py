@@ -255,6 +255,17 @@ def test_down_asks_first_and_names_what_it_leaves(cloud):
     ]
 
 
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_stops_the_waiting_alone(cloud):
+    cloud.answer("DescribeStackEvents", interrupt)
+    refused(deploy(*UP), "AWS goes on", "`sweetspot deploy status designs` tells")
+    assert len(cloud.left()["endpoints"]) == 1
+    ran(deploy("status", "designs"))
+
+
 def test_down_of_nothing_is_done(cloud):
     assert "nothing is there" in ran(deploy("down", "designs", "--yes"))
 
