@@ -7,7 +7,8 @@ import hashlib
 import os
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -15,10 +16,11 @@ from typing import IO
 from deploy.errors import DeployError
 from inference import profile
 from inference.profile import ProfileError
-from model import checkpoint
+from model import checkpoint, graphs
+from model.checkpoint import Checkpoint
 from model.errors import CheckpointError
 
-GRAPHS = "openvino"
+PRECISIONS: tuple[graphs.GraphPrecision, ...] = ("float32", "int8")
 # Weights hardly compress; more effort would only take longer.
 COMPRESSION = 1
 FILE_MODE = 0o644
@@ -51,7 +53,7 @@ def contents(
         profile_file: a `sweetspot.json` instead of the checkpoint's own.
 
     Raises:
-        ArtifactError: a checkpoint is not whole, or the others do not belong to it.
+        ArtifactError: a checkpoint or its graphs are not whole, or the others do not belong to it.
     """
     found: dict[str, Path] = {}
     for name, folder in folders.items():
@@ -59,12 +61,13 @@ def contents(
             found[f"{name}/{inside}".lstrip("/")] = path
     if quantized is not None:
         (folder,) = folders.values()
-        if _digest(quantized) != _digest(folder):
+        held = _verify(quantized)
+        if _digest(held) != _digest(_verify(folder)):
             raise ArtifactError(f"--quantized {quantized} is of another checkpoint than {folder}")
-        graphs = _graphs(quantized)
-        if not graphs:
-            raise ArtifactError(f"--quantized {quantized} holds no {GRAPHS}/")
-        found |= graphs
+        taken = _graphs(held)
+        if not taken:
+            raise ArtifactError(f"--quantized {quantized} holds no {graphs.FOLDER}/")
+        found |= taken
     if profile_file is not None:
         found[profile.FILE_NAME] = profile_file
     for name, path in found.items():
@@ -101,21 +104,36 @@ def write(
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    _digest(folder)
+    held = _verify(folder)
     files = [*checkpoint.weight_files(folder), *checkpoint.companions(folder)]
     if (folder / profile.FILE_NAME).is_file():
         files.append(folder / profile.FILE_NAME)
-    return {path.name: path for path in files} | _graphs(folder)
+    return {path.name: path for path in files} | _graphs(held)
 
 
-def _graphs(folder: Path) -> dict[str, Path]:
-    paths = sorted((folder / GRAPHS).glob("*/*"))
-    return {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
+def _graphs(held: Checkpoint) -> dict[str, Path]:
+    """Those beside a checkpoint, held against its weights as the server does."""
+    with _in_plain_words():
+        found = [one for precision in PRECISIONS if (one := graphs.find(held, precision))]
+    names = (*graphs.FILES, graphs.MANIFEST)
+    paths = [one.folder / name for one in found for name in names]
+    return {path.relative_to(held.folder).as_posix(): path for path in paths}
 
 
-def _digest(folder: Path) -> str:
+def _verify(folder: Path) -> Checkpoint:
+    with _in_plain_words():
+        return checkpoint.verify(folder)
+
+
+def _digest(held: Checkpoint) -> str:
+    with _in_plain_words():
+        return held.digest
+
+
+@contextmanager
+def _in_plain_words() -> Iterator[None]:
     try:
-        return checkpoint.verify(folder).digest
+        yield
     except CheckpointError as exc:
         raise ArtifactError(str(exc)) from exc
     except OSError as exc:
@@ -147,9 +165,10 @@ def _check(folders: Mapping[str, Path], packed: Path, unpacked: Path) -> dict[st
     """Unpack as the platform does, and hold each checkpoint against the one given."""
     with tarfile.open(packed) as tar:
         tar.extractall(unpacked, filter="data")
-    digests = {name: _digest(unpacked / name) for name in folders}
+    contents({name: unpacked / name for name in folders})
+    digests = {name: _digest(_verify(unpacked / name)) for name in folders}
     for name, folder in folders.items():
-        if digests[name] != _digest(folder):
+        if digests[name] != _digest(_verify(folder)):
             raise ArtifactError(f"{folder} changed while it was packed")
     return digests
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from moto import mock_aws
 
 from model.checkpoint import BUILTIN_FOLDER, verify
+from model.graphs import find
 from sweetspot import main
 
 PROFILE = Path(__file__).parent / "profile.json"
@@ -75,8 +76,47 @@ def test_two_checkpoints_have_a_folder_each(tmp_path, folder):
 def test_quantized_graphs_come_beside_the_weights_they_were_made_of(tmp_path, folder):
     (folder / "openvino" / "float32").rename(folder / "openvino" / "int8")
     with tarfile.open(packed(tmp_path, "--model", "builtin", "--quantized", folder)) as tar:
-        names = tar.getnames()
-    assert {"openvino/float32/image.xml", "openvino/int8/image.xml"} < set(names)
+        tar.extractall(tmp_path / "ml", filter="data")
+    for precision in ("float32", "int8"):
+        assert find(verify(tmp_path / "ml"), precision) is not None
+
+
+def damage(graphs):
+    (graphs / "image.bin").write_bytes(b"half")
+
+
+def lead_nowhere(graphs):
+    (graphs / "image.bin").unlink()
+    (graphs / "image.bin").symlink_to("nowhere")
+
+
+def take_from_other_weights(graphs):
+    manifest = json.loads((graphs / "graphs.json").read_text())
+    (graphs / "graphs.json").write_text(json.dumps(manifest | {"checkpoint": "another"}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (damage, "image.bin is missing or half-written"),
+        (lead_nowhere, "image.bin is missing or half-written"),
+        (take_from_other_weights, "made from other weights"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--model", "--quantized"])
+def test_graphs_that_the_server_would_refuse_are_refused(tmp_path, folder, flag, spoil, said):
+    spoil(folder / "openvino" / "float32")
+    words = ("--model", "builtin") if flag == "--quantized" else ()
+    ran = artifact(*words, flag, folder, "-o", tmp_path / "model.tar.gz")
+    assert ran.exit_code == 1
+    assert said in ran.output
+    assert not (tmp_path / "model.tar.gz").exists()
+
+
+def test_nothing_but_the_files_of_graphs_is_packed(tmp_path, folder):
+    (folder / "openvino" / "float32" / ".DS_Store").write_bytes(b"of a desktop")
+    with tarfile.open(packed(tmp_path, "--model", folder)) as tar:
+        assert not [name for name in tar.getnames() if "DS_Store" in name]
 
 
 def test_it_is_uploaded(tmp_path):
