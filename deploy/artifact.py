@@ -90,6 +90,10 @@ def write(
     Raises:
         ArtifactError: a file cannot be read or written, or what was packed is not what was given.
     """
+    if output.resolve() in {path.resolve() for path in files.values()}:
+        raise ArtifactError(f"{output} is a file of the artifact itself")
+    if not output.parent.is_dir():
+        raise ArtifactError(f"{output}: {output.parent} is no folder")
     try:
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=".artifact-") as scratch:
             packed = Path(scratch) / "model.tar.gz"
@@ -99,7 +103,7 @@ def write(
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             packed.replace(output)
     except OSError as exc:
-        raise ArtifactError(f"{output}: {exc.filename or ''} {exc.strerror or exc}") from exc
+        raise ArtifactError(f"{output}: cannot be written: {exc.strerror or exc}") from exc
     return Artifact(str(output), output.stat().st_size, sha256, digests)
 
 
@@ -155,7 +159,9 @@ def _pack(files: Mapping[str, Path], packed: Path, advance: Advance) -> None:
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT) as tar,
     ):
         for name, path in sorted(files.items()):
-            with path.open("rb") as file:
+            with _in_plain_words():
+                opened = path.open("rb")
+            with opened as file:
                 entry = tarfile.TarInfo(name)
                 entry.size, entry.mode = os.fstat(file.fileno()).st_size, FILE_MODE
                 tar.addfile(entry, _Counted(file, advance))  # type: ignore[arg-type]

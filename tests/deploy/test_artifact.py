@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from moto import mock_aws
 from model.checkpoint import BUILTIN_FOLDER, verify
 from model.graphs import find
 from sweetspot import main
+from tests.e2e.service import ROOT
 
 PROFILE = Path(__file__).parent / "profile.json"
 
@@ -157,6 +160,30 @@ def test_graphs_of_another_checkpoint_are_refused(folder):
     assert "of another checkpoint" in artifact("--model", "builtin", "--quantized", folder).output
 
 
+def test_a_full_disk_is_said_and_leaves_nothing_behind(tmp_path):
+    output = tmp_path / "model.tar.gz"
+    program = (
+        "import resource, sys, sweetspot\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "sweetspot.main(sys.argv[1:])\n"
+    )
+    words = ("deploy", "artifact", "--model", "builtin", "-o", str(output))
+    ran = subprocess.run(
+        [sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True
+    )
+    assert ran.returncode == 1
+    assert ran.stderr == f"Error: {output}: cannot be written: File too large\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["config.json", "openvino/float32/image.bin"])
+def test_an_artifact_is_never_written_over_what_goes_into_it(tmp_path, folder, name):
+    before = (folder / name).read_bytes()
+    ran = artifact("--model", folder, "-o", folder / name)
+    assert f"{folder / name} is a file of the artifact itself" in ran.output
+    assert (folder / name).read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -168,7 +195,9 @@ def test_graphs_of_another_checkpoint_are_refused(folder):
         (("--model", "a=builtin", "--model", "b=builtin", "--profile", PROFILE), "single --model"),
         (("--model", "builtin", "--profile", "nowhere.json"), "nowhere.json is missing"),
         (("--model", "builtin", "--upload", "s3://models/model.zip"), "nothing but a .tar.gz"),
-        (("--model", "builtin", "-o", "/nowhere/model.tar.gz"), "/nowhere"),
+        (("--model", "builtin", "--upload", "https://a/model.tar.gz"), "--upload https://a/"),
+        (("--model", "builtin", "-o", "/nowhere/model.tar.gz"), "/nowhere is no folder"),
+        (("--model", "builtin", "-o", "/proc/model.tar.gz"), "/proc/model.tar.gz: cannot be wri"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(words, said):
