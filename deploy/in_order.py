@@ -135,10 +135,11 @@ class InOrder:
         self._waiting.append(item)
 
     def _receive(self) -> None:
-        """Wait for an answer, or until somebody is to be asked again."""
+        """Wait for an answer, or until somebody is to be asked again and there is room for it."""
         if self._yielded in self._done:
             return
-        pause_s = max(0.0, self._again[0][0] - time.monotonic()) if self._again else None
+        due = self._again and len(self._flying) < self._concurrency
+        pause_s = max(0.0, self._again[0][0] - time.monotonic()) if due else None
         if not self._flying:
             self._leaving.wait(pause_s)
             return

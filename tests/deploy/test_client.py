@@ -5,13 +5,17 @@ import logging
 import subprocess
 import sys
 from itertools import count, islice
+import threading
+from concurrent.futures import wait
 
 import boto3
 import pytest
 from botocore.config import Config
 
 from deploy.client import Client, Embedded, EndpointError, Failed, FingerprintChanged, Patience
+from deploy.chunks import Limits
 from tests.deploy.container import Container, embedding, refusal
+from deploy.in_order import InOrder
 from tests.e2e.service import ROOT
 from tests.servers import ScriptedContainer
 
@@ -142,6 +146,32 @@ def test_fingerprints_have_to_agree_over_calls():
 
 
 def test_results_come_while_the_input_has_no_end():
+def test_a_retry_that_is_due_waits_for_room_without_spinning():
+    """The only place is taken until the loop has turned often, or a while went by."""
+    turns, spinning = count(), threading.Event()
+
+    def ask(items, bulk, leaving):
+        if items[0].index == 0:
+            return (Failed(0, None, "fetch_timeout", "", retryable=True),)
+        spinning.wait(0.2)
+        return tuple(Embedded(one.index, None, embedding("a")) for one in items)
+
+    def profile(frame, event, arg):
+        if event == "call" and frame.f_code is wait.__code__ and next(turns) == 100:
+            spinning.set()
+
+    patience = Patience(items=2, first_s=0.02, most_s=0.02)
+    items = ({"text": text} for text in "abc")
+    walk = InOrder(items, ask, Limits(1, 1000), 1, patience)
+    sys.setprofile(profile)
+    try:
+        results = list(walk.results())
+    finally:
+        sys.setprofile(None)
+    assert len(results) == 3
+    assert not spinning.is_set()
+
+
     with Container() as container, Client(container.url, items=8) as client:
         results = client.embed_texts(f"t {number}" for number in count())
         assert [one.index for one in islice(results, 100)] == list(range(100))
