@@ -83,9 +83,9 @@ def encode_item(index: int, item: Mapping[str, Any]) -> Item:
     Raises:
         ValueError: it is no such thing; the message names its index.
     """
-    given = [kind for kind in KINDS if kind in item]
-    unknown = sorted(map(str, item.keys() - {*KINDS, "id"}))
-    if len(given) != 1 or unknown:
+    keys = set(item) if isinstance(item, Mapping) else set()
+    given = [kind for kind in KINDS if kind in keys]
+    if len(given) != 1 or keys - {*KINDS, "id"}:
         raise ValueError(f"item {index} must have one of {', '.join(KINDS)}, and perhaps an id")
     kind, item_id = given[0], item.get("id")
     value: Any = item[kind]

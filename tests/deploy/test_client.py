@@ -230,6 +230,8 @@ def test_small_inputs_keep_their_lane_and_parts_of_large_ones_are_bulk():
         ({"url": "a", "text": "b"}, "item 1 must have one of"),
         ({"url": "a", "name": "b"}, "item 1 must have one of"),
         ({"url": None}, "item 1: url cannot be NoneType"),
+        ("https://a.example/", "item 1 must have one of"),
+        (None, "item 1 must have one of"),
         ({"image": "text"}, "item 1: image cannot be str"),
         ({"text": "a", "id": 7}, "item 1: id must be Unicode text"),
         ({"text": "a", "id": "\ud800"}, "item 1: id must be Unicode text"),
