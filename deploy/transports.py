@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.exceptions import ReadTimeoutError as BotoReadTimeoutError
 from botocore.exceptions import SSLError as BotoSSLError
 from urllib3.exceptions import HTTPError, ReadTimeoutError, SSLError
 
@@ -99,6 +100,8 @@ class SageMakerTransport:
             raise _refused(exc) from exc
         except BotoSSLError as exc:
             raise EndpointError("tls", str(exc), retryable=False) from exc
+        except BotoReadTimeoutError as exc:
+            raise EndpointError("timeout", str(exc), retryable=True) from exc
         except (BotoConnectionError, HTTPClientError, IncompleteReadError) as exc:
             raise EndpointError("connect", str(exc), retryable=True) from exc
         except BotoCoreError as exc:

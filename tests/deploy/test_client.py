@@ -2,20 +2,21 @@
 
 import json
 import logging
+import socket
 import subprocess
 import sys
-from itertools import count, islice
 import threading
 from concurrent.futures import wait
+from itertools import count, islice
 
 import boto3
 import pytest
 from botocore.config import Config
 
-from deploy.client import Client, Embedded, EndpointError, Failed, FingerprintChanged, Patience
 from deploy.chunks import Limits
-from tests.deploy.container import Container, embedding, refusal
+from deploy.client import Client, Embedded, EndpointError, Failed, FingerprintChanged, Patience
 from deploy.in_order import InOrder
+from tests.deploy.container import Container, embedding, refusal
 from tests.e2e.service import ROOT
 from tests.servers import ScriptedContainer
 
@@ -145,7 +146,6 @@ def test_fingerprints_have_to_agree_over_calls():
             list(client.embed_texts(["a"]))
 
 
-def test_results_come_while_the_input_has_no_end():
 def test_a_retry_that_is_due_waits_for_room_without_spinning():
     """The only place is taken until the loop has turned often, or a while went by."""
     turns, spinning = count(), threading.Event()
@@ -172,6 +172,7 @@ def test_a_retry_that_is_due_waits_for_room_without_spinning():
     assert not spinning.is_set()
 
 
+def test_results_come_while_the_input_has_no_end():
     with Container() as container, Client(container.url, items=8) as client:
         results = client.embed_texts(f"t {number}" for number in count())
         assert [one.index for one in islice(results, 100)] == list(range(100))
@@ -229,9 +230,9 @@ def test_small_inputs_keep_their_lane_and_parts_of_large_ones_are_bulk():
         ({}, "item 1 must have one of url, image, text"),
         ({"url": "a", "text": "b"}, "item 1 must have one of"),
         ({"url": "a", "name": "b"}, "item 1 must have one of"),
-        ({"url": None}, "item 1: url cannot be NoneType"),
         ("https://a.example/", "item 1 must have one of"),
         (None, "item 1 must have one of"),
+        ({"url": None}, "item 1: url cannot be NoneType"),
         ({"image": "text"}, "item 1: image cannot be str"),
         ({"text": "a", "id": 7}, "item 1: id must be Unicode text"),
         ({"text": "a", "id": "\ud800"}, "item 1: id must be Unicode text"),
@@ -290,6 +291,21 @@ def test_by_name_through_boto3():
     assert len(answers.requests) == 3
 
 
+class Silent:
+    """A port that accepts and never answers."""
+
+    def __enter__(self):
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        return self
+
+    def __exit__(self, *_):
+        self._socket.close()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+
 def scripted(container, *refusals):
     """Refusals, then what the container says to the text `a`."""
     return *refusals, container.answer(b'{"inputs": [{"text": "a"}]}')
@@ -313,6 +329,18 @@ def test_by_name_what_cannot_pass_is_sent_once(reply, code):
         list(client.embed_texts(["a"]))
     assert caught.value.code == code
     assert len(answers.requests) == 1
+
+
+def test_by_name_an_answer_that_does_not_come_is_a_timeout():
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=0.05)
+    with Silent() as silent:
+        client = boto3.client("sagemaker-runtime", endpoint_url=silent.url, config=config)
+        with (
+            Client("designs", client=client, patience=Patience(requests=1)) as it,
+            pytest.raises(EndpointError) as caught,
+        ):
+            list(it.embed_texts(["a"]))
+    assert (caught.value.code, caught.value.retryable) == ("timeout", True)
 
 
 @pytest.mark.parametrize(
