@@ -18,6 +18,8 @@ _LANE = b',"lane":"bulk"'
 # Of a body, beside its items.
 FRAME_BYTES = len(_HEAD) + len(_TAIL % _LANE)
 MESSAGE_CHARS = 300
+# What reading somebody's JSON as ours may raise.
+_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 class EndpointError(Exception):
@@ -119,7 +121,7 @@ def decode_answer(body: bytes, items: Sequence[Item]) -> Answer:
             raise ValueError("not one result for each item")
         results = [_result(item, one, dimension) for item, one in zip(items, found, strict=True)]
         return Answer(str(answer["fingerprint"]), tuple(results))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
+    except _MALFORMED as exc:
         said = f"not an answer of Sweetspot ({exc!r}): {clip(body)}"
         raise EndpointError("bad_answer", said, retryable=False) from exc
 
@@ -132,7 +134,7 @@ def decode_refusal(status: int, body: bytes) -> EndpointError:
         after_s = None if after_ms is None else max(0.0, float(after_ms) / 1000)
         again = error["retryable"] is True
         return EndpointError(str(code), str(message), retryable=again, retry_after_s=after_s)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except _MALFORMED:
         may_pass = status in {408, 429} or status >= 500
         return EndpointError(f"http_{status}", clip(body) or "no message", retryable=may_pass)
 

@@ -1,15 +1,24 @@
 """What holds for any input: every item once, in order, within the limits, its own embedding."""
 
 import json
+from base64 import b64encode
 from collections import Counter, deque
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.asking import pause_s
 from deploy.chunks import Limits, fits, items_for, take
-from deploy.client import Client, Embedded, Failed, Patience
-from deploy.wire import FRAME_BYTES, Item, encode_body, encode_item
+from deploy.client import Client, Embedded, EndpointError, Failed, Patience
+from deploy.wire import (
+    FRAME_BYTES,
+    Item,
+    decode_answer,
+    decode_refusal,
+    encode_body,
+    encode_item,
+)
 from inference.profile import Match, MeasuredPoint, Profile, Threads, TowerProfile
 from tests.deploy.container import Container, embedding
 
@@ -110,3 +119,60 @@ def test_bodies_of_images_stay_within_the_limit_and_larger_ones_fail_alone(conta
     assert kinds[Failed] == too_large
     codes = {one.code for one in results if isinstance(one, Failed)}
     assert codes <= {"payload_too_large"}
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1e6), st.floats(0, 1e6))
+def test_a_pause_is_never_longer_than_asked_for_however_often_it_was_tried(tries, first_s, most_s):
+    assert 0 <= pause_s(Patience(first_s=first_s, most_s=most_s), tries) <= most_s
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+keys = st.sampled_from(["error", "code", "message", "retryable", "retry_after_ms", "results"])
+documents = st.recursive(
+    scalars | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=5),
+    max_leaves=20,
+)
+errors = st.fixed_dictionaries(
+    {"code": documents, "message": documents, "retryable": documents, "retry_after_ms": documents}
+)
+bodies = st.binary(max_size=50) | st.one_of(
+    documents, errors.map(lambda error: {"error": error})
+).map(lambda document: json.dumps(document).encode())
+
+
+@given(st.integers(100, 599), bodies)
+def test_whatever_a_refusal_says_it_is_an_endpoint_error(status, body):
+    error = decode_refusal(status, body)
+    assert isinstance(error.retryable, bool)
+    assert error.retry_after_s is None or error.retry_after_s >= 0
+
+
+answers = st.fixed_dictionaries(
+    {
+        "dimension": st.just(4) | documents,
+        "fingerprint": documents,
+        "results": documents
+        | st.lists(
+            st.fixed_dictionaries(
+                {"index": st.just(0) | documents},
+                optional={
+                    "embedding": documents | st.binary().map(lambda raw: b64encode(raw).decode()),
+                    "error": documents | errors,
+                },
+            ),
+            max_size=2,
+        ),
+    }
+)
+
+
+@given(bodies | answers.map(lambda answer: json.dumps(answer).encode()))
+def test_whatever_an_answer_says_it_is_results_or_a_bad_answer(body):
+    try:
+        answer = decode_answer(body, [Item(7, "mine", b"")])
+    except EndpointError as exc:
+        assert (exc.code, exc.retryable) == ("bad_answer", False)
+    else:
+        (result,) = answer.results
+        assert (result.index, result.id) == (7, "mine")
