@@ -79,7 +79,7 @@ class Answer:
     results: tuple[Result, ...]
 
 
-def encode_item(index: int, item: Mapping[str, Any]) -> Item:
+def encode_item(index: int, item: Any) -> Item:
     """`{"url" or "text": str, or "image": encoded bytes; "id": str, optional}` as it travels.
 
     Raises:
