@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,12 +52,11 @@ class InOrder:
         self._open: dict[int, _Open] = {}
         self._waiting: deque[Item] = deque()
         self._again: list[tuple[float, int]] = []  # a heap of (when, index)
-        self._flying: dict[Future[tuple[Result, ...]], list[Item]] = {}
+        self._flying: set[Future[tuple[Result, ...]]] = set()
         self._done: dict[int, Result] = {}
         self._error: EndpointError | None = None
         self._broken: Exception | None = None  # what the input raised
         self._leaving = threading.Event()
-        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="sweetspot-client")
 
     def results(self) -> Generator[Result, None, None]:
         """Every item's result, in order, as they come.
@@ -82,7 +81,6 @@ class InOrder:
                 raise self._broken
         finally:
             self._leaving.set()
-            self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _send(self) -> None:
         """Put requests on their way while there is something to send and room for it."""
@@ -98,8 +96,20 @@ class InOrder:
                 one = self._open[item.index]
                 one.tries += 1
                 one.since_s = one.since_s or now_s
-            sent = self._pool.submit(self._ask, chunk, not whole, self._leaving)
-            self._flying[sent] = chunk
+            self._fly(chunk, bulk=not whole)
+
+    def _fly(self, chunk: list[Item], *, bulk: bool) -> None:
+        sent: Future[tuple[Result, ...]] = Future()
+
+        def ask() -> None:
+            try:
+                sent.set_result(self._ask(chunk, bulk, self._leaving))
+            except BaseException as exc:  # noqa: BLE001 - it is raised by whoever asks for results
+                sent.set_exception(exc)
+
+        # A daemon, unlike the threads of an executor: a program that ends waits for no answer.
+        threading.Thread(target=ask, name="sweetspot-client", daemon=True).start()
+        self._flying.add(sent)
 
     def _line_up(self) -> None:
         """First who is asked again and whose time has come, then new items."""
@@ -145,7 +155,7 @@ class InOrder:
             return
         done, _ = wait(self._flying, pause_s, FIRST_COMPLETED)
         for one in done:
-            del self._flying[one]
+            self._flying.remove(one)
             try:
                 results = one.result()
             except EndpointError as exc:

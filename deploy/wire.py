@@ -90,7 +90,7 @@ def encode_item(index: int, item: Any) -> Item:
     if len(given) != 1 or keys - {*KINDS, "id"}:
         raise ValueError(f"item {index} must have one of {', '.join(KINDS)}, and perhaps an id")
     kind, item_id = given[0], item.get("id")
-    value: Any = item[kind]
+    value = item[kind]
     if not isinstance(value, BYTES if kind == "image" else str):
         wrong = f"item {index}: {kind} cannot be {type(value).__name__}"
         raise ValueError(wrong)  # noqa: TRY004 - as any other wrong item

@@ -2,12 +2,14 @@
 
 import json
 import logging
+import signal
 import socket
 import subprocess
 import sys
 import threading
 from concurrent.futures import wait
 from itertools import count, islice
+from subprocess import PIPE
 
 import boto3
 import pytest
@@ -201,6 +203,26 @@ def test_no_more_is_read_and_sent_than_the_window_holds():
         results.close()
 
 
+@pytest.mark.parametrize("leave", ["for _ in results: pass", "results.close()"])
+def test_a_program_that_ends_waits_for_no_answer(leave):
+    """Once by Ctrl-C, once because it has what it wanted."""
+    program = (
+        "import sys, deploy.client\n"
+        "client = deploy.client.Client(sys.argv[1], items=1, concurrency=2)\n"
+        "results = client.embed_texts(['a', 'never answered'])\n"
+        "print(next(results).index, flush=True)\n"
+        f"{leave}\n"
+    )
+    with HalfSilent() as container:
+        words = [sys.executable, "-c", program, container.url]
+        with subprocess.Popen(words, cwd=ROOT, stdout=PIPE, stderr=PIPE) as running:
+            assert running.stdout.readline() == b"0\n"
+            if leave.startswith("for"):
+                running.send_signal(signal.SIGINT)
+            # Far below the 70 s for which an answer is waited.
+            assert b"Error" not in running.communicate(timeout=50)[1]
+
+
 def test_nobody_is_asked_before_the_first_result_is_wanted():
     with Container() as container, Client(container.url) as client:
         client.embed_texts(TEXTS)
@@ -289,6 +311,23 @@ def test_by_name_through_boto3():
     assert results == [Embedded(0, None, embedding("a"))]
     assert {path for path, _, _ in answers.requests} == {"/endpoints/designs/invocations"}
     assert len(answers.requests) == 3
+
+
+class HalfSilent(Container):
+    """Answers until it is asked for `never answered`."""
+
+    def answer(self, body):
+        if b"never" in body:
+            self._stopping.wait()
+        return super().answer(body)
+
+    def __init__(self):
+        super().__init__()
+        self._stopping = threading.Event()
+
+    def __exit__(self, *_):
+        self._stopping.set()
+        super().__exit__()
 
 
 class Silent:
