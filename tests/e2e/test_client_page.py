@@ -21,8 +21,7 @@ SAID = ["0 fetch_http_status", "Embedded\n", "query Embedded\nscreenshot Embedde
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    options = ("--allow-host", "127.0.0.1", "--local-endpoint")
-    with started(tmp_path_factory.mktemp("service"), *options) as service:
+    with started(tmp_path_factory.mktemp("service"), "--local-endpoint") as service:
         yield service.url("")
 
 
@@ -41,6 +40,16 @@ def test_the_example_finds_thumbnails_by_text_and_by_screenshot(url):
     assert "dark login screen" in shown
     assert "screenshot of a calendar" in shown
     assert len(shown.splitlines()) == 2 + 4 * 3
+
+
+def test_the_example_says_what_is_missing_when_its_thumbnails_are_not_allowed(tmp_path):
+    with started(tmp_path, "--backend", "fake", "--deny-host", "127.0.0.1") as strict:
+        words = [sys.executable, "examples/search.py", strict.url(""), "--thumbnails", "3"]
+        ran = subprocess.run(words, cwd=ROOT, env=without_proxies(), capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert ran.stderr.endswith(
+        "Error: no thumbnail was embedded: start the service with --allow-host 127.0.0.1\n"
+    )
 
 
 @pytest.mark.parametrize(
