@@ -88,7 +88,8 @@ def _run(request: dict[str, Any]) -> Report:
     with Console(stderr=True).status(f"{job}: started") as status:
         for said in follow(sagemaker, job, threading.Event().wait):
             status.update(f"{job}: {said['TransformJobStatus']}")
-    return report(s3, said)
+        status.update(f"{job}: {said['TransformJobStatus']}, reading its outputs")
+        return report(s3, said)
 
 
 def _show(found: Report) -> None:
