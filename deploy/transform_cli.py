@@ -10,14 +10,16 @@ from typing import Any
 import click
 
 from deploy import config, hardware, names
-from deploy.errors import DeployError
+from deploy.errors import ConfigError, DeployError
 from deploy.job import job_request
-from deploy.transform import Report, follow, report, start
+from deploy.transform import Report, check_input, follow, report, start
 
 
 @click.command()
 @click.argument("job")
-@click.option("--model", required=True, help="name of the SageMaker model")
+@click.option(
+    "--model", required=True, help="name of the SageMaker model, as `up --mode transform` makes it"
+)
 @click.option("--input", "source", required=True, help="s3://bucket/prefix of JSON Lines")
 @click.option(
     "--output", required=True, help="s3://bucket/prefix; answers go to a folder named as the job"
@@ -29,14 +31,14 @@ from deploy.transform import Report, follow, report, start
     type=click.IntRange(1, config.MAX_INSTANCES),
     default=1,
     show_default=True,
-    help="they share the objects of the input, not the lines of one",
+    help="they share the objects of the input, not the lines of one: at most one an object",
 )
 @click.option(
     "--timeout-s",
     type=click.IntRange(1, config.MAX_TIMEOUT_S),
     default=config.TIMEOUT_S["transform"],
     show_default=True,
-    help="limit of a request; the model's own has to be the same",
+    help="limit of a request; the model's SWEETSPOT_BATCH_TIMEOUT_S has to be the same",
 )
 @click.option("--json", "as_json", is_flag=True, help="the report for machines")
 def transform(
@@ -45,21 +47,27 @@ def transform(
 ) -> None:  # fmt: skip
     """Embed every line of objects in S3, wait, and say what failed by code.
 
-    A line is an item, as {"url": "https://..."}. Ctrl-C stops the waiting, not the job.
+    A line is an item, as {"url": "https://..."}. Ctrl-C stops the waiting, not the job: the same
+    command again waits for it. How large its requests are and how many it sends at once, the
+    container says, by the profile in its artifact.
 
     \b
-    Example:
+    Examples:
       sweetspot deploy transform monday --model designs --input s3://jobs/urls.jsonl --output s3://jobs/out/
+      sweetspot deploy transform all --model designs --instances 4 --input s3://jobs/in/ --output s3://jobs/out/
     """
     try:
         names.check_name(job)
         names.parse_uri(source, "--input")
         names.parse_uri(output, "--output")
+        folder = f"{output.rstrip('/')}/{job}/"
+        if folder.startswith(source):
+            raise ConfigError(f"--output {folder} is in --input: the next job would embed it")
         request = job_request(
             name=job,
             model=model,
             source=source,
-            output=f"{output.rstrip('/')}/{job}/",
+            output=folder,
             instance_type=instance_type,
             instances=instances,
             machine_image=hardware.machine_image(instance_type, cuda, transform=True),
@@ -83,6 +91,8 @@ def _run(request: dict[str, Any]) -> Report:
     except BotoCoreError as exc:
         raise DeployError(f"AWS cannot be asked: {exc}") from exc
     job = request["TransformJobName"]
+    source = request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
+    check_input(s3, source, request["TransformResources"]["InstanceCount"])
     start(sagemaker, request)
     said: dict[str, Any] = {}
     with Console(stderr=True).status(f"{job}: started") as status:
