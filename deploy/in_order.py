@@ -49,6 +49,7 @@ class InOrder:
         self._concurrency, self._patience = concurrency, patience
         self._read = self._yielded = self._held_bytes = 0
         self._exhausted = False
+        self._bulk: bool | None = None  # known with the first request
         self._open: dict[int, _Open] = {}
         self._waiting: deque[Item] = deque()
         self._again: list[tuple[float, int]] = []  # a heap of (when, index)
@@ -86,17 +87,18 @@ class InOrder:
         """Put requests on their way while there is something to send and room for it."""
         while len(self._flying) < self._concurrency:
             self._line_up()
-            # The endpoint may treat one small request as a query; parts of a long input are none.
-            whole = self._exhausted and self._read == len(self._waiting)
             chunk = take(self._waiting, self._limits)
             if not chunk:
                 return
+            if self._bulk is None:
+                # One small request may be taken for a query; parts of a long input are none.
+                self._bulk = not self._exhausted or len(chunk) < self._read
             now_s = time.monotonic()
             for item in chunk:
                 one = self._open[item.index]
                 one.tries += 1
                 one.since_s = one.since_s or now_s
-            self._fly(chunk, bulk=not whole)
+            self._fly(chunk, bulk=self._bulk)
 
     def _fly(self, chunk: list[Item], *, bulk: bool) -> None:
         sent: Future[tuple[Result, ...]] = Future()

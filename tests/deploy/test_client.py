@@ -259,6 +259,14 @@ def test_small_inputs_keep_their_lane_and_parts_of_large_ones_are_bulk():
         ({"text": "a", "id": 7}, "item 1: id must be Unicode text"),
         ({"text": "a", "id": "\ud800"}, "item 1: id must be Unicode text"),
     ],
+def test_an_item_of_a_small_input_that_is_asked_again_keeps_its_lane():
+    with Container() as container:
+        embed(container, ["a query", "flaky 1 time"])
+    asked = [json.loads(body) for body in container.bodies]
+    assert [len(one["inputs"]) for one in asked] == [2, 1]
+    assert [one["parameters"].get("lane") for one in asked] == [None, None]
+
+
 )
 def test_what_is_no_item_is_said_in_its_turn(item, said):
     with Container() as container, Client(container.url) as client:
