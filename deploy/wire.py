@@ -37,6 +37,10 @@ class EndpointError(Exception):
         self.retryable = retryable
         self.retry_after_s = retry_after_s
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without calling __init__, whose keywords pickle does not know."""
+        return Exception.__new__, (type(self), *self.args), vars(self)
+
 
 @dataclass(frozen=True)
 class Item:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 import signal
 import socket
 import subprocess
@@ -174,6 +175,18 @@ def test_a_retry_that_is_due_waits_for_room_without_spinning():
     assert not spinning.is_set()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        EndpointError("overloaded", "come again", retryable=True, retry_after_s=2.0),
+        FingerprintChanged("f1", "f2"),
+    ],
+)
+def test_an_error_crosses_to_another_process(error):
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
+
+
 def test_results_come_while_the_input_has_no_end():
     with Container() as container, Client(container.url, items=8) as client:
         results = client.embed_texts(f"t {number}" for number in count())
@@ -246,6 +259,14 @@ def test_small_inputs_keep_their_lane_and_parts_of_large_ones_are_bulk():
     assert lanes == [None, "bulk", "bulk", "bulk", "bulk"]
 
 
+def test_an_item_of_a_small_input_that_is_asked_again_keeps_its_lane():
+    with Container() as container:
+        embed(container, ["a query", "flaky 1 time"])
+    asked = [json.loads(body) for body in container.bodies]
+    assert [len(one["inputs"]) for one in asked] == [2, 1]
+    assert [one["parameters"].get("lane") for one in asked] == [None, None]
+
+
 @pytest.mark.parametrize(
     ("item", "said"),
     [
@@ -259,14 +280,6 @@ def test_small_inputs_keep_their_lane_and_parts_of_large_ones_are_bulk():
         ({"text": "a", "id": 7}, "item 1: id must be Unicode text"),
         ({"text": "a", "id": "\ud800"}, "item 1: id must be Unicode text"),
     ],
-def test_an_item_of_a_small_input_that_is_asked_again_keeps_its_lane():
-    with Container() as container:
-        embed(container, ["a query", "flaky 1 time"])
-    asked = [json.loads(body) for body in container.bodies]
-    assert [len(one["inputs"]) for one in asked] == [2, 1]
-    assert [one["parameters"].get("lane") for one in asked] == [None, None]
-
-
 )
 def test_what_is_no_item_is_said_in_its_turn(item, said):
     with Container() as container, Client(container.url) as client:
