@@ -113,7 +113,7 @@ def _path(given: str | None) -> Path | None:
 
 
 def _write(folders: dict[str, Path], files: dict[str, Path], output: Path) -> Artifact:
-    total = sum(path.stat().st_size for path in files.values() if path.exists())
+    total = sum(path.stat().st_size for path in files.values())
     with _bar() as bar:
         task = bar.add_task("packed", total=total)
         return write(folders, files, output, lambda count: bar.advance(task, count))
