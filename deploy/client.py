@@ -47,7 +47,7 @@ class FingerprintChanged(EndpointError):
 
 
 class Client:
-    """Asks one endpoint. May be used from many threads.
+    """Asks one endpoint. May be used from many threads, but not across a fork.
 
     Args:
         endpoint: a URL (`http://localhost:8080`), or the name of a SageMaker endpoint.

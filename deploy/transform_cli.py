@@ -20,7 +20,12 @@ from deploy.transform import Report, check_input, follow, report, start
 @click.option(
     "--model", required=True, help="name of the SageMaker model, as `up --mode transform` makes it"
 )
-@click.option("--input", "source", required=True, help="s3://bucket/prefix of JSON Lines")
+@click.option(
+    "--input",
+    "source",
+    required=True,
+    help="s3://bucket/prefix of JSON Lines: every object whose key begins so",
+)
 @click.option(
     "--output", required=True, help="s3://bucket/prefix; answers go to a folder named as the job"
 )

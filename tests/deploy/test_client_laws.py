@@ -20,9 +20,10 @@ from deploy.wire import (
     encode_item,
 )
 from inference.profile import Match, MeasuredPoint, Profile, Threads, TowerProfile
-from tests.deploy.container import Container, embedding
+from tests.deploy.container import Container, embedding, refusal
 
 QUICK = Patience(items=3, first_s=0.001, most_s=0.002)
+OVERLOADED = refusal("overloaded", 503, retryable=True, retry_after_ms=1)
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +79,15 @@ texts = st.lists(
 )
 
 
+refusals = st.lists(st.sampled_from([OVERLOADED, None, (502, "a proxy"), (429, {})]), max_size=9)
+
+
 @settings(max_examples=60)
-@given(texts, st.integers(1, 9), st.integers(1, 4))
-def test_each_result_is_of_its_item_in_order_whatever_fails(container, texts, items, concurrency):
+@given(texts, refusals, st.integers(1, 9), st.integers(1, 4))
+def test_each_result_is_of_its_item_in_order_whatever_fails(
+    container, texts, refusals, items, concurrency
+):
+    container.refusals = list(refusals)
     container.asked.clear()
     container.bodies.clear()
     with Client(container.url, items=items, concurrency=concurrency, patience=QUICK) as client:
