@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, Inc
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.exceptions import ReadTimeoutError as BotoReadTimeoutError
 from botocore.exceptions import SSLError as BotoSSLError
-from urllib3.exceptions import HTTPError, ReadTimeoutError, SSLError
+from urllib3.exceptions import HTTPError, LocationParseError, ReadTimeoutError, SSLError
 
 from deploy.wire import EndpointError, clip, decode_refusal
 
@@ -67,6 +67,8 @@ class HttpTransport:
             reply = self._pool.request("POST", self._url, body=body, headers=headers)
         except SSLError as exc:
             raise EndpointError("tls", _reason(exc), retryable=False) from exc
+        except LocationParseError as exc:
+            raise EndpointError("connect", _reason(exc), retryable=False) from exc
         except ReadTimeoutError as exc:
             raise EndpointError("timeout", _reason(exc), retryable=True) from exc
         except HTTPError as exc:

@@ -110,6 +110,14 @@ def test_an_endpoint_that_is_not_there_is_named_by_the_system():
     assert str(caught.value) == "connect: connection refused"
 
 
+@pytest.mark.parametrize("url", ["http://a..b", "http://a b", "http://" + 64 * "a"])
+def test_a_name_that_no_host_can_have_is_not_tried_again(url, caplog):
+    with Client(url, patience=QUICK) as client, pytest.raises(EndpointError, match="parse") as it:
+        list(client.embed_texts(TEXTS))
+    assert not it.value.retryable
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("body", ["", "[]", {"results": []}, {"dimension": 4, "results": [1]}])
 def test_an_answer_of_somebody_else_is_said(body):
     with (
