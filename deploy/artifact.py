@@ -15,9 +15,10 @@ from typing import IO
 
 from deploy.errors import DeployError
 from inference import profile
-from inference.profile import ProfileError
+from inference.profile import Profile, ProfileError
 from model import checkpoint, graphs
 from model.checkpoint import Checkpoint
+from model.config import POLICY_VERSIONS
 from model.errors import CheckpointError
 
 PRECISIONS: tuple[graphs.GraphPrecision, ...] = ("float32", "int8")
@@ -59,20 +60,13 @@ def contents(
     for name, folder in folders.items():
         for inside, path in _files(folder).items():
             found[f"{name}/{inside}".lstrip("/")] = path
-    if quantized is not None:
+    if quantized is not None or profile_file is not None:
         (folder,) = folders.values()
-        held = _verify(quantized)
-        if _digest(held) != _digest(_verify(folder)):
-            raise ArtifactError(f"--quantized {quantized} is of another checkpoint than {folder}")
-        taken = _graphs(held)
-        if not taken:
-            raise ArtifactError(f"--quantized {quantized} holds no {graphs.FOLDER}/")
-        found |= taken
-    if profile_file is not None:
-        found[profile.FILE_NAME] = profile_file
-    for name, path in found.items():
-        if Path(name).name == profile.FILE_NAME:
-            _check_profile(path)
+        if quantized is not None:
+            found |= _graphs_for(folder, quantized)
+        if profile_file is not None:
+            _check_measured(profile_file, folder, quantized or folder)
+            found[profile.FILE_NAME] = profile_file
     return found
 
 
@@ -111,6 +105,7 @@ def _files(folder: Path) -> dict[str, Path]:
     held = _verify(folder)
     files = [*checkpoint.weight_files(folder), *checkpoint.companions(folder)]
     if (folder / profile.FILE_NAME).is_file():
+        _read_profiles(folder / profile.FILE_NAME)
         files.append(folder / profile.FILE_NAME)
     return {path.name: path for path in files} | _graphs(held)
 
@@ -122,6 +117,16 @@ def _graphs(held: Checkpoint) -> dict[str, Path]:
     names = (*graphs.FILES, graphs.MANIFEST)
     paths = [one.folder / name for one in found for name in names]
     return {path.relative_to(held.folder).as_posix(): path for path in paths}
+
+
+def _graphs_for(folder: Path, quantized: Path) -> dict[str, Path]:
+    held = _verify(quantized)
+    if _digest(held) != _digest(_verify(folder)):
+        raise ArtifactError(f"--quantized {quantized} is of another checkpoint than {folder}")
+    found = _graphs(held)
+    if not found:
+        raise ArtifactError(f"--quantized {quantized} holds no {graphs.FOLDER}/")
+    return found
 
 
 def _verify(folder: Path) -> Checkpoint:
@@ -144,9 +149,25 @@ def _in_plain_words() -> Iterator[None]:
         raise ArtifactError(f"{exc.filename} cannot be read: {exc.strerror}") from exc
 
 
-def _check_profile(path: Path) -> None:
+def _check_measured(profile_file: Path, folder: Path, quantized: Path) -> None:
+    """On an encoder that these files may become: no other will look at the profile."""
+    held = _verify(folder)
+    with _in_plain_words():
+        int8 = graphs.find(_verify(quantized), "int8")
+        known = {
+            checkpoint.fingerprint(held, policy, digest)
+            for policy in POLICY_VERSIONS.values()
+            for digest in ("", int8.digest if int8 else "")
+        }
+    if not known & {one.match.checkpoint for one in _read_profiles(profile_file)}:
+        raise ArtifactError(
+            f"--profile {profile_file} was measured with another checkpoint than {folder}"
+        )
+
+
+def _read_profiles(path: Path) -> list[Profile]:
     try:
-        profile.read(path)
+        return profile.read(path)
     except ProfileError as exc:
         raise ArtifactError(str(exc)) from exc
 

@@ -14,15 +14,26 @@ from click.testing import CliRunner
 from moto import mock_aws
 
 from model.checkpoint import BUILTIN_FOLDER, verify
+from model.config import ModelConfig
 from model.graphs import find
+from model.spec import spec_of
 from sweetspot import main
 from tests.e2e.service import ROOT
 
-PROFILE = Path(__file__).parent / "profile.json"
+PROFILE = Path(__file__).parent / "profile.json"  # of another checkpoint
 
 
 def artifact(*words):
     return CliRunner().invoke(main, ["deploy", "artifact", *map(str, words)])
+
+
+def measured(folder, checkpoint, policy="display", quantized=""):
+    """A profile as it is written on a machine that ran the checkpoint."""
+    spec = spec_of(checkpoint, ModelConfig(policy=policy), "openvino", "cpu", "int8", quantized)
+    document = json.loads(PROFILE.read_text())
+    document["profiles"][0]["match"]["checkpoint"] = spec.fingerprint
+    (folder / "sweetspot.json").write_text(json.dumps(document))
+    return folder / "sweetspot.json"
 
 
 def packed(tmp_path, *words):
@@ -41,7 +52,8 @@ def folder(tmp_path):
 
 def test_it_opens_as_the_server_would(tmp_path, folder):
     (folder / "notes.txt").write_text("not the server's")
-    with tarfile.open(packed(tmp_path, "--model", folder, "--profile", PROFILE)) as tar:
+    profile = measured(tmp_path, verify(folder))
+    with tarfile.open(packed(tmp_path, "--model", folder, "--profile", profile)) as tar:
         entries = tar.getmembers()
         tar.extractall(tmp_path / "ml", filter="data")
     assert verify(tmp_path / "ml").digest == verify(BUILTIN_FOLDER).digest
@@ -82,6 +94,21 @@ def test_quantized_graphs_come_beside_the_weights_they_were_made_of(tmp_path, fo
         tar.extractall(tmp_path / "ml", filter="data")
     for precision in ("float32", "int8"):
         assert find(verify(tmp_path / "ml"), precision) is not None
+
+
+@pytest.mark.parametrize("policy", ["display", "reference"])
+def test_a_profile_of_any_encoder_of_the_checkpoint_goes_with_it(tmp_path, folder, policy):
+    (folder / "openvino" / "float32").rename(folder / "openvino" / "int8")
+    digest = find(verify(folder), "int8").digest
+    for quantized in ("", digest):
+        profile = measured(tmp_path, verify(folder), policy, quantized)
+        packed(tmp_path, "--model", "builtin", "--quantized", folder, "--profile", profile)
+
+
+def test_a_profile_of_other_weights_is_refused(tmp_path):
+    ran = artifact("--model", "builtin", "--profile", PROFILE, "-o", tmp_path / "model.tar.gz")
+    assert ran.exit_code == 1
+    assert f"--profile {PROFILE} was measured with another checkpoint" in ran.output
 
 
 def damage(graphs):
