@@ -53,8 +53,8 @@ def transform(
     """Embed every line of objects in S3, wait, and say what failed by code.
 
     A line is an item, as {"url": "https://..."}. Ctrl-C stops the waiting, not the job: the same
-    command again waits for it. How large its requests are and how many it sends at once, the
-    container says, by the profile in its artifact.
+    command again waits for it, or reports it once it has ended. How large its requests are and
+    how many it sends at once, the container says, by the profile in its artifact.
 
     \b
     Examples:

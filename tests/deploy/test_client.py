@@ -332,6 +332,13 @@ def test_wrong_arguments_are_said(endpoint, options, said):
         Client(endpoint, **options)
 
 
+def test_by_name_without_a_region_is_said_before_anything_is_sent(monkeypatch, tmp_path):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(ValueError, match="AWS cannot be asked: You must specify a region"):
+        Client("designs")
+
+
 def test_by_name_through_boto3():
     with Container() as container:
         answers = ScriptedContainer(*scripted(container, OVERLOADED, (500, {"aws": [503, "X"]})))
@@ -385,6 +392,7 @@ def scripted(container, *refusals):
         (GONE, "bad_request"),
         ((400, {"aws": [400, "ValidationError"]}), "ValidationError"),
         ((403, {"aws": [403, "AccessDeniedException"]}), "AccessDeniedException"),
+        ((403, {"aws": [403, "ExpiredTokenException"]}), "ExpiredTokenException"),
         ((500, {"error": {"code": "internal", "message": "", "retryable": False}}), "internal"),
     ],
 )
