@@ -16,9 +16,12 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from deploy.asking import ask as send
 from deploy.chunks import Limits
 from deploy.client import Client, Embedded, EndpointError, Failed, FingerprintChanged, Patience
 from deploy.in_order import InOrder
+from deploy.transports import connect
+from deploy.wire import encode_item
 from tests.deploy.container import Container, embedding, refusal
 from tests.e2e.service import ROOT
 from tests.servers import ScriptedContainer
@@ -165,7 +168,7 @@ def test_a_retry_that_is_due_waits_for_room_without_spinning():
         if items[0].index == 0:
             return (Failed(0, None, "fetch_timeout", "", retryable=True),)
         spinning.wait(0.2)
-        return tuple(Embedded(one.index, None, embedding("a")) for one in items)
+        return embedded(items, bulk, leaving)
 
     def profile(frame, event, arg):
         if event == "call" and frame.f_code is wait.__code__ and next(turns) == 100:
@@ -242,6 +245,57 @@ def test_a_program_that_ends_waits_for_no_answer(leave):
                 running.send_signal(signal.SIGINT)
             # Far below the 70 s for which an answer is waited.
             assert b"Error" not in running.communicate(timeout=50)[1]
+
+
+def embedded(items, bulk, leaving):
+    """An answer, as of a container."""
+    return tuple(Embedded(one.index, one.id, embedding("a")) for one in items)
+
+
+def test_large_items_are_not_read_ahead_of_what_requests_hold():
+    """Three of them fill a body, and with a fourth the place for one request is taken."""
+    read, behind = [], []
+
+    def texts():
+        for number in range(40):
+            read.append(number)
+            yield {"text": "x" * 300}
+
+    def ask(items, bulk, leaving):
+        behind.append(len(read) - items[0].index)
+        return embedded(items, bulk, leaving)
+
+    walk = InOrder(texts(), ask, Limits(64, 1000), 1, QUICK)
+    assert len(list(walk.results())) == 40
+    assert max(behind) == 4
+
+
+def test_whoever_leaves_is_tried_for_no_longer():
+    """The walk says that it was left, and a request that was refused is then not sent again."""
+    events = []
+
+    def ask(items, bulk, leaving):
+        events.append(leaving)
+        return embedded(items, bulk, leaving)
+
+    results = InOrder(iter([{"text": "a"}] * 9), ask, Limits(1, 1000), 1, QUICK).results()
+    next(results)
+    assert not events[0].is_set()
+    results.close()
+    assert events[0].is_set()
+
+    item = encode_item(0, {"text": "a"})
+    with Container([OVERLOADED] * 9) as container, pytest.raises(EndpointError):
+        send(connect(container.url, None, 1), [item], QUICK, events[0], bulk=False)
+    assert len(container.bodies) == 1
+
+
+def test_an_item_is_not_asked_again_when_no_time_is_left():
+    patience = Patience(items=3, total_s=0, first_s=0.001)
+    with Container() as container, Client(container.url, patience=patience) as client:
+        (result,) = client.embed_texts(["down 1"])
+    assert result.code == "fetch_timeout"
+    assert container.asked == {"down 1": 1}
 
 
 def test_nobody_is_asked_before_the_first_result_is_wanted():

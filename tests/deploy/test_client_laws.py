@@ -120,6 +120,7 @@ def test_bodies_of_images_stay_within_the_limit_and_larger_ones_fail_alone(conta
     container.bodies.clear()
     with Client(container.url, max_body_bytes=1000, patience=QUICK) as client:
         results = list(client.embed_images(images))
+    assert [one.index for one in results] == list(range(len(images)))
     assert all(len(body) <= 1000 for body in container.bodies)
     kinds = Counter(type(one) for one in results)
     too_large = sum(len(encode_item(0, {"image": one}).data) + FRAME_BYTES > 1000 for one in images)
