@@ -192,7 +192,10 @@ def _check(folders: Mapping[str, Path], packed: Path, unpacked: Path) -> dict[st
     """Unpack as the platform does, and hold each checkpoint against the one given."""
     with tarfile.open(packed) as tar:
         tar.extractall(unpacked, filter="data")
-    contents({name: unpacked / name for name in folders})
+    try:
+        contents({name: unpacked / name for name in folders})
+    except ArtifactError as exc:
+        raise ArtifactError(f"a file changed while it was packed: {exc}") from exc
     digests = {name: _digest(_verify(unpacked / name)) for name in folders}
     for name, folder in folders.items():
         if digests[name] != _digest(_verify(folder)):

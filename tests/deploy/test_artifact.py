@@ -1,5 +1,6 @@
 """An artifact: what is in it, that its bytes are the same, that it opens as the server would."""
 
+import itertools
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from moto import mock_aws
 
+from deploy.artifact import ArtifactError, contents, write
 from model.checkpoint import BUILTIN_FOLDER, verify
 from model.config import ModelConfig
 from model.graphs import find
@@ -178,6 +180,33 @@ def test_a_checkpoint_that_is_not_whole_leaves_the_artifact_that_was_there(tmp_p
     assert "tokenizer.json is not valid JSON" in ran.output
     assert output.read_bytes() == before
     assert not list(tmp_path.glob(".artifact-*"))
+
+
+def change_weights(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["eos_token_id"] = 3
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def change_graphs(folder):
+    path = folder / "openvino" / "float32" / "text.bin"
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+@pytest.mark.parametrize("change", [change_weights, change_graphs])
+def test_what_changes_while_it_is_packed_is_refused(tmp_path, folder, change):
+    files = contents({"": folder})
+    counts = itertools.count()
+
+    def advance(_):
+        # The first file has been read by then.
+        if next(counts) == 1:
+            change(folder)
+
+    output = tmp_path / "model.tar.gz"
+    with pytest.raises(ArtifactError, match="changed while it was packed"):
+        write({"": folder}, files, output, advance)
+    assert not output.exists()
 
 
 def test_graphs_of_another_checkpoint_are_refused(folder):

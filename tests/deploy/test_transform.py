@@ -43,7 +43,8 @@ def s3():
 
 def test_the_report_counts_failures_by_code_over_all_outputs(s3):
     s3.put_object(Bucket="jobs", Key="out/monday/a.jsonl.out", Body=OUTPUT)
-    s3.put_object(Bucket="jobs", Key="out/monday/b/c.jsonl.out", Body=OUTPUT + "\nnothing\n")
+    s3.put_object(Bucket="jobs", Key="out/monday/b/c.jsonl.out", Body=OUTPUT + "\n\nnothing\n")
+    s3.put_object(Bucket="jobs", Key="out/monday/notes.jsonl", Body=OUTPUT)
     s3.put_object(Bucket="jobs", Key="out/tuesday/a.jsonl.out", Body=OUTPUT)
     ran = transform("monday", *FLAGS, "--json")
     assert ran.exit_code == 0, ran.output
