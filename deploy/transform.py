@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy import names
+from deploy.config import TIMEOUT_S
 from deploy.errors import DeployError
+from serve import settings
 
 ENDED = ("Completed", "Failed", "Stopped")
 POLL_S = 15.0
@@ -50,6 +52,18 @@ def check_input(s3: Any, source: str, instances: int) -> None:
             f"--instances {instances}: {source} has {listed['KeyCount']} objects, and instances "
             "do not share the lines of one; split them"
         )
+
+
+def request_timeout_s(sagemaker: Any, model: str) -> int:
+    """The limit of a request, s, for which the model's container says how it wants to be asked.
+
+    Raises:
+        TransformError: there is no such model, or it cannot be asked.
+    """
+    with _in_plain_words(f"--model {model}"):
+        container = sagemaker.describe_model(ModelName=model).get("PrimaryContainer", {})
+    variables = container.get("Environment", {})
+    return int(variables.get(settings.variable_name("batch_timeout_s"), TIMEOUT_S["transform"]))
 
 
 def start(sagemaker: Any, request: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import click
 from deploy import config, hardware, names
 from deploy.errors import ConfigError, DeployError
 from deploy.job import job_request
-from deploy.transform import Report, check_input, follow, report, start
+from deploy.transform import Report, check_input, follow, report, request_timeout_s, start
 
 
 @click.command()
@@ -38,17 +38,10 @@ from deploy.transform import Report, check_input, follow, report, start
     show_default=True,
     help="they share the objects of the input, not the lines of one: at most one an object",
 )
-@click.option(
-    "--timeout-s",
-    type=click.IntRange(1, config.MAX_TIMEOUT_S),
-    default=config.TIMEOUT_S["transform"],
-    show_default=True,
-    help="limit of a request; the model's SWEETSPOT_BATCH_TIMEOUT_S has to be the same",
-)
 @click.option("--json", "as_json", is_flag=True, help="the report for machines")
 def transform(
     *, job: str, model: str, source: str, output: str, instance_type: str, cuda: str,
-    instances: int, timeout_s: int, as_json: bool,
+    instances: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Embed every line of objects in S3, wait, and say what failed by code.
 
@@ -68,6 +61,9 @@ def transform(
         folder = f"{output.rstrip('/')}/{job}/"
         if folder.startswith(source):
             raise ConfigError(f"--output {folder} is in --input: the next job would embed it")
+        machine_image = hardware.machine_image(instance_type, cuda, transform=True)
+        sagemaker, s3 = _clients()
+        check_input(s3, source, instances)
         request = job_request(
             name=job,
             model=model,
@@ -75,10 +71,11 @@ def transform(
             output=folder,
             instance_type=instance_type,
             instances=instances,
-            machine_image=hardware.machine_image(instance_type, cuda, transform=True),
-            timeout_s=timeout_s,
+            machine_image=machine_image,
+            timeout_s=request_timeout_s(sagemaker, model),
         )
-        found = _run(request)
+        start(sagemaker, request)
+        found = _wait(sagemaker, s3, job)
     except DeployError as exc:
         raise click.ClickException(str(exc)) from exc
     click.echo(json.dumps(asdict(found))) if as_json else _show(found)
@@ -86,19 +83,19 @@ def transform(
         raise click.ClickException(f"{job}: {found.status}: {found.reason or 'no reason given'}")
 
 
-def _run(request: dict[str, Any]) -> Report:
+def _clients() -> tuple[Any, Any]:
     import boto3
     from botocore.exceptions import BotoCoreError
-    from rich.console import Console
 
     try:
-        sagemaker, s3 = boto3.client("sagemaker"), boto3.client("s3")
+        return boto3.client("sagemaker"), boto3.client("s3")
     except BotoCoreError as exc:
         raise DeployError(f"AWS cannot be asked: {exc}") from exc
-    job = request["TransformJobName"]
-    source = request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
-    check_input(s3, source, request["TransformResources"]["InstanceCount"])
-    start(sagemaker, request)
+
+
+def _wait(sagemaker: Any, s3: Any, job: str) -> Report:
+    from rich.console import Console
+
     said: dict[str, Any] = {}
     with Console(stderr=True).status(f"{job}: started") as status:
         for said in follow(sagemaker, job, threading.Event().wait):

@@ -32,12 +32,22 @@ OUTPUT = "\n".join(
 )
 
 
+def make_model(name, **variables):
+    container = {"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/sweetspot:1"}
+    boto3.client("sagemaker").create_model(
+        ModelName=name,
+        ExecutionRoleArn="arn:aws:iam::123456789012:role/sweetspot",
+        PrimaryContainer=container | {"Environment": variables},
+    )
+
+
 @pytest.fixture
 def s3():
     with mock_aws():
         client = boto3.client("s3")
         client.create_bucket(Bucket="jobs")
         client.put_object(Bucket="jobs", Key="urls.jsonl", Body="{}")
+        make_model("designs")
         yield client
 
 
@@ -73,6 +83,16 @@ def test_the_job_that_was_sent_is_the_one_asked_for(s3):
     assert said["TransformResources"] == {"InstanceType": "ml.c7i.xlarge", "InstanceCount": 3}
     assert said["TransformOutput"]["S3OutputPath"] == "s3://jobs/out/monday/"
     assert said["DataProcessing"] == {"JoinSource": "Input"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"), [({}, 600), ({"SWEETSPOT_BATCH_TIMEOUT_S": "1800"}, 1800)]
+)
+def test_the_limit_of_a_request_is_what_the_model_was_told(s3, variables, expected):
+    make_model("slow", **variables)
+    transform("monday", *FLAGS, "--model", "slow")
+    said = boto3.client("sagemaker").describe_transform_job(TransformJobName="monday")
+    assert said["ModelClientConfig"] == {"InvocationsTimeoutInSeconds": expected}
 
 
 @pytest.mark.parametrize("machine_image", [None, "al2-ami-sagemaker-batch-gpu-535"])
@@ -175,6 +195,7 @@ def test_an_output_that_cannot_be_read_is_named_and_why_the_job_failed(s3):
         (("monday", *FLAGS, "--input", "s3://jobs/urls/"), "s3://jobs/urls/: nothing is there"),
         (("monday", *FLAGS, "--input", "s3://nobodys/urls"), "s3://nobodys/urls cannot be listed"),
         (("monday", *FLAGS, "--input", "s3://jobs/o"), "s3://jobs/out/monday/ is in --input"),
+        (("monday", *FLAGS, "--model", "nobodys"), "--model nobodys: Could not find model"),
         (("monday",), "Missing option '--model'"),
     ],
 )
