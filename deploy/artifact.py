@@ -7,18 +7,21 @@ import hashlib
 import os
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from deploy.errors import DeployError
 from inference import profile
-from inference.profile import ProfileError
-from model import checkpoint
+from inference.profile import Profile, ProfileError
+from model import checkpoint, graphs
+from model.checkpoint import Checkpoint
+from model.config import POLICY_VERSIONS
 from model.errors import CheckpointError
 
-GRAPHS = "openvino"
+PRECISIONS: tuple[graphs.GraphPrecision, ...] = ("float32", "int8")
 # Weights hardly compress; more effort would only take longer.
 COMPRESSION = 1
 FILE_MODE = 0o644
@@ -51,25 +54,19 @@ def contents(
         profile_file: a `sweetspot.json` instead of the checkpoint's own.
 
     Raises:
-        ArtifactError: a checkpoint is not whole, or the others do not belong to it.
+        ArtifactError: a checkpoint or its graphs are not whole, or the others do not belong to it.
     """
     found: dict[str, Path] = {}
     for name, folder in folders.items():
         for inside, path in _files(folder).items():
             found[f"{name}/{inside}".lstrip("/")] = path
-    if quantized is not None:
+    if quantized is not None or profile_file is not None:
         (folder,) = folders.values()
-        if _digest(quantized) != _digest(folder):
-            raise ArtifactError(f"--quantized {quantized} is of another checkpoint than {folder}")
-        graphs = _graphs(quantized)
-        if not graphs:
-            raise ArtifactError(f"--quantized {quantized} holds no {GRAPHS}/")
-        found |= graphs
-    if profile_file is not None:
-        found[profile.FILE_NAME] = profile_file
-    for name, path in found.items():
-        if Path(name).name == profile.FILE_NAME:
-            _check_profile(path)
+        if quantized is not None:
+            found |= _graphs_for(folder, quantized)
+        if profile_file is not None:
+            _check_measured(profile_file, folder, quantized or folder)
+            found[profile.FILE_NAME] = profile_file
     return found
 
 
@@ -87,6 +84,10 @@ def write(
     Raises:
         ArtifactError: a file cannot be read or written, or what was packed is not what was given.
     """
+    if output.resolve() in {path.resolve() for path in files.values()}:
+        raise ArtifactError(f"{output} is a file of the artifact itself")
+    if not output.parent.is_dir():
+        raise ArtifactError(f"{output}: {output.parent} is no folder")
     try:
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=".artifact-") as scratch:
             packed = Path(scratch) / "model.tar.gz"
@@ -96,35 +97,77 @@ def write(
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             packed.replace(output)
     except OSError as exc:
-        raise ArtifactError(f"{output}: {exc.filename or ''} {exc.strerror or exc}") from exc
+        raise ArtifactError(f"{output}: cannot be written: {exc.strerror or exc}") from exc
     return Artifact(str(output), output.stat().st_size, sha256, digests)
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    _digest(folder)
+    held = _verify(folder)
     files = [*checkpoint.weight_files(folder), *checkpoint.companions(folder)]
     if (folder / profile.FILE_NAME).is_file():
+        _read_profiles(folder / profile.FILE_NAME)
         files.append(folder / profile.FILE_NAME)
-    return {path.name: path for path in files} | _graphs(folder)
+    return {path.name: path for path in files} | _graphs(held)
 
 
-def _graphs(folder: Path) -> dict[str, Path]:
-    paths = sorted((folder / GRAPHS).glob("*/*"))
-    return {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
+def _graphs(held: Checkpoint) -> dict[str, Path]:
+    """Those beside a checkpoint, held against its weights as the server does."""
+    with _in_plain_words():
+        found = [one for precision in PRECISIONS if (one := graphs.find(held, precision))]
+    names = (*graphs.FILES, graphs.MANIFEST)
+    paths = [one.folder / name for one in found for name in names]
+    return {path.relative_to(held.folder).as_posix(): path for path in paths}
 
 
-def _digest(folder: Path) -> str:
+def _graphs_for(folder: Path, quantized: Path) -> dict[str, Path]:
+    held = _verify(quantized)
+    if _digest(held) != _digest(_verify(folder)):
+        raise ArtifactError(f"--quantized {quantized} is of another checkpoint than {folder}")
+    found = _graphs(held)
+    if not found:
+        raise ArtifactError(f"--quantized {quantized} holds no {graphs.FOLDER}/")
+    return found
+
+
+def _verify(folder: Path) -> Checkpoint:
+    with _in_plain_words():
+        return checkpoint.verify(folder)
+
+
+def _digest(held: Checkpoint) -> str:
+    with _in_plain_words():
+        return held.digest
+
+
+@contextmanager
+def _in_plain_words() -> Iterator[None]:
     try:
-        return checkpoint.verify(folder).digest
+        yield
     except CheckpointError as exc:
         raise ArtifactError(str(exc)) from exc
     except OSError as exc:
         raise ArtifactError(f"{exc.filename} cannot be read: {exc.strerror}") from exc
 
 
-def _check_profile(path: Path) -> None:
+def _check_measured(profile_file: Path, folder: Path, quantized: Path) -> None:
+    """On an encoder that these files may become: no other will look at the profile."""
+    held = _verify(folder)
+    with _in_plain_words():
+        int8 = graphs.find(_verify(quantized), "int8")
+        known = {
+            checkpoint.fingerprint(held, policy, digest)
+            for policy in POLICY_VERSIONS.values()
+            for digest in ("", int8.digest if int8 else "")
+        }
+    if not known & {one.match.checkpoint for one in _read_profiles(profile_file)}:
+        raise ArtifactError(
+            f"--profile {profile_file} was measured with another checkpoint than {folder}"
+        )
+
+
+def _read_profiles(path: Path) -> list[Profile]:
     try:
-        profile.read(path)
+        return profile.read(path)
     except ProfileError as exc:
         raise ArtifactError(str(exc)) from exc
 
@@ -137,7 +180,9 @@ def _pack(files: Mapping[str, Path], packed: Path, advance: Advance) -> None:
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT) as tar,
     ):
         for name, path in sorted(files.items()):
-            with path.open("rb") as file:
+            with _in_plain_words():
+                opened = path.open("rb")
+            with opened as file:
                 entry = tarfile.TarInfo(name)
                 entry.size, entry.mode = os.fstat(file.fileno()).st_size, FILE_MODE
                 tar.addfile(entry, _Counted(file, advance))  # type: ignore[arg-type]
@@ -147,9 +192,13 @@ def _check(folders: Mapping[str, Path], packed: Path, unpacked: Path) -> dict[st
     """Unpack as the platform does, and hold each checkpoint against the one given."""
     with tarfile.open(packed) as tar:
         tar.extractall(unpacked, filter="data")
-    digests = {name: _digest(unpacked / name) for name in folders}
+    try:
+        contents({name: unpacked / name for name in folders})
+    except ArtifactError as exc:
+        raise ArtifactError(f"a file changed while it was packed: {exc}") from exc
+    digests = {name: _digest(_verify(unpacked / name)) for name in folders}
     for name, folder in folders.items():
-        if digests[name] != _digest(folder):
+        if digests[name] != _digest(_verify(folder)):
             raise ArtifactError(f"{folder} changed while it was packed")
     return digests
 

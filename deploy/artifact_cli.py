@@ -25,8 +25,17 @@ from model.errors import CheckpointError
     metavar="[NAME=]FOLDER",
     help="a checkpoint, or builtin; several, each with a name, go into one artifact",
 )
-@click.option("--quantized", type=click.Path(file_okay=False), help="take its openvino/ graphs")
-@click.option("--profile", "profile_file", type=click.Path(dir_okay=False), help="sweetspot.json")
+@click.option(
+    "--quantized",
+    type=click.Path(file_okay=False),
+    help="what `sweetspot quantize` wrote of the same checkpoint: take its openvino/ graphs",
+)
+@click.option(
+    "--profile",
+    "profile_file",
+    type=click.Path(dir_okay=False),
+    help="a sweetspot.json, instead of the checkpoint's own",
+)
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), default="model.tar.gz", show_default=True
 )
@@ -46,12 +55,10 @@ def artifact(
     """
     try:
         if upload is not None:
-            names.check_artifact(upload)
+            _check_upload(upload)
         folders = _folders(models)
-        if len(models) > 1 and (quantized or profile_file):
-            raise ArtifactError("--quantized and --profile are of a single --model")
         if "" not in folders and (quantized or profile_file):
-            raise ArtifactError("--quantized and --profile are of a --model without a name")
+            raise ArtifactError("--quantized and --profile are of a single --model without a name")
         files = contents(folders, _path(quantized), _path(profile_file))
         written = _write(folders, files, Path(output))
         if upload is not None:
@@ -65,6 +72,12 @@ def artifact(
     if "" not in folders:
         flags = " ".join(f"--model-folder {name}" for name in folders)
         click.echo(f"deploy it with {flags}")
+
+
+def _check_upload(uri: str) -> None:
+    names.parse_uri(uri, "--upload")
+    if not uri.endswith(".tar.gz"):
+        raise ArtifactError(f"--upload {uri}: SageMaker unpacks nothing but a .tar.gz")
 
 
 def _folders(models: tuple[str, ...]) -> dict[str, Path]:
@@ -100,7 +113,7 @@ def _path(given: str | None) -> Path | None:
 
 
 def _write(folders: dict[str, Path], files: dict[str, Path], output: Path) -> Artifact:
-    total = sum(path.stat().st_size for path in files.values() if path.exists())
+    total = sum(path.stat().st_size for path in files.values())
     with _bar() as bar:
         task = bar.add_task("packed", total=total)
         return write(folders, files, output, lambda count: bar.advance(task, count))

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 # A container that asks for more has another reason.
 MOST_RETRY_AFTER_S = 30.0
+# Of a pause: past any most_s, and a float holds it.
+MOST_DOUBLINGS = 60
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def ask(
 
 def pause_s(patience: Patience, tries: int) -> float:
     """Before the next try. Full jitter: whoever failed together does not come again together."""
-    return random.uniform(0, min(patience.most_s, patience.first_s * 2 ** (tries - 1)))
+    doublings = min(tries - 1, MOST_DOUBLINGS)
+    return random.uniform(0, min(patience.most_s, patience.first_s * 2**doublings))
 
 
 def _once(transport: Transport, items: Sequence[Item], bulk: bool) -> Answer:

@@ -47,11 +47,12 @@ class FingerprintChanged(EndpointError):
 
 
 class Client:
-    """Asks one endpoint. May be used from many threads.
+    """Asks one endpoint. May be used from many threads, but not across a fork.
 
     Args:
         endpoint: a URL (`http://localhost:8080`), or the name of a SageMaker endpoint.
-        client: boto3's of `sagemaker-runtime`, for a name; made here by default.
+        client: boto3's of `sagemaker-runtime`, for a name, without retries of its own, which
+            would multiply; made here by default.
         items: most items a request; 64 by default.
         profile: a `sweetspot.json` of the endpoint's machine: then requests are whole multiples
             of the batches it found best.

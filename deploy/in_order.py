@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,15 +49,15 @@ class InOrder:
         self._concurrency, self._patience = concurrency, patience
         self._read = self._yielded = self._held_bytes = 0
         self._exhausted = False
+        self._bulk: bool | None = None  # known with the first request
         self._open: dict[int, _Open] = {}
         self._waiting: deque[Item] = deque()
         self._again: list[tuple[float, int]] = []  # a heap of (when, index)
-        self._flying: dict[Future[tuple[Result, ...]], list[Item]] = {}
+        self._flying: set[Future[tuple[Result, ...]]] = set()
         self._done: dict[int, Result] = {}
         self._error: EndpointError | None = None
         self._broken: Exception | None = None  # what the input raised
         self._leaving = threading.Event()
-        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="sweetspot-client")
 
     def results(self) -> Generator[Result, None, None]:
         """Every item's result, in order, as they come.
@@ -82,24 +82,36 @@ class InOrder:
                 raise self._broken
         finally:
             self._leaving.set()
-            self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _send(self) -> None:
         """Put requests on their way while there is something to send and room for it."""
         while len(self._flying) < self._concurrency:
             self._line_up()
-            # The endpoint may treat one small request as a query; parts of a long input are none.
-            whole = self._exhausted and self._read == len(self._waiting)
             chunk = take(self._waiting, self._limits)
             if not chunk:
                 return
+            if self._bulk is None:
+                # One small request may be taken for a query; parts of a long input are none.
+                self._bulk = not self._exhausted or len(chunk) < self._read
             now_s = time.monotonic()
             for item in chunk:
                 one = self._open[item.index]
                 one.tries += 1
                 one.since_s = one.since_s or now_s
-            sent = self._pool.submit(self._ask, chunk, not whole, self._leaving)
-            self._flying[sent] = chunk
+            self._fly(chunk, bulk=self._bulk)
+
+    def _fly(self, chunk: list[Item], *, bulk: bool) -> None:
+        sent: Future[tuple[Result, ...]] = Future()
+
+        def ask() -> None:
+            try:
+                sent.set_result(self._ask(chunk, bulk, self._leaving))
+            except BaseException as exc:  # noqa: BLE001 - it is raised by whoever asks for results
+                sent.set_exception(exc)
+
+        # A daemon, unlike the threads of an executor: a program that ends waits for no answer.
+        threading.Thread(target=ask, name="sweetspot-client", daemon=True).start()
+        self._flying.add(sent)
 
     def _line_up(self) -> None:
         """First who is asked again and whose time has come, then new items."""
@@ -135,16 +147,17 @@ class InOrder:
         self._waiting.append(item)
 
     def _receive(self) -> None:
-        """Wait for an answer, or until somebody is to be asked again."""
+        """Wait for an answer, or until somebody is to be asked again and there is room for it."""
         if self._yielded in self._done:
             return
-        pause_s = max(0.0, self._again[0][0] - time.monotonic()) if self._again else None
+        due = self._again and len(self._flying) < self._concurrency
+        pause_s = max(0.0, self._again[0][0] - time.monotonic()) if due else None
         if not self._flying:
             self._leaving.wait(pause_s)
             return
         done, _ = wait(self._flying, pause_s, FIRST_COMPLETED)
         for one in done:
-            del self._flying[one]
+            self._flying.remove(one)
             try:
                 results = one.result()
             except EndpointError as exc:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy import names
+from deploy.config import TIMEOUT_S
 from deploy.errors import DeployError
+from serve import settings
 
 ENDED = ("Completed", "Failed", "Stopped")
 POLL_S = 15.0
@@ -34,14 +36,53 @@ class Report:
     failed: dict[str, int]
 
 
+def check_input(s3: Any, source: str, instances: int) -> None:
+    """Instances share the objects of an input, so there has to be one for each.
+
+    Raises:
+        TransformError: there are fewer, or they cannot be listed.
+    """
+    bucket, prefix = names.parse_uri(source, "--input")
+    with _in_plain_words(f"--input {source} cannot be listed"):
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=instances)
+    if not listed["KeyCount"]:
+        raise TransformError(f"--input {source}: nothing is there")
+    if listed["KeyCount"] < instances:
+        raise TransformError(
+            f"--instances {instances}: {source} has {listed['KeyCount']} objects, and instances "
+            "do not share the lines of one; split them"
+        )
+
+
+def request_timeout_s(sagemaker: Any, model: str) -> int:
+    """The limit of a request, s, for which the model's container says how it wants to be asked.
+
+    Raises:
+        TransformError: there is no such model, or it cannot be asked.
+    """
+    with _in_plain_words(f"--model {model}"):
+        container = sagemaker.describe_model(ModelName=model).get("PrimaryContainer", {})
+    variables = container.get("Environment", {})
+    return int(variables.get(settings.variable_name("batch_timeout_s"), TIMEOUT_S["transform"]))
+
+
 def start(sagemaker: Any, request: dict[str, Any]) -> None:
-    """Send CreateTransformJob.
+    """Send CreateTransformJob; nothing happens when that very job is there.
 
     Raises:
         TransformError: in AWS's words.
     """
+    from botocore.exceptions import ClientError
+
     with _in_plain_words("the job cannot be started"):
-        sagemaker.create_transform_job(**request)
+        try:
+            sagemaker.create_transform_job(**request)
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] != "ResourceInUse":
+                raise
+            said = sagemaker.describe_transform_job(TransformJobName=request["TransformJobName"])
+            if _identity(said) != _identity(request):
+                raise
 
 
 def follow(sagemaker: Any, job: str, pause: Callable[[float], Any]) -> Iterator[dict[str, Any]]:
@@ -79,6 +120,12 @@ def report(s3: Any, said: dict[str, Any]) -> Report:
     embedded = counted.pop(None, 0)
     failed = {str(code): count for code, count in counted.most_common()}
     return Report(job, status, reason, output, embedded, failed)
+
+
+def _identity(job: dict[str, Any]) -> tuple[Any, ...]:
+    """What tells jobs apart, of a request or a description."""
+    source = job["TransformInput"]["DataSource"]
+    return job["ModelName"], source, job["TransformOutput"]["S3OutputPath"]
 
 
 def _lines(s3: Any, output: str) -> Iterator[bytes]:

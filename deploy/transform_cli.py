@@ -10,15 +10,22 @@ from typing import Any
 import click
 
 from deploy import config, hardware, names
-from deploy.errors import DeployError
+from deploy.errors import ConfigError, DeployError
 from deploy.job import job_request
-from deploy.transform import Report, follow, report, start
+from deploy.transform import Report, check_input, follow, report, request_timeout_s, start
 
 
 @click.command()
 @click.argument("job")
-@click.option("--model", required=True, help="name of the SageMaker model")
-@click.option("--input", "source", required=True, help="s3://bucket/prefix of JSON Lines")
+@click.option(
+    "--model", required=True, help="name of the SageMaker model, as `up --mode transform` makes it"
+)
+@click.option(
+    "--input",
+    "source",
+    required=True,
+    help="s3://bucket/prefix of JSON Lines: every object whose key begins so",
+)
 @click.option(
     "--output", required=True, help="s3://bucket/prefix; answers go to a folder named as the job"
 )
@@ -29,43 +36,46 @@ from deploy.transform import Report, follow, report, start
     type=click.IntRange(1, config.MAX_INSTANCES),
     default=1,
     show_default=True,
-    help="they share the objects of the input, not the lines of one",
-)
-@click.option(
-    "--timeout-s",
-    type=click.IntRange(1, config.MAX_TIMEOUT_S),
-    default=config.TIMEOUT_S["transform"],
-    show_default=True,
-    help="limit of a request; the model's own has to be the same",
+    help="they share the objects of the input, not the lines of one: at most one an object",
 )
 @click.option("--json", "as_json", is_flag=True, help="the report for machines")
 def transform(
     *, job: str, model: str, source: str, output: str, instance_type: str, cuda: str,
-    instances: int, timeout_s: int, as_json: bool,
+    instances: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Embed every line of objects in S3, wait, and say what failed by code.
 
-    A line is an item, as {"url": "https://..."}. Ctrl-C stops the waiting, not the job.
+    A line is an item, as {"url": "https://..."}. Ctrl-C stops the waiting, not the job: the same
+    command again waits for it, or reports it once it has ended. How large its requests are and
+    how many it sends at once, the container says, by the profile in its artifact.
 
     \b
-    Example:
+    Examples:
       sweetspot deploy transform monday --model designs --input s3://jobs/urls.jsonl --output s3://jobs/out/
+      sweetspot deploy transform all --model designs --instances 4 --input s3://jobs/in/ --output s3://jobs/out/
     """
     try:
         names.check_name(job)
         names.parse_uri(source, "--input")
         names.parse_uri(output, "--output")
+        folder = f"{output.rstrip('/')}/{job}/"
+        if folder.startswith(source):
+            raise ConfigError(f"--output {folder} is in --input: the next job would embed it")
+        machine_image = hardware.machine_image(instance_type, cuda, transform=True)
+        sagemaker, s3 = _clients()
+        check_input(s3, source, instances)
         request = job_request(
             name=job,
             model=model,
             source=source,
-            output=f"{output.rstrip('/')}/{job}/",
+            output=folder,
             instance_type=instance_type,
             instances=instances,
-            machine_image=hardware.machine_image(instance_type, cuda, transform=True),
-            timeout_s=timeout_s,
+            machine_image=machine_image,
+            timeout_s=request_timeout_s(sagemaker, model),
         )
-        found = _run(request)
+        start(sagemaker, request)
+        found = _wait(sagemaker, s3, job)
     except DeployError as exc:
         raise click.ClickException(str(exc)) from exc
     click.echo(json.dumps(asdict(found))) if as_json else _show(found)
@@ -73,22 +83,25 @@ def transform(
         raise click.ClickException(f"{job}: {found.status}: {found.reason or 'no reason given'}")
 
 
-def _run(request: dict[str, Any]) -> Report:
+def _clients() -> tuple[Any, Any]:
     import boto3
     from botocore.exceptions import BotoCoreError
-    from rich.console import Console
 
     try:
-        sagemaker, s3 = boto3.client("sagemaker"), boto3.client("s3")
+        return boto3.client("sagemaker"), boto3.client("s3")
     except BotoCoreError as exc:
         raise DeployError(f"AWS cannot be asked: {exc}") from exc
-    job = request["TransformJobName"]
-    start(sagemaker, request)
+
+
+def _wait(sagemaker: Any, s3: Any, job: str) -> Report:
+    from rich.console import Console
+
     said: dict[str, Any] = {}
     with Console(stderr=True).status(f"{job}: started") as status:
         for said in follow(sagemaker, job, threading.Event().wait):
             status.update(f"{job}: {said['TransformJobStatus']}")
-    return report(s3, said)
+        status.update(f"{job}: {said['TransformJobStatus']}, reading its outputs")
+        return report(s3, said)
 
 
 def _show(found: Report) -> None:

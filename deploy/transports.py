@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.exceptions import ReadTimeoutError as BotoReadTimeoutError
 from botocore.exceptions import SSLError as BotoSSLError
-from urllib3.exceptions import HTTPError, ReadTimeoutError, SSLError
+from urllib3.exceptions import HTTPError, LocationParseError, ReadTimeoutError, SSLError
 
 from deploy.wire import EndpointError, clip, decode_refusal
 
@@ -66,6 +67,8 @@ class HttpTransport:
             reply = self._pool.request("POST", self._url, body=body, headers=headers)
         except SSLError as exc:
             raise EndpointError("tls", _reason(exc), retryable=False) from exc
+        except LocationParseError as exc:
+            raise EndpointError("connect", _reason(exc), retryable=False) from exc
         except ReadTimeoutError as exc:
             raise EndpointError("timeout", _reason(exc), retryable=True) from exc
         except HTTPError as exc:
@@ -99,6 +102,8 @@ class SageMakerTransport:
             raise _refused(exc) from exc
         except BotoSSLError as exc:
             raise EndpointError("tls", str(exc), retryable=False) from exc
+        except BotoReadTimeoutError as exc:
+            raise EndpointError("timeout", str(exc), retryable=True) from exc
         except (BotoConnectionError, HTTPClientError, IncompleteReadError) as exc:
             raise EndpointError("connect", str(exc), retryable=True) from exc
         except BotoCoreError as exc:

@@ -18,6 +18,8 @@ _LANE = b',"lane":"bulk"'
 # Of a body, beside its items.
 FRAME_BYTES = len(_HEAD) + len(_TAIL % _LANE)
 MESSAGE_CHARS = 300
+# What reading somebody's JSON as ours may raise.
+_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 class EndpointError(Exception):
@@ -34,6 +36,10 @@ class EndpointError(Exception):
         self.code = code
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without calling __init__, whose keywords pickle does not know."""
+        return Exception.__new__, (type(self), *self.args), vars(self)
 
 
 @dataclass(frozen=True)
@@ -77,18 +83,18 @@ class Answer:
     results: tuple[Result, ...]
 
 
-def encode_item(index: int, item: Mapping[str, Any]) -> Item:
+def encode_item(index: int, item: Any) -> Item:
     """`{"url" or "text": str, or "image": encoded bytes; "id": str, optional}` as it travels.
 
     Raises:
         ValueError: it is no such thing; the message names its index.
     """
-    given = [kind for kind in KINDS if kind in item]
-    unknown = sorted(map(str, item.keys() - {*KINDS, "id"}))
-    if len(given) != 1 or unknown:
+    keys = set(item) if isinstance(item, Mapping) else set()
+    given = [kind for kind in KINDS if kind in keys]
+    if len(given) != 1 or keys - {*KINDS, "id"}:
         raise ValueError(f"item {index} must have one of {', '.join(KINDS)}, and perhaps an id")
     kind, item_id = given[0], item.get("id")
-    value: Any = item[kind]
+    value = item[kind]
     if not isinstance(value, BYTES if kind == "image" else str):
         wrong = f"item {index}: {kind} cannot be {type(value).__name__}"
         raise ValueError(wrong)  # noqa: TRY004 - as any other wrong item
@@ -119,7 +125,7 @@ def decode_answer(body: bytes, items: Sequence[Item]) -> Answer:
             raise ValueError("not one result for each item")
         results = [_result(item, one, dimension) for item, one in zip(items, found, strict=True)]
         return Answer(str(answer["fingerprint"]), tuple(results))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
+    except _MALFORMED as exc:
         said = f"not an answer of Sweetspot ({exc!r}): {clip(body)}"
         raise EndpointError("bad_answer", said, retryable=False) from exc
 
@@ -132,7 +138,7 @@ def decode_refusal(status: int, body: bytes) -> EndpointError:
         after_s = None if after_ms is None else max(0.0, float(after_ms) / 1000)
         again = error["retryable"] is True
         return EndpointError(str(code), str(message), retryable=again, retry_after_s=after_s)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except _MALFORMED:
         may_pass = status in {408, 429} or status >= 500
         return EndpointError(f"http_{status}", clip(body) or "no message", retryable=may_pass)
 

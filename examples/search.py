@@ -30,6 +30,7 @@ SCREENSHOT = Attributes("calendar", "blue", "dark", "tablet")
 # Far from the seeds that training drew from.
 FIRST_SEED = 900_000_000
 HITS = 3
+NOT_ALLOWED = "no thumbnail was embedded: start the service with --allow-host 127.0.0.1"
 
 console = Console()
 
@@ -42,6 +43,8 @@ def main(endpoint: str, count: int) -> None:
     with ThumbnailServer() as server, Client(endpoint) as client:
         found = client.embed_urls(server.thumbnails(count, FIRST_SEED), progress=True)
         seeds, index = matrix(found)
+        if not seeds:
+            raise click.ClickException(NOT_ALLOWED)
         console.print(f"{len(seeds):,} of {count:,} thumbnails, {index.shape[1]} dimensions")
 
         screenshot = encode(draw(SCREENSHOT, seed=7), "PNG")

@@ -11,6 +11,9 @@ Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["auto", "torch", "openvino", "fake"]
 Precision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 Policy = Literal["display", "reference"]
+# Part of the fingerprint: the number to be raised with any change of preprocess.py that changes a
+# policy's pixels.
+POLICY_VERSIONS: dict[Policy, str] = {"display": "display-2", "reference": "reference-1"}
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from model.config import ModelConfig
+from model.config import POLICY_VERSIONS, ModelConfig
 from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
-from model.preprocess import POLICY_VERSIONS, preprocess
+from model.preprocess import preprocess
 
 IMAGE_SIZE = 32
 DIMENSION = 16

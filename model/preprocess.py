@@ -29,8 +29,6 @@ from model.headers import check_exif
 from model.opening import open_image
 from model.room import UNLIMITED, Room
 
-# Part of the fingerprint: the number to be raised with any change that changes a policy's pixels.
-POLICY_VERSIONS: dict[Policy, str] = {"display": "display-2", "reference": "reference-1"}
 BICUBIC = Image.Resampling.BICUBIC
 DEFAULT_MAX_PIXELS = 50_000_000
 # `reference` resizes the whole picture before it crops: 1 x 5000 becomes 224 x 1,120,000,

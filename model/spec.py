@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from model.checkpoint import Checkpoint, fingerprint
-from model.config import Backend, ModelConfig, Precision
+from model.config import POLICY_VERSIONS, Backend, ModelConfig, Precision
 from model.encoder import EncoderSpec
-from model.preprocess import POLICY_VERSIONS
 
 
 def spec_of(

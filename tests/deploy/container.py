@@ -32,7 +32,7 @@ class Container:
         self.peak = 0
         self._meeting = threading.Barrier(meeting)
         self._active = 0
-        self._refusals, self._fingerprints = list(refusals), list(fingerprints)
+        self.refusals, self._fingerprints = list(refusals), list(fingerprints)
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -57,7 +57,7 @@ class Container:
             self.bodies.append(body)
             self._active += 1
             self.peak = max(self.peak, self._active)
-            refusal = self._refusals.pop(0) if self._refusals else (200, None)
+            refusal = self.refusals.pop(0) if self.refusals else (200, None)
             more = len(self._fingerprints) > 1
             fingerprint = self._fingerprints.pop(0) if more else self._fingerprints[0]
         self._meeting.wait(60)

@@ -1,8 +1,11 @@
 """An artifact: what is in it, that its bytes are the same, that it opens as the server would."""
 
+import itertools
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -11,14 +14,28 @@ import pytest
 from click.testing import CliRunner
 from moto import mock_aws
 
+from deploy.artifact import ArtifactError, contents, write
 from model.checkpoint import BUILTIN_FOLDER, verify
+from model.config import ModelConfig
+from model.graphs import find
+from model.spec import spec_of
 from sweetspot import main
+from tests.e2e.service import ROOT
 
-PROFILE = Path(__file__).parent / "profile.json"
+PROFILE = Path(__file__).parent / "profile.json"  # of another checkpoint
 
 
 def artifact(*words):
     return CliRunner().invoke(main, ["deploy", "artifact", *map(str, words)])
+
+
+def measured(folder, checkpoint, policy="display", quantized=""):
+    """A profile as it is written on a machine that ran the checkpoint."""
+    spec = spec_of(checkpoint, ModelConfig(policy=policy), "openvino", "cpu", "int8", quantized)
+    document = json.loads(PROFILE.read_text())
+    document["profiles"][0]["match"]["checkpoint"] = spec.fingerprint
+    (folder / "sweetspot.json").write_text(json.dumps(document))
+    return folder / "sweetspot.json"
 
 
 def packed(tmp_path, *words):
@@ -37,7 +54,8 @@ def folder(tmp_path):
 
 def test_it_opens_as_the_server_would(tmp_path, folder):
     (folder / "notes.txt").write_text("not the server's")
-    with tarfile.open(packed(tmp_path, "--model", folder, "--profile", PROFILE)) as tar:
+    profile = measured(tmp_path, verify(folder))
+    with tarfile.open(packed(tmp_path, "--model", folder, "--profile", profile)) as tar:
         entries = tar.getmembers()
         tar.extractall(tmp_path / "ml", filter="data")
     assert verify(tmp_path / "ml").digest == verify(BUILTIN_FOLDER).digest
@@ -75,8 +93,62 @@ def test_two_checkpoints_have_a_folder_each(tmp_path, folder):
 def test_quantized_graphs_come_beside_the_weights_they_were_made_of(tmp_path, folder):
     (folder / "openvino" / "float32").rename(folder / "openvino" / "int8")
     with tarfile.open(packed(tmp_path, "--model", "builtin", "--quantized", folder)) as tar:
-        names = tar.getnames()
-    assert {"openvino/float32/image.xml", "openvino/int8/image.xml"} < set(names)
+        tar.extractall(tmp_path / "ml", filter="data")
+    for precision in ("float32", "int8"):
+        assert find(verify(tmp_path / "ml"), precision) is not None
+
+
+@pytest.mark.parametrize("policy", ["display", "reference"])
+def test_a_profile_of_any_encoder_of_the_checkpoint_goes_with_it(tmp_path, folder, policy):
+    (folder / "openvino" / "float32").rename(folder / "openvino" / "int8")
+    digest = find(verify(folder), "int8").digest
+    for quantized in ("", digest):
+        profile = measured(tmp_path, verify(folder), policy, quantized)
+        packed(tmp_path, "--model", "builtin", "--quantized", folder, "--profile", profile)
+
+
+def test_a_profile_of_other_weights_is_refused(tmp_path):
+    ran = artifact("--model", "builtin", "--profile", PROFILE, "-o", tmp_path / "model.tar.gz")
+    assert ran.exit_code == 1
+    assert f"--profile {PROFILE} was measured with another checkpoint" in ran.output
+
+
+def damage(graphs):
+    (graphs / "image.bin").write_bytes(b"half")
+
+
+def lead_nowhere(graphs):
+    (graphs / "image.bin").unlink()
+    (graphs / "image.bin").symlink_to("nowhere")
+
+
+def take_from_other_weights(graphs):
+    manifest = json.loads((graphs / "graphs.json").read_text())
+    (graphs / "graphs.json").write_text(json.dumps(manifest | {"checkpoint": "another"}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (damage, "image.bin is missing or half-written"),
+        (lead_nowhere, "image.bin is missing or half-written"),
+        (take_from_other_weights, "made from other weights"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--model", "--quantized"])
+def test_graphs_that_the_server_would_refuse_are_refused(tmp_path, folder, flag, spoil, said):
+    spoil(folder / "openvino" / "float32")
+    words = ("--model", "builtin") if flag == "--quantized" else ()
+    ran = artifact(*words, flag, folder, "-o", tmp_path / "model.tar.gz")
+    assert ran.exit_code == 1
+    assert said in ran.output
+    assert not (tmp_path / "model.tar.gz").exists()
+
+
+def test_nothing_but_the_files_of_graphs_is_packed(tmp_path, folder):
+    (folder / "openvino" / "float32" / ".DS_Store").write_bytes(b"of a desktop")
+    with tarfile.open(packed(tmp_path, "--model", folder)) as tar:
+        assert not [name for name in tar.getnames() if "DS_Store" in name]
 
 
 def test_it_is_uploaded(tmp_path):
@@ -110,11 +182,62 @@ def test_a_checkpoint_that_is_not_whole_leaves_the_artifact_that_was_there(tmp_p
     assert not list(tmp_path.glob(".artifact-*"))
 
 
+def change_weights(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["eos_token_id"] = 3
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def change_graphs(folder):
+    path = folder / "openvino" / "float32" / "text.bin"
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+@pytest.mark.parametrize("change", [change_weights, change_graphs])
+def test_what_changes_while_it_is_packed_is_refused(tmp_path, folder, change):
+    files = contents({"": folder})
+    counts = itertools.count()
+
+    def advance(_):
+        # The first file has been read by then.
+        if next(counts) == 1:
+            change(folder)
+
+    output = tmp_path / "model.tar.gz"
+    with pytest.raises(ArtifactError, match="changed while it was packed"):
+        write({"": folder}, files, output, advance)
+    assert not output.exists()
+
+
 def test_graphs_of_another_checkpoint_are_refused(folder):
     config = json.loads((folder / "config.json").read_text())
     config["text_config"]["eos_token_id"] = 3
     (folder / "config.json").write_text(json.dumps(config))
     assert "of another checkpoint" in artifact("--model", "builtin", "--quantized", folder).output
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_behind(tmp_path):
+    output = tmp_path / "model.tar.gz"
+    program = (
+        "import resource, sys, sweetspot\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "sweetspot.main(sys.argv[1:])\n"
+    )
+    words = ("deploy", "artifact", "--model", "builtin", "-o", str(output))
+    ran = subprocess.run(
+        [sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True
+    )
+    assert ran.returncode == 1
+    assert ran.stderr == f"Error: {output}: cannot be written: File too large\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["config.json", "openvino/float32/image.bin"])
+def test_an_artifact_is_never_written_over_what_goes_into_it(tmp_path, folder, name):
+    before = (folder / name).read_bytes()
+    ran = artifact("--model", folder, "-o", folder / name)
+    assert f"{folder / name} is a file of the artifact itself" in ran.output
+    assert (folder / name).read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -128,7 +251,9 @@ def test_graphs_of_another_checkpoint_are_refused(folder):
         (("--model", "a=builtin", "--model", "b=builtin", "--profile", PROFILE), "single --model"),
         (("--model", "builtin", "--profile", "nowhere.json"), "nowhere.json is missing"),
         (("--model", "builtin", "--upload", "s3://models/model.zip"), "nothing but a .tar.gz"),
-        (("--model", "builtin", "-o", "/nowhere/model.tar.gz"), "/nowhere"),
+        (("--model", "builtin", "--upload", "https://a/model.tar.gz"), "--upload https://a/"),
+        (("--model", "builtin", "-o", "/nowhere/model.tar.gz"), "/nowhere is no folder"),
+        (("--model", "builtin", "-o", "/proc/model.tar.gz"), "/proc/model.tar.gz: cannot be wri"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(words, said):

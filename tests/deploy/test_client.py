@@ -2,15 +2,26 @@
 
 import json
 import logging
+import pickle
+import signal
+import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import wait
 from itertools import count, islice
+from subprocess import PIPE
 
 import boto3
 import pytest
 from botocore.config import Config
 
+from deploy.asking import ask as send
+from deploy.chunks import Limits
 from deploy.client import Client, Embedded, EndpointError, Failed, FingerprintChanged, Patience
+from deploy.in_order import InOrder
+from deploy.transports import connect
+from deploy.wire import encode_item
 from tests.deploy.container import Container, embedding, refusal
 from tests.e2e.service import ROOT
 from tests.servers import ScriptedContainer
@@ -102,6 +113,14 @@ def test_an_endpoint_that_is_not_there_is_named_by_the_system():
     assert str(caught.value) == "connect: connection refused"
 
 
+@pytest.mark.parametrize("url", ["http://a..b", "http://a b", "http://" + 64 * "a"])
+def test_a_name_that_no_host_can_have_is_not_tried_again(url, caplog):
+    with Client(url, patience=QUICK) as client, pytest.raises(EndpointError, match="parse") as it:
+        list(client.embed_texts(TEXTS))
+    assert not it.value.retryable
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("body", ["", "[]", {"results": []}, {"dimension": 4, "results": [1]}])
 def test_an_answer_of_somebody_else_is_said(body):
     with (
@@ -141,6 +160,44 @@ def test_fingerprints_have_to_agree_over_calls():
             list(client.embed_texts(["a"]))
 
 
+def test_a_retry_that_is_due_waits_for_room_without_spinning():
+    """The only place is taken until the loop has turned often, or a while went by."""
+    turns, spinning = count(), threading.Event()
+
+    def ask(items, bulk, leaving):
+        if items[0].index == 0:
+            return (Failed(0, None, "fetch_timeout", "", retryable=True),)
+        spinning.wait(0.2)
+        return embedded(items, bulk, leaving)
+
+    def profile(frame, event, arg):
+        if event == "call" and frame.f_code is wait.__code__ and next(turns) == 100:
+            spinning.set()
+
+    patience = Patience(items=2, first_s=0.02, most_s=0.02)
+    items = ({"text": text} for text in "abc")
+    walk = InOrder(items, ask, Limits(1, 1000), 1, patience)
+    sys.setprofile(profile)
+    try:
+        results = list(walk.results())
+    finally:
+        sys.setprofile(None)
+    assert len(results) == 3
+    assert not spinning.is_set()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EndpointError("overloaded", "come again", retryable=True, retry_after_s=2.0),
+        FingerprintChanged("f1", "f2"),
+    ],
+)
+def test_an_error_crosses_to_another_process(error):
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
+
+
 def test_results_come_while_the_input_has_no_end():
     with Container() as container, Client(container.url, items=8) as client:
         results = client.embed_texts(f"t {number}" for number in count())
@@ -170,6 +227,77 @@ def test_no_more_is_read_and_sent_than_the_window_holds():
         results.close()
 
 
+@pytest.mark.parametrize("leave", ["for _ in results: pass", "results.close()"])
+def test_a_program_that_ends_waits_for_no_answer(leave):
+    """Once by Ctrl-C, once because it has what it wanted."""
+    program = (
+        "import sys, deploy.client\n"
+        "client = deploy.client.Client(sys.argv[1], items=1, concurrency=2)\n"
+        "results = client.embed_texts(['a', 'never answered'])\n"
+        "print(next(results).index, flush=True)\n"
+        f"{leave}\n"
+    )
+    with HalfSilent() as container:
+        words = [sys.executable, "-c", program, container.url]
+        with subprocess.Popen(words, cwd=ROOT, stdout=PIPE, stderr=PIPE) as running:
+            assert running.stdout.readline() == b"0\n"
+            if leave.startswith("for"):
+                running.send_signal(signal.SIGINT)
+            # Far below the 70 s for which an answer is waited.
+            assert b"Error" not in running.communicate(timeout=50)[1]
+
+
+def embedded(items, bulk, leaving):
+    """An answer, as of a container."""
+    return tuple(Embedded(one.index, one.id, embedding("a")) for one in items)
+
+
+def test_large_items_are_not_read_ahead_of_what_requests_hold():
+    """Three of them fill a body, and with a fourth the place for one request is taken."""
+    read, behind = [], []
+
+    def texts():
+        for number in range(40):
+            read.append(number)
+            yield {"text": "x" * 300}
+
+    def ask(items, bulk, leaving):
+        behind.append(len(read) - items[0].index)
+        return embedded(items, bulk, leaving)
+
+    walk = InOrder(texts(), ask, Limits(64, 1000), 1, QUICK)
+    assert len(list(walk.results())) == 40
+    assert max(behind) == 4
+
+
+def test_whoever_leaves_is_tried_for_no_longer():
+    """The walk says that it was left, and a request that was refused is then not sent again."""
+    events = []
+
+    def ask(items, bulk, leaving):
+        events.append(leaving)
+        return embedded(items, bulk, leaving)
+
+    results = InOrder(iter([{"text": "a"}] * 9), ask, Limits(1, 1000), 1, QUICK).results()
+    next(results)
+    assert not events[0].is_set()
+    results.close()
+    assert events[0].is_set()
+
+    item = encode_item(0, {"text": "a"})
+    with Container([OVERLOADED] * 9) as container, pytest.raises(EndpointError):
+        send(connect(container.url, None, 1), [item], QUICK, events[0], bulk=False)
+    assert len(container.bodies) == 1
+
+
+def test_an_item_is_not_asked_again_when_no_time_is_left():
+    patience = Patience(items=3, total_s=0, first_s=0.001)
+    with Container() as container, Client(container.url, patience=patience) as client:
+        (result,) = client.embed_texts(["down 1"])
+    assert result.code == "fetch_timeout"
+    assert container.asked == {"down 1": 1}
+
+
 def test_nobody_is_asked_before_the_first_result_is_wanted():
     with Container() as container, Client(container.url) as client:
         client.embed_texts(TEXTS)
@@ -193,12 +321,22 @@ def test_small_inputs_keep_their_lane_and_parts_of_large_ones_are_bulk():
     assert lanes == [None, "bulk", "bulk", "bulk", "bulk"]
 
 
+def test_an_item_of_a_small_input_that_is_asked_again_keeps_its_lane():
+    with Container() as container:
+        embed(container, ["a query", "flaky 1 time"])
+    asked = [json.loads(body) for body in container.bodies]
+    assert [len(one["inputs"]) for one in asked] == [2, 1]
+    assert [one["parameters"].get("lane") for one in asked] == [None, None]
+
+
 @pytest.mark.parametrize(
     ("item", "said"),
     [
         ({}, "item 1 must have one of url, image, text"),
         ({"url": "a", "text": "b"}, "item 1 must have one of"),
         ({"url": "a", "name": "b"}, "item 1 must have one of"),
+        ("https://a.example/", "item 1 must have one of"),
+        (None, "item 1 must have one of"),
         ({"url": None}, "item 1: url cannot be NoneType"),
         ({"image": "text"}, "item 1: image cannot be str"),
         ({"text": "a", "id": 7}, "item 1: id must be Unicode text"),
@@ -248,6 +386,13 @@ def test_wrong_arguments_are_said(endpoint, options, said):
         Client(endpoint, **options)
 
 
+def test_by_name_without_a_region_is_said_before_anything_is_sent(monkeypatch, tmp_path):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(ValueError, match="AWS cannot be asked: You must specify a region"):
+        Client("designs")
+
+
 def test_by_name_through_boto3():
     with Container() as container:
         answers = ScriptedContainer(*scripted(container, OVERLOADED, (500, {"aws": [503, "X"]})))
@@ -256,6 +401,38 @@ def test_by_name_through_boto3():
     assert results == [Embedded(0, None, embedding("a"))]
     assert {path for path, _, _ in answers.requests} == {"/endpoints/designs/invocations"}
     assert len(answers.requests) == 3
+
+
+class HalfSilent(Container):
+    """Answers until it is asked for `never answered`."""
+
+    def answer(self, body):
+        if b"never" in body:
+            self._stopping.wait()
+        return super().answer(body)
+
+    def __init__(self):
+        super().__init__()
+        self._stopping = threading.Event()
+
+    def __exit__(self, *_):
+        self._stopping.set()
+        super().__exit__()
+
+
+class Silent:
+    """A port that accepts and never answers."""
+
+    def __enter__(self):
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        return self
+
+    def __exit__(self, *_):
+        self._socket.close()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
 
 
 def scripted(container, *refusals):
@@ -269,6 +446,7 @@ def scripted(container, *refusals):
         (GONE, "bad_request"),
         ((400, {"aws": [400, "ValidationError"]}), "ValidationError"),
         ((403, {"aws": [403, "AccessDeniedException"]}), "AccessDeniedException"),
+        ((403, {"aws": [403, "ExpiredTokenException"]}), "ExpiredTokenException"),
         ((500, {"error": {"code": "internal", "message": "", "retryable": False}}), "internal"),
     ],
 )
@@ -281,6 +459,18 @@ def test_by_name_what_cannot_pass_is_sent_once(reply, code):
         list(client.embed_texts(["a"]))
     assert caught.value.code == code
     assert len(answers.requests) == 1
+
+
+def test_by_name_an_answer_that_does_not_come_is_a_timeout():
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=0.05)
+    with Silent() as silent:
+        client = boto3.client("sagemaker-runtime", endpoint_url=silent.url, config=config)
+        with (
+            Client("designs", client=client, patience=Patience(requests=1)) as it,
+            pytest.raises(EndpointError) as caught,
+        ):
+            list(it.embed_texts(["a"]))
+    assert (caught.value.code, caught.value.retryable) == ("timeout", True)
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,29 @@
 """What holds for any input: every item once, in order, within the limits, its own embedding."""
 
 import json
+from base64 import b64encode
 from collections import Counter, deque
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.asking import pause_s
 from deploy.chunks import Limits, fits, items_for, take
-from deploy.client import Client, Embedded, Failed, Patience
-from deploy.wire import FRAME_BYTES, Item, encode_body, encode_item
+from deploy.client import Client, Embedded, EndpointError, Failed, Patience
+from deploy.wire import (
+    FRAME_BYTES,
+    Item,
+    decode_answer,
+    decode_refusal,
+    encode_body,
+    encode_item,
+)
 from inference.profile import Match, MeasuredPoint, Profile, Threads, TowerProfile
-from tests.deploy.container import Container, embedding
+from tests.deploy.container import Container, embedding, refusal
 
 QUICK = Patience(items=3, first_s=0.001, most_s=0.002)
+OVERLOADED = refusal("overloaded", 503, retryable=True, retry_after_ms=1)
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +79,15 @@ texts = st.lists(
 )
 
 
+refusals = st.lists(st.sampled_from([OVERLOADED, None, (502, "a proxy"), (429, {})]), max_size=9)
+
+
 @settings(max_examples=60)
-@given(texts, st.integers(1, 9), st.integers(1, 4))
-def test_each_result_is_of_its_item_in_order_whatever_fails(container, texts, items, concurrency):
+@given(texts, refusals, st.integers(1, 9), st.integers(1, 4))
+def test_each_result_is_of_its_item_in_order_whatever_fails(
+    container, texts, refusals, items, concurrency
+):
+    container.refusals = list(refusals)
     container.asked.clear()
     container.bodies.clear()
     with Client(container.url, items=items, concurrency=concurrency, patience=QUICK) as client:
@@ -104,9 +120,67 @@ def test_bodies_of_images_stay_within_the_limit_and_larger_ones_fail_alone(conta
     container.bodies.clear()
     with Client(container.url, max_body_bytes=1000, patience=QUICK) as client:
         results = list(client.embed_images(images))
+    assert [one.index for one in results] == list(range(len(images)))
     assert all(len(body) <= 1000 for body in container.bodies)
     kinds = Counter(type(one) for one in results)
     too_large = sum(len(encode_item(0, {"image": one}).data) + FRAME_BYTES > 1000 for one in images)
     assert kinds[Failed] == too_large
     codes = {one.code for one in results if isinstance(one, Failed)}
     assert codes <= {"payload_too_large"}
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1e6), st.floats(0, 1e6))
+def test_a_pause_is_never_longer_than_asked_for_however_often_it_was_tried(tries, first_s, most_s):
+    assert 0 <= pause_s(Patience(first_s=first_s, most_s=most_s), tries) <= most_s
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+keys = st.sampled_from(["error", "code", "message", "retryable", "retry_after_ms", "results"])
+documents = st.recursive(
+    scalars | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=5),
+    max_leaves=20,
+)
+errors = st.fixed_dictionaries(
+    {"code": documents, "message": documents, "retryable": documents, "retry_after_ms": documents}
+)
+bodies = st.binary(max_size=50) | st.one_of(
+    documents, errors.map(lambda error: {"error": error})
+).map(lambda document: json.dumps(document).encode())
+
+
+@given(st.integers(100, 599), bodies)
+def test_whatever_a_refusal_says_it_is_an_endpoint_error(status, body):
+    error = decode_refusal(status, body)
+    assert isinstance(error.retryable, bool)
+    assert error.retry_after_s is None or error.retry_after_s >= 0
+
+
+answers = st.fixed_dictionaries(
+    {
+        "dimension": st.just(4) | documents,
+        "fingerprint": documents,
+        "results": documents
+        | st.lists(
+            st.fixed_dictionaries(
+                {"index": st.just(0) | documents},
+                optional={
+                    "embedding": documents | st.binary().map(lambda raw: b64encode(raw).decode()),
+                    "error": documents | errors,
+                },
+            ),
+            max_size=2,
+        ),
+    }
+)
+
+
+@given(bodies | answers.map(lambda answer: json.dumps(answer).encode()))
+def test_whatever_an_answer_says_it_is_results_or_a_bad_answer(body):
+    try:
+        answer = decode_answer(body, [Item(7, "mine", b"")])
+    except EndpointError as exc:
+        assert (exc.code, exc.retryable) == ("bad_answer", False)
+    else:
+        (result,) = answer.results
+        assert (result.index, result.id) == (7, "mine")
