@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy.names import parse_uri
-from deploy.transports import JSON
+from deploy.transports import JSON, choosing
 from deploy.wire import EndpointError, clip
 
 POLL_S = 2.0
@@ -26,11 +26,14 @@ class AsyncTransport:
         runtime: boto3's client of `sagemaker-runtime`.
         s3: boto3's.
         pause: waits so many seconds.
+        model: one of several that the container serves; None is its first.
     """
 
     def __init__(
-        self, name: str, folder: str, runtime: Any, s3: Any, pause: Callable[[float], Any]
-    ) -> None:
+        self, name: str, folder: str, runtime: Any, s3: Any, pause: Callable[[float], Any],
+        model: str | None = None,
+    ) -> None:  # fmt: skip
+        self._choice = {} if model is None else {"CustomAttributes": choosing(model)}
         self._name, self._folder = name, folder.rstrip("/")
         self._runtime, self._s3, self._pause = runtime, s3, pause
 
@@ -40,8 +43,9 @@ class AsyncTransport:
         try:
             self._s3.put_object(**_place(source), Body=body)
             said = self._runtime.invoke_endpoint_async(
-                EndpointName=self._name, InputLocation=source, ContentType=JSON, Accept=JSON
-            )
+                EndpointName=self._name, InputLocation=source, ContentType=JSON, Accept=JSON,
+                **self._choice,
+            )  # fmt: skip
             good, answer = self._wait(said["OutputLocation"], said.get("FailureLocation"))
             self._s3.delete_object(**_place(source))
         except (BotoCoreError, ClientError) as exc:

@@ -53,6 +53,7 @@ class Client:
         endpoint: a URL (`http://localhost:8080`), or the name of a SageMaker endpoint.
         client: boto3's of `sagemaker-runtime`, for a name, without retries of its own, which
             would multiply; made here by default.
+        model: one of several that the endpoint serves, by its name; its first by default.
         items: most items a request; 64 by default.
         profile: a `sweetspot.json` of the endpoint's machine: then requests are whole multiples
             of the batches it found best.
@@ -73,6 +74,7 @@ class Client:
         endpoint: str,
         *,
         client: Any = None,
+        model: str | None = None,
         items: int | None = None,
         profile: str | Path | None = None,
         concurrency: int = 4,
@@ -90,7 +92,7 @@ class Client:
         self._limits = Limits(items, max_body_bytes)
         self._concurrency = concurrency
         self._patience = patience or Patience()
-        self._transport = connect(endpoint, client, concurrency)
+        self._transport = connect(endpoint, client, concurrency, model)
         self._lock = threading.Lock()
         self.fingerprint: str | None = None
 

@@ -23,16 +23,19 @@ if TYPE_CHECKING:
 # Somebody waits; a serverless endpoint that starts takes as long.
 PATIENCE_S = 30.0
 URLS = ("http://", "https://", "s3://", "data:")
+_model = click.option("--model", help="one of several that it serves  [default: its first]")
 
 
 @click.command()
 @click.argument("endpoint")
 @click.argument("inputs", nargs=-1)
 @click.option("--text", "texts", multiple=True, help="a text to embed; may be repeated")
+@_model
 @click.option("--json", "as_json", is_flag=True, help="a JSON object for each input, on a line")
 def invoke(
-    endpoint: str, inputs: tuple[str, ...], texts: tuple[str, ...], *, as_json: bool
-) -> None:
+    endpoint: str, inputs: tuple[str, ...], texts: tuple[str, ...], *, model: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Embed files, URLs and texts by a deployment.
 
     Or by a container at a URL. Ends with 1 when any has failed.
@@ -47,7 +50,7 @@ def invoke(
 
     if not inputs and not texts:
         raise click.UsageError("nothing to embed: name files, URLs, or --text")
-    with _said_plainly(), _asking(endpoint) as ask:
+    with _said_plainly(), _asking(endpoint, model) as ask:
         given = [*map(_item, inputs), *({"text": one} for one in texts)]
         answer = ask([encode_item(*one) for one in enumerate(given)])
     for name, result in zip((*inputs, *texts), answer.results, strict=True):
@@ -58,8 +61,9 @@ def invoke(
 @click.command()
 @click.argument("endpoint")
 @click.option("--against", help="another deployment or URL of the same checkpoint")
+@_model
 @click.option("--json", "as_json", is_flag=True, help="for machines")
-def smoke(endpoint: str, against: str | None, *, as_json: bool) -> None:
+def smoke(endpoint: str, against: str | None, model: str | None, *, as_json: bool) -> None:
     """Check that a deployment embeds as it should.
 
     A thumbnail and a text: unit norm, the same vector again, and parity with vectors that are known
@@ -69,18 +73,18 @@ def smoke(endpoint: str, against: str | None, *, as_json: bool) -> None:
     \b
     Examples:
       sweetspot deploy smoke designs
-      sweetspot deploy smoke designs --against http://localhost:8080
+      sweetspot deploy smoke both --model components --against http://localhost:8080
     """
     from rich.console import Console
 
     from deploy import show
     from deploy.smoke import smoke as checks_of
 
-    with _said_plainly(), _asking(endpoint) as ask:
+    with _said_plainly(), _asking(endpoint, model) as ask:
         if against is None:
             found = checks_of(ask)
         else:
-            with _asking(against) as other:
+            with _asking(against, None) as other:
                 found = checks_of(ask, other)
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found]))
@@ -130,12 +134,12 @@ def _said_plainly() -> Iterator[None]:
 
 
 @contextmanager
-def _asking(endpoint: str) -> Iterator[Ask]:
+def _asking(endpoint: str, model: str | None) -> Iterator[Ask]:
     """One request to an endpoint, and again while that may help."""
     from deploy.asking import Patience, ask
     from deploy.reach import reach
 
-    transport, leaving = reach(endpoint), threading.Event()
+    transport, leaving = reach(endpoint, model), threading.Event()
     try:
         yield lambda items: ask(transport, items, Patience(total_s=PATIENCE_S), leaving, bulk=False)
     finally:

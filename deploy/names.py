@@ -7,7 +7,7 @@ import re
 from deploy.errors import ConfigError
 
 # An endpoint's name has at most 63 characters; those of model and configuration have nine more.
-_NAME = re.compile(r"[A-Za-z](-?[A-Za-z0-9]){0,53}")
+_NAME = re.compile(r"(?=.{1,54}$)[A-Za-z](-?[A-Za-z0-9])*")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.(?P<domain>amazonaws\.com(\.cn)?)/"

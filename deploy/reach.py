@@ -11,22 +11,22 @@ from deploy.stack import Stack, Stacks
 from deploy.transports import Transport, connect
 
 
-def reach(endpoint: str) -> Transport:
-    """endpoint: a deployment's name, or the URL of a container.
+def reach(endpoint: str, model: str | None = None) -> Transport:
+    """endpoint: a deployment's name, or a container's URL. model: one of several there.
 
     Raises:
         DeployError: nothing of that name answers.
     """
     if "://" in endpoint:
-        return _connected(endpoint)
+        return _connected(endpoint, model)
     outputs = standing(endpoint).outputs
     if "EndpointName" not in outputs:
         raise DeployError(f"{endpoint} is for batch transform: nothing answers there")
     name = outputs["EndpointName"]
     if "Input" not in outputs:
-        return _connected(name)
+        return _connected(name, model)
     runtime, s3 = aws.client("sagemaker-runtime"), aws.client("s3")
-    return AsyncTransport(name, outputs["Input"], runtime, s3, threading.Event().wait)
+    return AsyncTransport(name, outputs["Input"], runtime, s3, threading.Event().wait, model)
 
 
 def standing(name: str) -> Stack:
@@ -45,8 +45,8 @@ def standing(name: str) -> Stack:
     return found
 
 
-def _connected(endpoint: str) -> Transport:
+def _connected(endpoint: str, model: str | None) -> Transport:
     try:
-        return connect(endpoint, None, 1)
+        return connect(endpoint, None, 1, model)
     except ValueError as exc:
         raise DeployError(str(exc)) from exc

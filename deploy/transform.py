@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from deploy import names
+from deploy.aws import in_plain_words
 from deploy.config import TIMEOUT_S
 from deploy.errors import DeployError
 from serve import settings
@@ -18,10 +18,6 @@ ENDED = ("Completed", "Failed", "Stopped")
 POLL_S = 15.0
 # Past it, the job goes on alone.
 MAX_POLLS = 5 * 24 * 3600 // int(POLL_S)
-
-
-class TransformError(DeployError):
-    """A job cannot be started or followed, or its output cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +36,15 @@ def check_input(s3: Any, source: str, instances: int) -> None:
     """Instances share the objects of an input, so there has to be one for each.
 
     Raises:
-        TransformError: there are fewer, or they cannot be listed.
+        DeployError: there are fewer, or they cannot be listed.
     """
     bucket, prefix = names.parse_uri(source, "--input")
-    with _in_plain_words(f"--input {source} cannot be listed"):
+    with in_plain_words(f"--input {source} cannot be listed"):
         listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=instances)
     if not listed["KeyCount"]:
-        raise TransformError(f"--input {source}: nothing is there")
+        raise DeployError(f"--input {source}: nothing is there")
     if listed["KeyCount"] < instances:
-        raise TransformError(
+        raise DeployError(
             f"--instances {instances}: {source} has {listed['KeyCount']} objects, and instances "
             "do not share the lines of one; split them"
         )
@@ -58,9 +54,9 @@ def request_timeout_s(sagemaker: Any, model: str) -> int:
     """The limit of a request, s, for which the model's container says how it wants to be asked.
 
     Raises:
-        TransformError: there is no such model, or it cannot be asked.
+        DeployError: there is no such model, or it cannot be asked.
     """
-    with _in_plain_words(f"--model {model}"):
+    with in_plain_words(f"--model {model}"):
         container = sagemaker.describe_model(ModelName=model).get("PrimaryContainer", {})
     variables = container.get("Environment", {})
     return int(variables.get(settings.variable_name("batch_timeout_s"), TIMEOUT_S["transform"]))
@@ -70,11 +66,11 @@ def start(sagemaker: Any, request: dict[str, Any]) -> None:
     """Send CreateTransformJob; nothing happens when that very job is there.
 
     Raises:
-        TransformError: in AWS's words.
+        DeployError: in AWS's words.
     """
     from botocore.exceptions import ClientError
 
-    with _in_plain_words("the job cannot be started"):
+    with in_plain_words("the job cannot be started"):
         try:
             sagemaker.create_transform_job(**request)
         except ClientError as exc:
@@ -89,16 +85,16 @@ def follow(sagemaker: Any, job: str, pause: Callable[[float], Any]) -> Iterator[
     """What DescribeTransformJob says, every POLL_S seconds until the job has ended.
 
     Raises:
-        TransformError: it cannot be asked, or has not ended after five days.
+        DeployError: it cannot be asked, or has not ended after five days.
     """
     for _ in range(MAX_POLLS):
-        with _in_plain_words(f"{job} cannot be followed"):
+        with in_plain_words(f"{job} cannot be followed"):
             said = sagemaker.describe_transform_job(TransformJobName=job)
         yield said
         if said["TransformJobStatus"] in ENDED:
             return
         pause(POLL_S)
-    raise TransformError(f"{job} has not ended in five days; it goes on")
+    raise DeployError(f"{job} has not ended in five days; it goes on")
 
 
 def report(s3: Any, said: dict[str, Any]) -> Report:
@@ -109,13 +105,13 @@ def report(s3: Any, said: dict[str, Any]) -> Report:
         said: DescribeTransformJob of a job that has ended, with an output path of its own.
 
     Raises:
-        TransformError: an output cannot be read.
+        DeployError: an output cannot be read.
     """
     output = said["TransformOutput"]["S3OutputPath"]
     job, status = said["TransformJobName"], said["TransformJobStatus"]
     reason = said.get("FailureReason") or None
     # A failed job may have no output; its reason is what matters then.
-    with _in_plain_words(f"{job}: {reason or status}; {output} cannot be read"):
+    with in_plain_words(f"{job}: {reason or status}; {output} cannot be read"):
         counted = Counter(map(_outcome, _lines(s3, output)))
     embedded = counted.pop(None, 0)
     failed = {str(code): count for code, count in counted.most_common()}
@@ -145,15 +141,3 @@ def _outcome(line: bytes) -> str | None:
         return None if "embedding" in result else str(result["error"]["code"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return "unreadable"
-
-
-@contextmanager
-def _in_plain_words(what: str) -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except ClientError as exc:
-        raise TransformError(f"{what}: {exc.response['Error']['Message']}") from exc
-    except BotoCoreError as exc:
-        raise TransformError(f"{what}: {exc}") from exc

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from deploy import config, hardware, names
+from deploy import aws, config, hardware, names
 from deploy.errors import ConfigError, DeployError
 from deploy.job import job_request
 from deploy.transform import Report, check_input, follow, report, request_timeout_s, start
@@ -62,7 +62,7 @@ def transform(
         if folder.startswith(source):
             raise ConfigError(f"--output {folder} is in --input: the next job would embed it")
         machine_image = hardware.machine_image(instance_type, cuda, transform=True)
-        sagemaker, s3 = _clients()
+        sagemaker, s3 = aws.client("sagemaker"), aws.client("s3")
         check_input(s3, source, instances)
         request = job_request(
             name=job,
@@ -81,16 +81,6 @@ def transform(
     click.echo(json.dumps(asdict(found))) if as_json else _show(found)
     if found.status != "Completed":
         raise click.ClickException(f"{job}: {found.status}: {found.reason or 'no reason given'}")
-
-
-def _clients() -> tuple[Any, Any]:
-    import boto3
-    from botocore.exceptions import BotoCoreError
-
-    try:
-        return boto3.client("sagemaker"), boto3.client("s3")
-    except BotoCoreError as exc:
-        raise DeployError(f"AWS cannot be asked: {exc}") from exc
 
 
 def _wait(sagemaker: Any, s3: Any, job: str) -> Report:

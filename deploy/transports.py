@@ -21,6 +21,8 @@ CONNECT_TIMEOUT_S = 5.0
 # SageMaker gives a container 60 s; more than that is a hang.
 READ_TIMEOUT_S = 70.0
 OK = 200
+ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+_MODEL = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
 
@@ -34,37 +36,48 @@ class Transport(Protocol):
         """Close its connections."""
 
 
-def connect(endpoint: str, client: Any, connections: int) -> Transport:
-    """By URL or by name. client: boto3's of `sagemaker-runtime`, or None.
+def connect(endpoint: str, client: Any, connections: int, model: str | None = None) -> Transport:
+    """By URL or by name.
+
+    Args:
+        endpoint: either.
+        client: boto3's of `sagemaker-runtime`, or None.
+        connections: at once.
+        model: one of several that the container serves, by its name; None is its first.
 
     Raises:
-        ValueError: neither an http(s) URL nor a name, or AWS is not configured here.
+        ValueError: neither an http(s) URL nor a name, no model's name, or AWS is not configured
+            here.
     """
+    if model is not None and not _MODEL.fullmatch(model):
+        raise ValueError(f"{model!r} is no model's name: up to 64 of A-Z, a-z, 0-9, . _ -")
     if "://" not in endpoint:
         if not _NAME.fullmatch(endpoint):
             raise ValueError(f"{endpoint!r} is neither a URL (http://...) nor an endpoint's name")
-        return SageMakerTransport(endpoint, client, connections)
+        return SageMakerTransport(endpoint, client, connections, model)
     if client is not None:
         raise ValueError(f"{endpoint} is a URL: a boto3 client goes with an endpoint's name")
-    return HttpTransport(endpoint, connections)
+    return HttpTransport(endpoint, connections, model)
 
 
 class HttpTransport:
     """A container by its URL, with or without `/invocations`."""
 
-    def __init__(self, url: str, connections: int) -> None:
+    def __init__(self, url: str, connections: int, model: str | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
             raise ValueError(f"{url} is no URL of an endpoint: http://localhost:8080, say")
+        self._headers = {"Content-Type": JSON, "Accept": JSON}
+        if model is not None:
+            self._headers[ATTRIBUTES] = choosing(model)
         self._url = url.rstrip("/").removesuffix(PATH) + PATH
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)
         self._pool = urllib3.PoolManager(maxsize=connections, retries=False, timeout=timeout)
 
     def send(self, body: bytes) -> bytes:
         """See Transport."""
-        headers = {"Content-Type": JSON, "Accept": JSON}
         try:
-            reply = self._pool.request("POST", self._url, body=body, headers=headers)
+            reply = self._pool.request("POST", self._url, body=body, headers=self._headers)
         except SSLError as exc:
             raise EndpointError("tls", _reason(exc), retryable=False) from exc
         except LocationParseError as exc:
@@ -85,8 +98,9 @@ class HttpTransport:
 class SageMakerTransport:
     """An endpoint by its name; a container's error is read out of SageMaker's ModelError."""
 
-    def __init__(self, name: str, client: Any, connections: int) -> None:
+    def __init__(self, name: str, client: Any, connections: int, model: str | None = None) -> None:
         self._name = name
+        self._choice = {} if model is None else {"CustomAttributes": choosing(model)}
         self._owned = client is None
         self._client = client or _runtime(connections)
 
@@ -94,7 +108,7 @@ class SageMakerTransport:
         """See Transport."""
         try:
             answer = self._client.invoke_endpoint(
-                EndpointName=self._name, ContentType=JSON, Accept=JSON, Body=body
+                EndpointName=self._name, ContentType=JSON, Accept=JSON, Body=body, **self._choice
             )
             read: bytes = answer["Body"].read()
             return read
@@ -113,6 +127,11 @@ class SageMakerTransport:
         """See Transport. A client that was handed in stays open."""
         if self._owned:
             self._client.close()
+
+
+def choosing(model: str) -> str:
+    """The custom attributes that choose a model."""
+    return f"model={model}"
 
 
 def _runtime(connections: int) -> Any:

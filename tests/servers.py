@@ -20,19 +20,12 @@ class MeetingServer(ThumbnailServer):
         return Reply(self._body)
 
 
-class ScriptedContainer:
-    """Answers requests by turns, the last answer for ever: `(status, body)`, or None to hang up.
+class LocalServer:
+    """Serves a handler on a free port while it is entered."""
 
-    `/invocations` is the container itself; `/endpoints/NAME/invocations` the container as
-    SageMaker's runtime shows it, its errors as a 424 ModelError. A body of `{"aws": [status,
-    code]}` is an error of SageMaker's own.
-    """
-
-    def __init__(self, *replies):
-        self.requests = []
-        self.asked = threading.Semaphore(0)  # released for each request
-        self._replies = list(replies)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+    def __init__(self, handler):
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     @property
@@ -47,6 +40,21 @@ class ScriptedContainer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class ScriptedContainer(LocalServer):
+    """Answers requests by turns, the last answer for ever: `(status, body)`, or None to hang up.
+
+    `/invocations` is the container itself; `/endpoints/NAME/invocations` the container as
+    SageMaker's runtime shows it, its errors as a 424 ModelError. A body of `{"aws": [status,
+    code]}` is an error of SageMaker's own.
+    """
+
+    def __init__(self, *replies):
+        self.requests = []
+        self.asked = threading.Semaphore(0)  # released for each request
+        self._replies = list(replies)
+        super().__init__(self._handler())
 
     def _next(self):
         return self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]

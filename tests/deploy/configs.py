@@ -36,7 +36,9 @@ KINDS = {
     "transform": Config("designs", IMAGE, mode="transform", artifact=ARTIFACT, objects=OBJECTS),
 }
 
-_names = st.from_regex(r"[A-Za-z](-?[A-Za-z0-9]){0,53}", fullmatch=True)
+_names = st.from_regex(r"[A-Za-z](-?[A-Za-z0-9]){0,53}", fullmatch=True).map(
+    lambda name: name[:54].rstrip("-")
+)
 _buckets = st.lists(
     st.from_regex(r"[a-z0-9][a-z0-9.-]{1,20}[a-z0-9]", fullmatch=True), max_size=3, unique=True
 )

@@ -10,7 +10,9 @@ import json
 import threading
 from array import array
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.servers import LocalServer
 
 DIMENSION = 4
 
@@ -20,7 +22,7 @@ def embedding(text):
     return array("f", [byte / 255 for byte in hashlib.sha256(text.encode()).digest()[:DIMENSION]])
 
 
-class Container:
+class Container(LocalServer):
     """Serves on a free port. refusals: answers to the first requests, `(status, body)`.
 
     A refusal of None closes the connection without a word. meeting: it answers so many at a time.
@@ -34,22 +36,7 @@ class Container:
         self._active = 0
         self.refusals, self._fingerprints = list(refusals), list(fingerprints)
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(self._handler())
 
     def answer(self, body):
         """(status, JSON) or None."""

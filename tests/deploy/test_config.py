@@ -13,6 +13,8 @@ from tests.deploy.configs import IMAGE, KINDS, OBJECTS, SUBNETS, VPC
 WRONG = [
     ({"name": "my_designs"}, "a name has up to 54 letters"),
     ({"name": "1st"}, "a letter first"),
+    ({"name": "a" * 55}, "a name has up to 54 letters"),
+    ({"name": "-".join("a" * 28)}, "a name has up to 54 letters"),
     ({"image": "sweetspot:cpu"}, "must be an image of ECR"),
     ({"image": IMAGE.removesuffix(":cpu")}, "with its tag or digest"),
     ({"artifact": "./model.tar.gz"}, "must be in S3"),

@@ -9,8 +9,9 @@ from botocore.stub import Stubber
 from click.testing import CliRunner
 from moto import mock_aws
 
+from deploy.errors import DeployError
 from deploy.job import job_request
-from deploy.transform import TransformError, follow, report, start
+from deploy.transform import follow, report, start
 from sweetspot import main
 from tests.deploy.requests import check
 
@@ -169,19 +170,19 @@ def test_the_same_job_again_is_waited_for(taken):
 def test_another_job_of_that_name_is_not(taken, other):
     sagemaker, stubber = taken
     stubber.add_response("describe_transform_job", described(REQUEST, **other))
-    with pytest.raises(TransformError, match="cannot be started: a job with this name already ex"):
+    with pytest.raises(DeployError, match="cannot be started: a job with this name already ex"):
         start(sagemaker, REQUEST)
 
 
 def test_a_job_that_nobody_started_cannot_be_followed(s3):
-    with pytest.raises(TransformError, match="monday cannot be followed"):
+    with pytest.raises(DeployError, match="monday cannot be followed"):
         list(follow(boto3.client("sagemaker"), "monday", lambda _: None))
 
 
 def test_an_output_that_cannot_be_read_is_named_and_why_the_job_failed(s3):
     said = {"TransformJobName": "monday", "TransformJobStatus": "Failed", "FailureReason": "full"}
     said["TransformOutput"] = {"S3OutputPath": "s3://gone/out/"}
-    with pytest.raises(TransformError, match="monday: full; s3://gone/out/ cannot"):
+    with pytest.raises(DeployError, match="monday: full; s3://gone/out/ cannot"):
         report(s3, said)
 
 

@@ -113,7 +113,9 @@ def test_the_policy_allows_every_call_of_the_commands(monkeypatch, folder):
         ran(deploy("logs", "designs"))
         ran(deploy("down", "designs", "--yes"))
         ran(deploy(*UP, *FLAGS["transform"]))
-        job = ("--model", "designs", "--input", OBJECTS.input, "--output", OBJECTS.output)
+        model = client("sagemaker").list_models()["Models"][0]["ModelName"]
+        client("s3").put_object(Bucket="jobs", Key="in/urls.jsonl", Body=b"{}")
+        job = ("--model", model, "--input", OBJECTS.input, "--output", OBJECTS.output)
         ran(deploy("transform", "monday", *job))
         uploaded = ("--upload", "s3://jobs/model.tar.gz", "-o", str(folder / "a.tar.gz"))
         ran(deploy("artifact", "--model", "builtin", *uploaded))

@@ -1,13 +1,19 @@
 """One container, two models: designs and components."""
 
+import json
 import re
+from array import array
 
+import boto3
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from deploy.client import Client, EndpointError
 from inference.thumbnail_server import ThumbnailServer
 from serve.compose import open_engine
 from serve.settings import Settings
+from sweetspot import main
 from tests.e2e.service import started
 
 SIZES = ("--batch-size", "4", "--text-batch-size", "4")
@@ -20,7 +26,7 @@ ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 def pair(tmp_path_factory):
     models = "designs=first,components=second"
     folder = tmp_path_factory.mktemp("models")
-    with started(folder, "--backend", "fake", "--models", models) as running:
+    with started(folder, "--backend", "fake", "--models", models, "--local-endpoint") as running:
         yield running
 
 
@@ -51,6 +57,32 @@ def test_a_model_is_chosen_by_attribute_by_header_and_first_of_all_by_the_body(p
     assert first(pair.invoke(asked, headers=attribute | header)) == alone["designs"]
     both = {ATTRIBUTES: "model=designs"} | header
     assert first(pair.invoke({"text": "a login"}, headers=both)) == alone["designs"]
+
+
+def test_the_client_chooses_a_model_by_url_and_by_name(pair, alone):
+    runtime = boto3.client("sagemaker-runtime", endpoint_url=pair.url(""))
+    for name, chosen in (*zip(BOTH, BOTH, strict=True), ("designs", None)):
+        by_url = Client(pair.url(""), model=chosen)
+        by_name = Client("anything", client=runtime, model=chosen)
+        for client in (by_url, by_name):
+            with client:
+                (result,) = client.embed_texts(["a login"])
+            assert result.embedding == array("f", alone[name])
+    with pytest.raises(ValueError, match="is no model's name"):
+        Client(pair.url(""), model="a b")
+    with (
+        Client(pair.url(""), model="nobody") as client,
+        pytest.raises(EndpointError, match="model"),
+    ):
+        list(client.embed_texts(["a login"]))
+
+
+def test_the_commands_choose_a_model(pair, alone):
+    words = ["deploy", "invoke", pair.url(""), "--text", "a login", "--json"]
+    ran = CliRunner().invoke(main, [*words, "--model", "components"])
+    assert json.loads(ran.stdout)["embedding"] == pytest.approx(alone["components"])
+    ran = CliRunner().invoke(main, [*words, "--model", "a b"])
+    assert "is no model's name" in ran.output
 
 
 def test_both_at_once_say_what_each_says_alone(pair, alone):
