@@ -28,8 +28,9 @@ help: ## List the targets
 demo: $(VENV)/.run ## Texts find screens: the service with the built-in model, start to end
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/.dev ## Run all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev ## Run all tests: two at a time, but those that start servers alone
+	$(BIN)/python -m pytest -n 2 --ignore tests/e2e
+	$(BIN)/python -m pytest tests/e2e
 
 chaos: $(VENV)/.dev ## Kill workers, break fetches, leave; every answer checked (CHAOS_SECONDS=20)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS)

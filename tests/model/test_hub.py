@@ -67,6 +67,7 @@ def hub(repositories):
 def embed(model, home, endpoint, **environ):
     """`sweetspot embed --model owner/name` in a process: the hub's library reads at import."""
     arguments = ["embed", "--model", model, "--text", "a login form", "--format", "jsonl"]
+    arguments += ["--backend", "torch"]  # converts no graphs
     return subprocess.run(
         [sys.executable, "-m", "sweetspot", *arguments],
         cwd=ROOT,
