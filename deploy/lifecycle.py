@@ -38,7 +38,7 @@ def up(stacks: Stacks, template: Template) -> Up:
     if found is None:
         stacks.create(template)
         return Up("created", _good(stacks, None))
-    after = _last(stacks, found)
+    after = stacks.last_event(found)
     if not stacks.update(template):
         return Up("unchanged", found)
     return Up("updated", _good(stacks, after))
@@ -67,7 +67,7 @@ def _usable(stacks: Stacks) -> Stack | None:
         _delete(stacks, found)
         return None
     if found is not None and found.status == "UPDATE_ROLLBACK_FAILED":
-        after = _last(stacks, found)
+        after = stacks.last_event(found)
         stacks.continue_rollback()
         found = stacks.wait(found, after)
     return found
@@ -77,12 +77,12 @@ def _settled(stacks: Stacks) -> Stack | None:
     """The stack, once nothing is being done to it any more."""
     found = stacks.find()
     if found is not None and found.moving:
-        return stacks.wait(found, _last(stacks, found))
+        return stacks.wait(found, stacks.last_event(found))
     return found
 
 
 def _delete(stacks: Stacks, stack: Stack) -> None:
-    after = _last(stacks, stack)
+    after = stacks.last_event(stack)
     stacks.delete()
     left = stacks.wait(stack, after)
     if left is not None:
@@ -98,9 +98,3 @@ def _good(stacks: Stacks, after: str | None) -> Stack:
     if found.status not in GOOD:
         raise StackFailed(f"{stacks.name} failed: {found.status}")
     return found
-
-
-def _last(stacks: Stacks, stack: Stack) -> str | None:
-    """The id of the newest event."""
-    events = stacks.events(stack)
-    return events[-1].id if events else None

@@ -139,10 +139,10 @@ class Stacks:
         with in_plain_words(f"{self.name} cannot be deleted"):
             self.cloudformation.delete_stack(StackName=self.name)
 
-    def events(self, stack: Stack, after: str | None = None) -> list[Event]:
-        """What has happened to a stack, oldest first. after: id of an event; later ones only."""
-        with in_plain_words(f"{self.name} cannot be followed, and goes on alone"):
-            return list(self._events(stack, after))[::-1]
+    def last_event(self, stack: Stack) -> str | None:
+        """The id of the newest event."""
+        with in_plain_words(f"{self.name} cannot be looked up"):
+            return next((event.id for event in self._events(stack, None)), None)
 
     def wait(self, stack: Stack, after: str | None) -> Stack | None:
         """Wait until nothing is being done to it, and tell every event after one.
@@ -156,7 +156,7 @@ class Stacks:
         found = None
         for _ in range(MAX_POLLS):
             found = self.find()
-            for event in self.events(stack, after):
+            for event in self._later_events(stack, after):
                 after = event.id
                 for listener in self._listeners:
                     listener(event)
@@ -170,6 +170,11 @@ class Stacks:
         if found.status != PLANNED:
             return False
         return all(one == CHANGE_SET for one in self.change_sets())
+
+    def _later_events(self, stack: Stack, after: str | None) -> list[Event]:
+        """Oldest first."""
+        with in_plain_words(f"{self.name} cannot be followed, and goes on alone"):
+            return list(self._events(stack, after))[::-1]
 
     def _events(self, stack: Stack, after: str | None) -> Iterator[Event]:
         """Newest first, as they come; nothing is older than what somebody has heard."""
