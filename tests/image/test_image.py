@@ -144,6 +144,7 @@ def _data_url(width, height):
 
 def test_the_other_commands_work():
     assert "--model" in run("serve", "--help")
+    assert "CloudFormation" in run("deploy", "render", "--help")
     rows = json.loads(run("settings", "--json"))
     assert rows
     profile = json.loads(run("benchmark", "encoder", "--json"))
