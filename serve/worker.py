@@ -15,9 +15,12 @@ import socket
 import time
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 log = logging.getLogger(__name__)
 
@@ -85,9 +88,16 @@ def _body_bytes(headers: bytes) -> int:
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     """A gthread worker whose threads never wait for a client, and whose loop never blocks."""
 
+    wsgi: WSGIApplication
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._look_over_s = 0.0
+
+    def load_wsgi(self) -> None:
+        """Load the app; of a body that nobody read, its answer says that the connection closes."""
+        super().load_wsgi()
+        self.wsgi = _closing_over_unread(self.wsgi)
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Once stopping, take what the kernel has accepted before the door is closed.
@@ -236,6 +246,21 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
     def _unwatch(self, conn: Any) -> None:
         self.poller.unregister(conn.sock)
         self.pending_conns.remove(conn)
+
+
+def _closing_over_unread(app: WSGIApplication) -> WSGIApplication:
+    """Such a body may go on to arrive for longer than `DRAIN_S`; a small one is there already."""
+
+    def wsgi(environ: Any, start_response: Any) -> Any:
+        def start(*answer: Any) -> Any:
+            unread_bytes = getattr(environ["wsgi.input"].reader, "length", 0)
+            if unread_bytes > SMALL_BODY_BYTES:
+                start_response.__self__.force_close()
+            return start_response(*answer)
+
+        return app(environ, start)
+
+    return wsgi
 
 
 def _recv(client: socket.socket) -> bytes | None:

@@ -153,6 +153,22 @@ def test_a_large_body_that_drips_is_given_up(tmp_path):
         assert answer.startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize(
+    ("head", "body", "says"),
+    [
+        (HEAD % 100_000_000, b"", b"Connection: close"),
+        (HEAD.replace(b"/invocations", b"/nowhere") % len(BODY), BODY, b"Connection: keep-alive"),
+    ],
+    ids=["one to come", "a small one"],
+)
+def test_an_answer_says_whether_a_body_that_nobody_read_ends_the_connection(
+    service, head, body, says
+):
+    with service.connect() as connection:
+        connection.sendall(head + body)
+        assert says in connection.recv(65536)
+
+
 @pytest.mark.parametrize("rest", [b"ZZ\r\n", b"5\r\nab"], ids=["a bad size", "cut off"])
 def test_a_broken_chunked_body_is_a_bad_request(service, rest):
     with service.connect() as connection:
