@@ -10,7 +10,7 @@ import click
 
 from serve import settings as declared
 from serve.benchmark.commands import benchmark
-from serve.options import load_settings, with_settings
+from serve.options import FiniteRange, load_settings, with_settings
 
 BACKLOG = 2048
 
@@ -155,8 +155,8 @@ def export(model: str | None, output: str | None) -> None:
     "--texts", type=click.Path(exists=True, dir_okay=False),
     help="a file of texts, one a line  [default: generated ones]",
 )  # fmt: skip
-@click.option("--min-cosine", type=click.FloatRange(0, 0.9999), default=0.99, show_default=True)
-@click.option("--min-overlap", type=click.FloatRange(0, 0.9999), default=0.9, show_default=True)
+@click.option("--min-cosine", type=FiniteRange(0, 0.9999), default=0.99, show_default=True)
+@click.option("--min-overlap", type=FiniteRange(0, 0.9999), default=0.9, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="the fidelity report, for machines")
 @with_settings(without=(*SERVER_ONLY, *NOT_FOR_QUANTIZE))
 def quantize(

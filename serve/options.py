@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -9,6 +10,19 @@ import click
 
 from serve import settings as declared
 from serve.settings import Settings, SettingsError
+
+
+class FiniteRange(click.FloatRange):
+    """A range that is asked of every number: `nan` compares with none, and so passes click's."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """See click. Raises click.BadParameter."""
+        if not math.isfinite(super().convert(value, param, ctx)):
+            self.fail(f"{value} is no number of a size", param, ctx)
+        return float(value)
+
+
+SHARE = FiniteRange(0, 1)
 
 
 def with_settings(without: Collection[str] = ()) -> Callable[[Any], Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from serve import settings as declared
-from serve.options import load_settings, with_settings
+from serve.options import SHARE, FiniteRange, load_settings, with_settings
 
 MIXES = ("thumbnails", "small", "photos", "png")
 ENCODER_ONLY = (
@@ -40,7 +40,7 @@ def benchmark() -> None:
 @click.option("--report", type=click.Path(dir_okay=False), help="write an HTML page with charts")
 @click.option("--write-profile", type=click.Path(file_okay=False), help="folder of sweetspot.json")
 @click.option("--compare", type=click.Path(exists=True, dir_okay=False), help="an older profile")
-@click.option("--max-loss", type=float, default=0.1, show_default=True, help="that may be lost")
+@click.option("--max-loss", type=SHARE, default=0.1, show_default=True, help="that may be lost")
 @with_settings(without=_only(ENCODER_ONLY))
 def benchmark_encoder(
     *,
@@ -78,7 +78,7 @@ def _numbers(context: Any, option: Any, value: str) -> tuple[int, ...]:  # noqa:
     return tuple(dict.fromkeys(map(int, parts)))
 
 
-ABOVE_0 = click.FloatRange(min=0, min_open=True)
+ABOVE_0 = FiniteRange(min=0, min_open=True)
 
 
 def with_output(what: str) -> Callable[[Any], Any]:
@@ -90,7 +90,7 @@ def with_output(what: str) -> Callable[[Any], Any]:
             "--compare", type=click.Path(exists=True, dir_okay=False), help="an older document"
         ),
         click.option(
-            "--max-loss", type=float, default=0.1, show_default=True,
+            "--max-loss", type=SHARE, default=0.1, show_default=True,
             help=f"that {what} may lose against it",
         ),
     )  # fmt: skip
@@ -104,7 +104,7 @@ def with_output(what: str) -> Callable[[Any], Any]:
 
 
 LATENCY = click.option(
-    "--latency-ms", type=click.FloatRange(min=0), default=20.0, show_default=True,
+    "--latency-ms", type=FiniteRange(min=0), default=20.0, show_default=True,
     help="of the local server whose URLs are sent",
 )  # fmt: skip
 
