@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -20,6 +22,11 @@ PATH = "/invocations"
 CONNECT_TIMEOUT_S = 5.0
 # SageMaker gives a container 60 s; more than that is a hang.
 READ_TIMEOUT_S = 70.0
+# How long the bytes of an answer may take on their way, and how many there may be: 50,000 items of
+# 1,024 dimensions are 280 MB.
+ANSWER_TIMEOUT_S = 300.0
+MAX_ANSWER_BYTES = 2**29
+CHUNK_BYTES = 2**20
 OK = 200
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 _MODEL = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -77,7 +84,10 @@ class HttpTransport:
     def send(self, body: bytes) -> bytes:
         """See Transport."""
         try:
-            reply = self._pool.request("POST", self._url, body=body, headers=self._headers)
+            with self._pool.request(
+                "POST", self._url, body=body, headers=self._headers, preload_content=False
+            ) as reply:
+                said = _whole(reply.read1)
         except SSLError as exc:
             raise EndpointError("tls", _reason(exc), retryable=False) from exc
         except LocationParseError as exc:
@@ -87,8 +97,8 @@ class HttpTransport:
         except HTTPError as exc:
             raise EndpointError("connect", _reason(exc), retryable=True) from exc
         if reply.status != OK:
-            raise decode_refusal(reply.status, reply.data)
-        return reply.data
+            raise decode_refusal(reply.status, said)
+        return said
 
     def close(self) -> None:
         """See Transport."""
@@ -110,8 +120,7 @@ class SageMakerTransport:
             answer = self._client.invoke_endpoint(
                 EndpointName=self._name, ContentType=JSON, Accept=JSON, Body=body, **self._choice
             )
-            read: bytes = answer["Body"].read()
-            return read
+            return _whole(answer["Body"].read)
         except ClientError as exc:
             raise _refused(exc) from exc
         except BotoSSLError as exc:
@@ -132,6 +141,21 @@ class SageMakerTransport:
 def choosing(model: str) -> str:
     """The custom attributes that choose a model."""
     return f"model={model}"
+
+
+def _whole(read: Callable[[int], bytes]) -> bytes:
+    """An answer's body, bounded. read: at most so many bytes, none at the end."""
+    begun_s, parts, size = time.monotonic(), [], 0
+    while part := read(CHUNK_BYTES):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_ANSWER_BYTES:
+            message = f"the answer has more than {MAX_ANSWER_BYTES:,} bytes"
+            raise EndpointError("bad_answer", message, retryable=False)
+        if time.monotonic() - begun_s > ANSWER_TIMEOUT_S:
+            message = f"the answer takes more than {ANSWER_TIMEOUT_S:.0f} s to come"
+            raise EndpointError("timeout", message, retryable=True)
+    return b"".join(parts)
 
 
 def _runtime(connections: int) -> Any:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from deploy.client import Client, Embedded, Result
+from deploy.client import Client, Embedded, EndpointError, Result
 from inference.thumbnail_server import ThumbnailServer
 from model.attributes import Attributes
 from model.thumbnails import attributes_of, draw, encode
@@ -40,6 +40,13 @@ console = Console()
 @click.option("--thumbnails", "count", type=click.IntRange(HITS), default=1000, show_default=True)
 def main(endpoint: str, count: int) -> None:
     """Index thumbnails through ENDPOINT, and search them."""
+    try:
+        _search(endpoint, count)
+    except EndpointError as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+def _search(endpoint: str, count: int) -> None:
     with ThumbnailServer() as server, Client(endpoint) as client:
         found = client.embed_urls(server.thumbnails(count, FIRST_SEED), progress=True)
         seeds, index = matrix(found)

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import wait
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
 from itertools import count, islice
 from subprocess import PIPE
 
@@ -16,6 +18,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from deploy import transports
 from deploy.asking import ask as send
 from deploy.chunks import Limits
 from deploy.client import Client, Embedded, EndpointError, Failed, FingerprintChanged, Patience
@@ -24,7 +27,7 @@ from deploy.transports import connect
 from deploy.wire import encode_item
 from tests.deploy.container import Container, embedding, refusal
 from tests.e2e.service import ROOT
-from tests.servers import ScriptedContainer
+from tests.servers import LocalServer, ScriptedContainer
 
 QUICK = Patience(requests=4, items=3, first_s=0.001, most_s=0.002)
 OVERLOADED = refusal("overloaded", 503, retryable=True, retry_after_ms=1)
@@ -459,6 +462,42 @@ def test_by_name_what_cannot_pass_is_sent_once(reply, code):
         list(client.embed_texts(["a"]))
     assert caught.value.code == code
     assert len(answers.requests) == 1
+
+
+class Endless(LocalServer):
+    """Answers, and never stops."""
+
+    def __init__(self):
+        super().__init__(self.Handler)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b" " * 65536)
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+
+@pytest.mark.parametrize("way", ["url", "name"])
+@pytest.mark.parametrize(
+    ("bound", "value", "code"),
+    [("MAX_ANSWER_BYTES", 2**20, "bad_answer"), ("ANSWER_TIMEOUT_S", 0.0, "timeout")],
+)
+def test_an_answer_is_bounded_in_bytes_and_in_time(monkeypatch, way, bound, value, code):
+    monkeypatch.setattr(transports, bound, value)
+    with Endless() as server:
+        where = {"url": (server.url, None), "name": ("designs", runtime(server.url))}[way]
+        with (
+            Client(where[0], client=where[1], patience=Patience(requests=1)) as client,
+            pytest.raises(EndpointError) as caught,
+        ):
+            list(client.embed_texts(["a"]))
+    assert caught.value.code == code
 
 
 def test_by_name_an_answer_that_does_not_come_is_a_timeout():
