@@ -74,7 +74,7 @@ def endpoint(config: Config, rollback_alarms: list[str]) -> dict[str, Any]:
         "EndpointName": config.name,
         "EndpointConfigName": {"Fn::GetAtt": ["EndpointConfig", "EndpointConfigName"]},
     }
-    if config.mode != "serverless":  # it has no instances to put beside others
+    if rollback_alarms:
         properties["RetainAllVariantProperties"] = True  # as many as autoscaling has found
         properties["DeploymentConfig"] = _blue_green(config.instances_min, rollback_alarms)
     return {"Type": "AWS::SageMaker::Endpoint", "Properties": properties}

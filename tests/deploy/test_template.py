@@ -157,6 +157,23 @@ def test_an_update_goes_back_on_alarms_that_are_there():
     assert [one["AlarmName"]["Ref"] for one in alarms] == ["ErrorsAlarm", "LatencyAlarm"]
 
 
+@given(configs())
+def test_the_role_may_look_at_the_alarms_of_an_update_and_at_no_others(config):
+    """SageMaker looks at them as that role: "Auto-Rollback Configuration and Monitoring"."""
+    resources = template(config)["Resources"]
+    looked_at = [
+        one.rpartition(":alarm:")[2]
+        for statement in _statements(config)
+        if "cloudwatch:DescribeAlarms" in statement["Action"]
+        for one in statement["Resource"]
+    ]
+    endpoint = resources.get("Endpoint", {"Properties": {}})["Properties"]
+    rollback = endpoint.get("DeploymentConfig", {}).get("AutoRollbackConfiguration", {})
+    named = [one["AlarmName"]["Ref"] for one in rollback.get("Alarms", [])]
+    assert looked_at == named
+    assert bool(named) == (config.mode in {"realtime", "async"})
+
+
 def test_a_fixed_number_of_instances_needs_no_scaling():
     fixed = Config("designs", IMAGE, instances_min=2, instances_max=2)
     assert "ScalableTarget" not in template(fixed)["Resources"]
