@@ -17,7 +17,7 @@ IN_S = 600
 
 def scaling(config: Config) -> dict[str, dict[str, Any]]:
     """The scaling resources by logical id; none for a fixed number of instances."""
-    if config.mode in ("serverless", "transform") or config.instances_min == config.instances_max:
+    if not config.scales:
         return {}
     found = {"ScalableTarget": _target(config), "ScalingPolicy": _tracking(config)}
     if config.mode == "async" and config.instances_min == 0:

@@ -174,6 +174,25 @@ def test_the_role_may_look_at_the_alarms_of_an_update_and_at_no_others(config):
     assert bool(named) == (config.mode in {"realtime", "async"})
 
 
+@given(configs())
+def test_an_update_keeps_the_number_of_instances_only_where_scaling_has_chosen_it(config):
+    """Kept, a fixed number could never be changed."""
+    resources = template(config)["Resources"]
+    kept = resources.get("Endpoint", {"Properties": {}})["Properties"]
+    assert kept.get("RetainAllVariantProperties", False) == ("ScalableTarget" in resources)
+
+
+def test_a_number_that_becomes_fixed_is_another_configuration():
+    """SageMaker updates an endpoint to a configuration of another name only."""
+    scaled = Config("designs", IMAGE, instances_min=2, instances_max=4)
+    fixed = Config("designs", IMAGE, instances_min=2, instances_max=2)
+    name, another = (
+        template(one)["Resources"]["EndpointConfig"]["Properties"]["EndpointConfigName"]
+        for one in (scaled, fixed)
+    )
+    assert name != another
+
+
 def test_a_fixed_number_of_instances_needs_no_scaling():
     fixed = Config("designs", IMAGE, instances_min=2, instances_max=2)
     assert "ScalableTarget" not in template(fixed)["Resources"]
