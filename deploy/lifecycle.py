@@ -83,7 +83,7 @@ def _settled(stacks: Stacks) -> Stack | None:
 
 def _delete(stacks: Stacks, stack: Stack) -> None:
     after = stacks.last_event(stack)
-    stacks.delete()
+    stacks.delete(stack)
     left = stacks.wait(stack, after)
     if left is not None:
         raise StackFailed(f"{stacks.name} is not deleted: {left.reason or left.status}")

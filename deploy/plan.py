@@ -46,8 +46,8 @@ def plan(stacks: Stacks, template: Template) -> list[Change]:
         raise DeployError(f"{stacks.name} is {found.status}; plan when that has ended")
     with in_plain_words(f"{stacks.name} cannot be planned"):
         if found is not None and found.status == PLANNED:  # an interrupted plan's
-            stacks.delete()
-            found = stacks.wait(found, None)
+            _forget(stacks)
+            found = None
         return _planned(stacks, template, new=found is None)
 
 
@@ -60,9 +60,18 @@ def _planned(stacks: Stacks, template: Template, *, new: bool) -> list[Change]:
     try:
         return [_change(one["ResourceChange"]) for one in _listed(stacks, asked)]
     finally:
-        aws.delete_change_set(**asked)
         if new:
-            stacks.delete()
+            _forget(stacks)
+        else:
+            aws.delete_change_set(**asked)
+
+
+def _forget(stacks: Stacks) -> None:
+    """Take away the stack that came with the change set of something new, and wait for it."""
+    found = stacks.find()
+    if found is not None:
+        stacks.delete(found)
+        stacks.wait(found, None)
 
 
 def _listed(stacks: Stacks, asked: dict[str, str]) -> Iterator[dict[str, Any]]:

@@ -3,8 +3,13 @@
 import json
 from datetime import UTC, datetime
 
+import boto3
 import pytest
 
+from deploy.config import Config
+from deploy.plan import plan
+from deploy.stack import Stacks
+from deploy.template import template
 from tests.deploy.cloud import (
     ACCOUNT,
     FLAGS,
@@ -16,6 +21,7 @@ from tests.deploy.cloud import (
     ran,
     refused,
 )  # fmt: skip
+from tests.deploy.configs import IMAGE
 
 pytestmark = SKIPPED_BY_MOTO
 PLAN = ("plan", *UP[1:])
@@ -88,12 +94,29 @@ def test_a_plan_that_aws_refuses_says_why_and_leaves_nothing(cloud):
 def test_a_plan_that_was_interrupted_is_in_nobodys_way(cloud):
     cloud.calm()
     ran(deploy(*PLAN))
-    cloud.refuse_at = len(cloud.calls) + cloud.calls.index("DeleteChangeSet")
+    cloud.refuse_at = len(cloud.calls) + cloud.calls.index("DeleteStack")
     refused(deploy(*PLAN), "not authorized")
     assert [stack.status for stack in cloud.stacks.values()] == ["REVIEW_IN_PROGRESS"]
     cloud.calm()
     ran(deploy(*PLAN))
     assert not any(cloud.left().values())
+
+
+def test_a_plan_of_something_new_ends_when_its_stack_is_gone(cloud):
+    """A stack of a change set alone may have no tag of ours, and is nobody's for `up` after it."""
+    waited = []
+
+    def pause(seconds):
+        waited.append(seconds)
+        cloud.answer("DescribeStacks", described("DELETE_COMPLETE"))
+
+    untagged = [described(one, Tags=[]) for one in ("REVIEW_IN_PROGRESS", "DELETE_IN_PROGRESS")]
+    cloud.answer("DescribeStacks", None, *untagged)
+    events = {"StackEvents": []}
+    cloud.answer("DescribeStackEvents", events, events)
+    config = Config("designs", IMAGE, instance_type="ml.m5.large")
+    assert plan(Stacks(boto3.client("cloudformation"), "designs", pause), template(config))
+    assert len(waited) == 1
 
 
 def test_there_is_no_plan_while_something_is_being_done(cloud):
