@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from deploy.names import parse_image
 from deploy.plan import Change, Property
+from deploy.role import JOB_LOGS
 from deploy.smoke import Check
 from deploy.stack import Event
 from deploy.status import Status
@@ -21,8 +23,8 @@ MARKS = {"add": "+", "modify": "~", "replace": "-/+", "remove": "-"}
 COLORS = {"add": "green", "modify": "yellow", "replace": "magenta", "remove": "red"}
 OUTCOMES = {True: "[green]ok[/]", False: "[red]failed[/]", None: "[yellow]not told[/]"}
 VALUE_CHARS = 100
-# What `down` leaves, by output, and how it is taken away.
-LEFT = {
+# How what `down` leaves is taken away, by output.
+COMMANDS = {
     "Artifact": "aws s3 rm {}",
     "Image": "aws ecr batch-delete-image --repository-name {repository} --image-ids {id}",
     "LogGroup": "aws logs delete-log-group --log-group-name {}",
@@ -68,15 +70,25 @@ def checks(found: Sequence[Check]) -> Table:
     return table
 
 
+def left(outputs: dict[str, str]) -> dict[str, str]:
+    """What `down` does not take away, since `up` has not made it, by output."""
+    found = {name: outputs[name] for name in COMMANDS if name in outputs}
+    if found.get("LogGroup") == JOB_LOGS:  # of everybody's jobs in the account
+        del found["LogGroup"]
+    return found
+
+
 def leftovers(outputs: dict[str, str]) -> str:
-    """What `down` does not take away, since `up` has not made it, and the commands that do."""
+    """What is left, as the commands that take it away."""
     image = parse_image(outputs["Image"])
     tag, digest = image["tag"], image["digest"]
     words = {
         "repository": image["repository"],
         "id": f"imageTag={tag}" if tag else f"imageDigest={digest}",
     }
-    commands = [LEFT[name].format(outputs[name], **words) for name in LEFT if name in outputs]
+    commands = [
+        COMMANDS[name].format(shlex.quote(one), **words) for name, one in left(outputs).items()
+    ]
     return "\n".join(["Left, since `up` did not make it; to take it away, too:", *commands])
 
 

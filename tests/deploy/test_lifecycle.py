@@ -6,6 +6,7 @@ the API. States, events and answers that moto never has are put there by tests/d
 """
 
 import json
+import shlex
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -251,6 +252,21 @@ def test_down_asks_first_and_names_what_it_leaves(cloud):
         "aws ecr batch-delete-image --repository-name sweetspot --image-ids imageTag=cpu",
         "aws logs delete-log-group --log-group-name /aws/sagemaker/Endpoints/designs",
     ]
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)], ids=["people", "machines"])
+def test_the_log_group_of_all_jobs_is_not_the_deployments_to_delete(cloud, words):
+    ran(deploy(*UP, *FLAGS["transform"]))
+    said = ran(deploy("down", "designs", "--yes", *words))
+    assert "s3://jobs/out/" in said
+    assert "/aws/sagemaker/TransformJobs" not in said
+
+
+def test_the_commands_for_what_is_left_are_words_to_a_shell(cloud):
+    artifact = "s3://models/second quarter (old)/model.tar.gz"
+    ran(deploy(*UP, "--artifact", artifact))
+    said = ran(deploy("down", "designs", "--yes")).splitlines()
+    assert ["aws", "s3", "rm", artifact] in [shlex.split(line) for line in said[1:]]
 
 
 def interrupt():
