@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from deploy.names import parse_image
 from deploy.plan import Change, Property
@@ -35,7 +35,7 @@ COMMANDS = {
 
 def changes(found: Sequence[Change]) -> Table:
     """A row for each resource that changes, and in it one line for each property."""
-    table = Table("", "resource", "type", "what", box=None, pad_edge=False)
+    table = _table("", "resource", "type", "what")
     for one in found:
         mark = MARKS.get(one.action, one.action)
         what = "\n".join(_property(part) for part in one.properties)
@@ -46,7 +46,8 @@ def changes(found: Sequence[Change]) -> Table:
 
 def status(found: Status) -> Table:
     """Two columns."""
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = _table("", "")
+    table.show_header = False
     table.add_row("stack", escape(f"{found.stack} {found.reason}".strip()))
     if found.endpoint or found.failure:
         table.add_row("endpoint", found.endpoint or "none")
@@ -64,7 +65,7 @@ def status(found: Status) -> Table:
 
 def checks(found: Sequence[Check]) -> Table:
     """A row each."""
-    table = Table("check", "", "measured", box=None, pad_edge=False)
+    table = _table("check", "", "measured")
     for one in found:
         table.add_row(one.what, OUTCOMES[one.ok], escape(one.said))
     return table
@@ -118,6 +119,12 @@ def events(total: int | None) -> Iterator[Callable[[Event], None]]:
             bar.update(task, completed=len(done), description=escape(event.resource))
 
         yield tell
+
+
+def _table(*headers: str) -> Table:
+    """Folds what is too long for a line: cut off, a name or a URI would be of no use."""
+    columns = (Column(one, overflow="fold") for one in headers)
+    return Table(*columns, box=None, pad_edge=False)
 
 
 def _property(one: Property) -> str:

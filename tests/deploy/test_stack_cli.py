@@ -164,6 +164,20 @@ def test_status_shows_the_endpoint_its_instances_and_its_alarms(cloud):
         assert line in shown
 
 
+@pytest.mark.parametrize("words", [("status", "designs"), PLAN], ids=["status", "plan"])
+def test_nothing_is_cut_off_where_lines_are_short(cloud, monkeypatch, words):
+    artifact = "s3://models/designs-of-the-second-quarter/model.tar.gz"
+    ran(deploy(*UP, "--artifact", artifact))
+    monkeypatch.setenv("COLUMNS", "40")
+    if words == PLAN:
+        kind = "AWS::ApplicationAutoScaling::ScalingPolicy"
+        removed = {"Action": "Remove", "LogicalResourceId": "Old", "ResourceType": kind}
+        cloud.answer("DescribeChangeSet", *[changed(removed)] * 2)
+    shown = ran(deploy(*words))
+    assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+    assert max(map(len, shown.splitlines())) <= 40
+
+
 def test_status_ends_with_1_when_the_endpoint_does_not_answer(cloud):
     stands(cloud, "Failed", FailureReason="no more ml.g5.xlarge in this zone")
     ended = deploy("status", "designs")
