@@ -6,6 +6,7 @@ the API. States, events and answers that moto never has are put there by tests/d
 """
 
 import json
+import re
 import shlex
 from datetime import UTC, datetime
 from functools import partial
@@ -288,7 +289,20 @@ def test_down_of_nothing_is_done(cloud):
 def test_without_a_region_it_says_what_to_set(monkeypatch, words):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    refused(deploy(*words), "no region; set AWS_REGION")
+    message = refused(deploy(*words), "no region")
+    (variable,) = re.findall(r"set (\w+)", message)
+    monkeypatch.setenv(variable, REGION)
+    boto3.client("cloudformation")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("AWS_ENDPOINT_URL", "aws"), ("AWS_MAX_ATTEMPTS", "many")]
+)
+@pytest.mark.parametrize("words", [UP, ("invoke", "designs", "--text", "login")])
+def test_what_boto3_cannot_read_is_said_in_one_line(monkeypatch, variable, value, words):
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    assert value in refused(deploy(*words), "AWS cannot be asked").splitlines()[-1]
 
 
 @pytest.mark.parametrize("words", [("status", "a_b"), ("down", "a_b", "--yes"), ("logs", "a_b")])
