@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deploy.errors import DeployError
-from deploy.stack import PLANNED, Stack, Stacks
+from deploy.stack import DEAD, Stack, Stacks
 from deploy.template import Template
 
 GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
-# Nothing runs in these, and they cannot be updated: they are made anew.
-DEAD = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", PLANNED)
 
 
 class StackFailed(DeployError):
@@ -38,6 +36,7 @@ def up(stacks: Stacks, template: Template) -> Up:
     if found is None:
         stacks.create(template)
         return Up("created", _good(stacks, None))
+    stacks.check_kind(found, template)
     after = stacks.last_event(found)
     if not stacks.update(template):
         return Up("unchanged", found)

@@ -15,6 +15,8 @@ from deploy.template import Template
 TAG = "sweetspot:deployment"
 # A stack of nothing but a change set, and the name of ours.
 PLANNED, CHANGE_SET = "REVIEW_IN_PROGRESS", "sweetspot-plan"
+# Nothing runs in these, and they cannot be updated: they are made anew.
+DEAD = {"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", PLANNED}
 # Told of an id alone: of the name there is none then.
 GONE = "DELETE_COMPLETE"
 POLL_S = 5.0
@@ -90,6 +92,16 @@ class Stacks:
                 f"(it has no tag {TAG}); take another name"
             )
         return found
+
+    def check_kind(self, found: Stack, template: Template) -> None:
+        """Raise DeployError where SageMaker would refuse to make one kind of endpoint another."""
+        will = template["Outputs"]["Mode"]["Value"]
+        was = found.outputs.get("Mode", will)
+        if was != will and "async" in (was, will) and "transform" not in (was, will):
+            raise DeployError(
+                f"{self.name} is {was}, and cannot become {will}: an endpoint stays asynchronous, "
+                f"or not; `sweetspot deploy down {self.name}` first, or take another name"
+            )
 
     def request(self, template: Template) -> dict[str, Any]:
         """What `create`, `update` and a change set are asked with."""

@@ -102,6 +102,24 @@ def test_what_differs_is_updated(cloud):
     assert said["ProductionVariants"][0]["InitialInstanceCount"] == 2
 
 
+@pytest.mark.parametrize("command", ["up", "plan"])
+@pytest.mark.parametrize(("was", "will"), [("realtime", "async"), ("async", "serverless")])
+def test_an_endpoint_does_not_become_asynchronous_and_does_not_cease_to_be(
+    cloud, command, was, will
+):
+    ran(deploy(*UP, *FLAGS[was]))
+    cloud.calm()
+    words = (command, *UP[1:], *FLAGS[will])
+    refused(deploy(*words), f"designs is {was}", "`sweetspot deploy down designs`")
+    assert cloud.calls == ["DescribeStacks"]
+
+
+def test_a_transform_may_become_an_asynchronous_endpoint(cloud):
+    ran(deploy(*UP, *FLAGS["transform"]))
+    ran(deploy(*UP, *FLAGS["async"]))
+    assert len(cloud.left()["endpoints"]) == 1
+
+
 def calls_of(cloud, *words):
     """How many calls a command makes when all goes well."""
     cloud.calm()

@@ -8,7 +8,7 @@ import pytest
 
 from deploy.config import Config
 from deploy.plan import plan
-from deploy.stack import Stacks
+from deploy.stack import DEAD, Stacks
 from deploy.template import template
 from tests.deploy.cloud import (
     ACCOUNT,
@@ -123,6 +123,15 @@ def test_there_is_no_plan_while_something_is_being_done(cloud):
     ran(deploy(*UP))
     cloud.put_into("UPDATE_IN_PROGRESS")
     refused(deploy(*PLAN), "plan when that has ended")
+
+
+@pytest.mark.parametrize("status", sorted(DEAD - {"REVIEW_IN_PROGRESS"}))
+def test_there_is_no_plan_of_what_up_makes_anew(cloud, status):
+    """CloudFormation takes no change set for it."""
+    ran(deploy(*UP))
+    cloud.put_into(status)
+    refused(deploy(*PLAN, *FLAGS["async"]), f"designs is {status}", "`up` makes all of it anew")
+    assert "CreateChangeSet" not in cloud.calls
 
 
 def listed(*alarms):
