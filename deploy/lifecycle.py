@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deploy.errors import DeployError
+from deploy.scaling import goes_first, without_scaling
 from deploy.stack import DEAD, Stack, Stacks
 from deploy.template import Template
 
@@ -37,10 +38,20 @@ def up(stacks: Stacks, template: Template) -> Up:
         stacks.create(template)
         return Up("created", _good(stacks, None))
     stacks.check_kind(found, template)
+    _let_go(stacks, found, template)
     after = stacks.last_event(found)
     if not stacks.update(template):
         return Up("unchanged", found)
     return Up("updated", _good(stacks, after))
+
+
+def _let_go(stacks: Stacks, found: Stack, template: Template) -> None:
+    """Take scaling away where SageMaker would refuse the update; the update brings it again."""
+    standing = stacks.template()
+    if goes_first(standing, template):
+        after = stacks.last_event(found)
+        stacks.update(without_scaling(standing))
+        _good(stacks, after)
 
 
 def down(stacks: Stacks) -> Stack | None:

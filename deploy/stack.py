@@ -112,6 +112,12 @@ class Stacks:
             "Tags": [{"Key": TAG, "Value": self.name}],
         }
 
+    def template(self) -> Template:
+        """What it has been made of."""
+        with in_plain_words(f"{self.name} cannot be looked up"):
+            said: Template = self.cloudformation.get_template(StackName=self.name)["TemplateBody"]
+        return said
+
     def change_sets(self) -> list[str]:
         """The names of those that wait at the stack."""
         with in_plain_words(f"{self.name} cannot be looked up"):

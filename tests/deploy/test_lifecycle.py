@@ -102,6 +102,17 @@ def test_what_differs_is_updated(cloud):
     assert said["ProductionVariants"][0]["InitialInstanceCount"] == 2
 
 
+def test_before_scaled_instances_become_others_they_are_let_go_of(cloud):
+    """SageMaker would refuse the update. moto cannot take away what it has skipped."""
+    ran(deploy(*UP))
+    ran(deploy(*UP, *MANY))
+    done = partial(cloud.put_into, "UPDATE_COMPLETE")
+    cloud.answer("UpdateStack", done, done)
+    ran(deploy(*UP, "--instance-type", "ml.m5.xlarge"))
+    scaled = ["ScalableTarget" in template["Resources"] for template in cloud.updates]
+    assert scaled == [True, False, True]
+
+
 @pytest.mark.parametrize("command", ["up", "plan"])
 @pytest.mark.parametrize(("was", "will"), [("realtime", "async"), ("async", "serverless")])
 def test_an_endpoint_does_not_become_asynchronous_and_does_not_cease_to_be(

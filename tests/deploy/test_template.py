@@ -15,6 +15,7 @@ from deploy.config import Config
 from deploy.environment import check as check_environment
 from deploy.job import transform_job
 from deploy.role import DESCRIBE_NETWORK, METRICS, REGISTRY_LOGIN
+from deploy.scaling import scaling, without_scaling
 from deploy.template import template
 from tests.deploy.configs import IMAGE, KINDS, OBJECTS, configs
 from tests.deploy.requests import NAMES, OPERATIONS, PSEUDO, check, problems, references, resolve
@@ -53,6 +54,15 @@ def test_every_reference_of_any_deployment_is_to_something_that_is_there(config)
     for name, attribute in references(template(config)):
         if name not in PSEUDO:
             assert attribute is None or attribute in ATTRIBUTES[resources[name]["Type"]]
+
+
+@given(configs())
+def test_without_scaling_a_template_is_whole(config):
+    whole = template(config)
+    rest = without_scaling(whole)["Resources"]
+    assert {name for name, _ in references(rest)} <= set(rest) | set(PSEUDO)
+    assert whole["Resources"] == rest | scaling(config)
+    assert not set(rest) & set(scaling(config))
 
 
 @given(configs())
