@@ -12,8 +12,6 @@ NAMESPACE = "AWS/SageMaker"
 ERRORS = 5
 # Requests beyond the target for so many minutes: instances do not come, or there are too few.
 NO_CAPACITY_MINUTES = 15
-# Those on which an update goes back.
-ROLLBACK = ("ErrorsAlarm", "LatencyAlarm")
 
 
 def alarms(config: Config) -> dict[str, dict[str, Any]]:
@@ -24,6 +22,12 @@ def alarms(config: Config) -> dict[str, dict[str, Any]]:
     elif config.mode == "realtime":
         found["NoCapacityAlarm"] = _no_capacity(config)
     return found
+
+
+def rollback(config: Config) -> list[str]:
+    """The logical ids of those on which an update goes back."""
+    # A serverless endpoint has no instances to put beside others.
+    return ["ErrorsAlarm", "LatencyAlarm"] if config.mode in ("realtime", "async") else []
 
 
 def alarm(config: Config, what: str, *, of_variant: bool = True, **properties: Any) -> Any:

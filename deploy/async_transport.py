@@ -42,10 +42,7 @@ class AsyncTransport:
         source = f"{self._folder}/sweetspot-{uuid.uuid4()}.json"
         try:
             self._s3.put_object(**_place(source), Body=body)
-            said = self._runtime.invoke_endpoint_async(
-                EndpointName=self._name, InputLocation=source, ContentType=JSON, Accept=JSON,
-                **self._choice,
-            )  # fmt: skip
+            said = self._begin(source)
             good, answer = self._wait(said["OutputLocation"], said.get("FailureLocation"))
             self._s3.delete_object(**_place(source))
         except (BotoCoreError, ClientError) as exc:
@@ -56,6 +53,18 @@ class AsyncTransport:
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _begin(self, source: str) -> dict[str, str]:
+        """Where the answer, or the failure, will be."""
+        try:
+            said: dict[str, str] = self._runtime.invoke_endpoint_async(
+                EndpointName=self._name, InputLocation=source, ContentType=JSON, Accept=JSON,
+                **self._choice,
+            )  # fmt: skip
+        except ClientError:  # refused: nobody will read it
+            self._s3.delete_object(**_place(source))
+            raise
+        return said
 
     def _wait(self, output: str, failure: str | None) -> tuple[bool, bytes]:
         """Whether it went well, and what came."""

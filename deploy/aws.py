@@ -13,7 +13,7 @@ def client(service: str) -> Any:
     """boto3's client, of the region and the credentials that are configured here.
 
     Raises:
-        DeployError: nothing is configured.
+        DeployError: nothing is configured, or what boto3 cannot read.
     """
     import boto3
     from botocore.config import Config
@@ -22,7 +22,7 @@ def client(service: str) -> Any:
     make: Any = boto3.client
     try:
         return make(service, config=Config(retries={"mode": "standard"}))
-    except BotoCoreError as exc:
+    except (BotoCoreError, ValueError) as exc:  # the latter of what the environment says
         raise DeployError(f"AWS cannot be asked: {_hint(exc)}") from exc
 
 
@@ -58,7 +58,7 @@ def _hint(exc: Exception) -> str:
     from botocore.exceptions import NoCredentialsError, NoRegionError
 
     if isinstance(exc, NoRegionError):
-        return "no region; set AWS_REGION, or run `aws configure`"
+        return "no region; set AWS_DEFAULT_REGION, or run `aws configure`"
     if isinstance(exc, NoCredentialsError):
         return "no credentials; set AWS_PROFILE, or run `aws configure`"
     return str(exc)

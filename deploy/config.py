@@ -107,6 +107,11 @@ class Config:
         ) | dict(self.variables)  # fmt: skip
 
     @property
+    def scales(self) -> bool:
+        """Whether autoscaling chooses how many instances there are."""
+        return self.mode in ("realtime", "async") and self.instances_min < self.instances_max
+
+    @property
     def request_timeout_s(self) -> int | None:
         """The time limit of a request; None where it is not ours to choose."""
         return self.timeout_s or TIMEOUT_S.get(self.mode)

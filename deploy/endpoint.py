@@ -61,7 +61,7 @@ def endpoint_config(config: Config) -> dict[str, Any]:
     properties: dict[str, Any] = {"ProductionVariants": [_variant(config)]}
     if config.mode == "async":
         properties["AsyncInferenceConfig"] = _asynchronous(config)
-    name = _named(config, [properties, model_name(config)])
+    name = _named(config, [properties, model_name(config), config.scales])
     return {
         "Type": "AWS::SageMaker::EndpointConfig",
         "Properties": {"EndpointConfigName": name, **properties},
@@ -74,8 +74,9 @@ def endpoint(config: Config, rollback_alarms: list[str]) -> dict[str, Any]:
         "EndpointName": config.name,
         "EndpointConfigName": {"Fn::GetAtt": ["EndpointConfig", "EndpointConfigName"]},
     }
-    if config.mode != "serverless":  # it has no instances to put beside others
-        properties["RetainAllVariantProperties"] = True  # as many as autoscaling has found
+    if rollback_alarms:
+        # As many as autoscaling has found; a fixed number is the configuration's.
+        properties["RetainAllVariantProperties"] = config.scales
         properties["DeploymentConfig"] = _blue_green(config.instances_min, rollback_alarms)
     return {"Type": "AWS::SageMaker::Endpoint", "Properties": properties}
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deploy.errors import DeployError
-from deploy.stack import PLANNED, Stack, Stacks
+from deploy.scaling import goes_first, without_scaling
+from deploy.stack import DEAD, Stack, Stacks
 from deploy.template import Template
 
 GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
-# Nothing runs in these, and they cannot be updated: they are made anew.
-DEAD = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", PLANNED)
 
 
 class StackFailed(DeployError):
@@ -38,10 +37,21 @@ def up(stacks: Stacks, template: Template) -> Up:
     if found is None:
         stacks.create(template)
         return Up("created", _good(stacks, None))
+    stacks.check_kind(found, template)
+    _let_go(stacks, found, template)
     after = stacks.last_event(found)
     if not stacks.update(template):
         return Up("unchanged", found)
     return Up("updated", _good(stacks, after))
+
+
+def _let_go(stacks: Stacks, found: Stack, template: Template) -> None:
+    """Take scaling away where SageMaker would refuse the update; the update brings it again."""
+    standing = stacks.template()
+    if goes_first(standing, template):
+        after = stacks.last_event(found)
+        stacks.update(without_scaling(standing))
+        _good(stacks, after)
 
 
 def down(stacks: Stacks) -> Stack | None:
@@ -83,7 +93,7 @@ def _settled(stacks: Stacks) -> Stack | None:
 
 def _delete(stacks: Stacks, stack: Stack) -> None:
     after = stacks.last_event(stack)
-    stacks.delete()
+    stacks.delete(stack)
     left = stacks.wait(stack, after)
     if left is not None:
         raise StackFailed(f"{stacks.name} is not deleted: {left.reason or left.status}")

@@ -125,7 +125,9 @@ def from_flags(
         click.ClickException: one that cannot be.
     """
     try:
-        if concurrency is None and profile_file is not None:
+        if profile_file is not None:
+            if concurrency is not None:
+                raise ConfigError("--concurrency, or --profile to compute it: not both")
             gpu = hardware.is_gpu(flags["instance_type"])
             concurrency = capacity.concurrency(_read(profile_file), gpu=gpu, items=items)
         elif items is not None:

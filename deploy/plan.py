@@ -9,7 +9,7 @@ from typing import Any
 
 from deploy.aws import in_plain_words
 from deploy.errors import DeployError
-from deploy.stack import CHANGE_SET, MAX_POLLS, PLANNED, POLL_S, Stacks
+from deploy.stack import CHANGE_SET, DEAD, MAX_POLLS, PLANNED, POLL_S, Stack, Stacks
 from deploy.template import Template
 
 # CloudFormation says either of a change set that holds none.
@@ -39,16 +39,26 @@ def plan(stacks: Stacks, template: Template) -> list[Change]:
     """CloudFormation's own list of changes; afterwards all is as it was before.
 
     Raises:
-        DeployError: the template is refused, or AWS cannot be asked.
+        DeployError: there is nothing that may be changed, the template is refused, or AWS cannot
+            be asked.
     """
     found = stacks.find()
-    if found is not None and found.moving:
-        raise DeployError(f"{stacks.name} is {found.status}; plan when that has ended")
+    if found is not None and found.status == PLANNED:  # an interrupted plan's
+        _forget(stacks)
+        found = None
+    if found is not None:
+        _check(stacks, found, template)
     with in_plain_words(f"{stacks.name} cannot be planned"):
-        if found is not None and found.status == PLANNED:  # an interrupted plan's
-            stacks.delete()
-            found = stacks.wait(found, None)
         return _planned(stacks, template, new=found is None)
+
+
+def _check(stacks: Stacks, found: Stack, template: Template) -> None:
+    """Raise DeployError where CloudFormation, or SageMaker later, would refuse the change."""
+    if found.moving:
+        raise DeployError(f"{stacks.name} is {found.status}; plan when that has ended")
+    if found.status in DEAD:
+        raise DeployError(f"{stacks.name} is {found.status}; `up` makes all of it anew")
+    stacks.check_kind(found, template)
 
 
 def _planned(stacks: Stacks, template: Template, *, new: bool) -> list[Change]:
@@ -60,9 +70,18 @@ def _planned(stacks: Stacks, template: Template, *, new: bool) -> list[Change]:
     try:
         return [_change(one["ResourceChange"]) for one in _listed(stacks, asked)]
     finally:
-        aws.delete_change_set(**asked)
         if new:
-            stacks.delete()
+            _forget(stacks)
+        else:
+            aws.delete_change_set(**asked)
+
+
+def _forget(stacks: Stacks) -> None:
+    """Take away the stack that came with the change set of something new, and wait for it."""
+    found = stacks.find()
+    if found is not None:
+        stacks.delete(found)
+        stacks.wait(found, None)
 
 
 def _listed(stacks: Stacks, asked: dict[str, str]) -> Iterator[dict[str, Any]]:

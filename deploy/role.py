@@ -20,9 +20,15 @@ ENDPOINT_LOGS, JOB_LOGS = "/aws/sagemaker/Endpoints/", "/aws/sagemaker/Transform
 HERE = "${AWS::Region}:${AWS::AccountId}"
 
 
-def role(config: Config) -> dict[str, Any]:
-    """The role's resource. What SageMaker needs of one: "SageMaker Roles", CreateModel API."""
-    statements = [*_image(config), *_logs(config), *_objects(config), *_network(config)]
+def role(config: Config, rollback_alarms: list[str]) -> dict[str, Any]:
+    """The role's resource. What SageMaker needs of one: "SageMaker Roles", CreateModel API.
+
+    rollback_alarms: logical ids of those on which an update goes back.
+    """
+    statements = [
+        *_image(config), *_logs(config), *_alarms(rollback_alarms), *_objects(config),
+        *_network(config),
+    ]  # fmt: skip
     return {
         "Type": "AWS::IAM::Role",
         "Properties": {
@@ -83,6 +89,12 @@ def _logs(config: Config) -> list[Statement]:
         _allow(["logs:CreateLogStream", "logs:PutLogEvents"], [arn(group + ":log-stream:*")]),
         _allow([METRICS], ["*"], Condition={"StringEquals": namespaces}),
     ]
+
+
+def _alarms(names: list[str]) -> list[Statement]:
+    """SageMaker looks at them as this role: "Auto-Rollback Configuration and Monitoring"."""
+    arns = [arn(f"cloudwatch:{HERE}:alarm:${{{one}}}") for one in names]
+    return [_allow(["cloudwatch:DescribeAlarms"], arns)] if arns else []
 
 
 def _objects(config: Config) -> list[Statement]:

@@ -15,15 +15,38 @@ OUT_S = 300
 IN_S = 600
 
 
+RESOURCES = ("ScalableTarget", "ScalingPolicy", "FromZeroPolicy", "FromZeroAlarm")
+
+
 def scaling(config: Config) -> dict[str, dict[str, Any]]:
     """The scaling resources by logical id; none for a fixed number of instances."""
-    if config.mode in ("serverless", "transform") or config.instances_min == config.instances_max:
+    if not config.scales:
         return {}
     found = {"ScalableTarget": _target(config), "ScalingPolicy": _tracking(config)}
     if config.mode == "async" and config.instances_min == 0:
         found["FromZeroPolicy"] = _from_zero()
         found["FromZeroAlarm"] = _backlog_alarm(config)
     return found
+
+
+def goes_first(standing: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether scaling has to go before one template becomes the other.
+
+    "Update endpoints that use auto scaling": a scaled variant is given no other instance type.
+    """
+    scaled = "ScalableTarget" in standing["Resources"]
+    return scaled and _instance_type(standing) != _instance_type(wanted)
+
+
+def without_scaling(template: dict[str, Any]) -> dict[str, Any]:
+    """The same template with a fixed number of instances."""
+    rest = {name: one for name, one in template["Resources"].items() if name not in RESOURCES}
+    return template | {"Resources": rest}
+
+
+def _instance_type(template: dict[str, Any]) -> Any:
+    found = template["Resources"].get("EndpointConfig")
+    return found and found["Properties"]["ProductionVariants"][0].get("InstanceType")
 
 
 def _target(config: Config) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,10 +10,11 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from deploy.names import parse_image
 from deploy.plan import Change, Property
+from deploy.role import JOB_LOGS
 from deploy.smoke import Check
 from deploy.stack import Event
 from deploy.status import Status
@@ -21,8 +23,8 @@ MARKS = {"add": "+", "modify": "~", "replace": "-/+", "remove": "-"}
 COLORS = {"add": "green", "modify": "yellow", "replace": "magenta", "remove": "red"}
 OUTCOMES = {True: "[green]ok[/]", False: "[red]failed[/]", None: "[yellow]not told[/]"}
 VALUE_CHARS = 100
-# What `down` leaves, by output, and how it is taken away.
-LEFT = {
+# How what `down` leaves is taken away, by output.
+COMMANDS = {
     "Artifact": "aws s3 rm {}",
     "Image": "aws ecr batch-delete-image --repository-name {repository} --image-ids {id}",
     "LogGroup": "aws logs delete-log-group --log-group-name {}",
@@ -33,7 +35,7 @@ LEFT = {
 
 def changes(found: Sequence[Change]) -> Table:
     """A row for each resource that changes, and in it one line for each property."""
-    table = Table("", "resource", "type", "what", box=None, pad_edge=False)
+    table = _table("", "resource", "type", "what")
     for one in found:
         mark = MARKS.get(one.action, one.action)
         what = "\n".join(_property(part) for part in one.properties)
@@ -44,7 +46,8 @@ def changes(found: Sequence[Change]) -> Table:
 
 def status(found: Status) -> Table:
     """Two columns."""
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = _table("", "")
+    table.show_header = False
     table.add_row("stack", escape(f"{found.stack} {found.reason}".strip()))
     if found.endpoint or found.failure:
         table.add_row("endpoint", found.endpoint or "none")
@@ -62,21 +65,31 @@ def status(found: Status) -> Table:
 
 def checks(found: Sequence[Check]) -> Table:
     """A row each."""
-    table = Table("check", "", "measured", box=None, pad_edge=False)
+    table = _table("check", "", "measured")
     for one in found:
         table.add_row(one.what, OUTCOMES[one.ok], escape(one.said))
     return table
 
 
+def left(outputs: dict[str, str]) -> dict[str, str]:
+    """What `down` does not take away, since `up` has not made it, by output."""
+    found = {name: outputs[name] for name in COMMANDS if name in outputs}
+    if found.get("LogGroup") == JOB_LOGS:  # of everybody's jobs in the account
+        del found["LogGroup"]
+    return found
+
+
 def leftovers(outputs: dict[str, str]) -> str:
-    """What `down` does not take away, since `up` has not made it, and the commands that do."""
+    """What is left, as the commands that take it away."""
     image = parse_image(outputs["Image"])
     tag, digest = image["tag"], image["digest"]
     words = {
         "repository": image["repository"],
         "id": f"imageTag={tag}" if tag else f"imageDigest={digest}",
     }
-    commands = [LEFT[name].format(outputs[name], **words) for name in LEFT if name in outputs]
+    commands = [
+        COMMANDS[name].format(shlex.quote(one), **words) for name, one in left(outputs).items()
+    ]
     return "\n".join(["Left, since `up` did not make it; to take it away, too:", *commands])
 
 
@@ -106,6 +119,12 @@ def events(total: int | None) -> Iterator[Callable[[Event], None]]:
             bar.update(task, completed=len(done), description=escape(event.resource))
 
         yield tell
+
+
+def _table(*headers: str) -> Table:
+    """Folds what is too long for a line: cut off, a name or a URI would be of no use."""
+    columns = (Column(one, overflow="fold") for one in headers)
+    return Table(*columns, box=None, pad_edge=False)
 
 
 def _property(one: Property) -> str:

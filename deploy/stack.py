@@ -15,6 +15,10 @@ from deploy.template import Template
 TAG = "sweetspot:deployment"
 # A stack of nothing but a change set, and the name of ours.
 PLANNED, CHANGE_SET = "REVIEW_IN_PROGRESS", "sweetspot-plan"
+# Nothing runs in these, and they cannot be updated: they are made anew.
+DEAD = {"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", PLANNED}
+# Told of an id alone: of the name there is none then.
+GONE = "DELETE_COMPLETE"
 POLL_S = 5.0
 # An update waits for new instances, watches them, and keeps the old ones a while: up to two hours.
 MAX_POLLS = 3 * 3600 // int(POLL_S)
@@ -79,22 +83,25 @@ class Stacks:
         Raises:
             DeployError: it is not of this command, or AWS cannot be asked.
         """
-        from botocore.exceptions import ClientError
-
-        with in_plain_words(f"{self.name} cannot be looked up"):
-            try:
-                (said,) = self.cloudformation.describe_stacks(StackName=self.name)["Stacks"]
-            except ClientError as exc:
-                if is_missing(exc):
-                    return None
-                raise
-        found = _stack(said)
+        found = self._look_up(self.name)
+        if found is None:
+            return None
         if found.tags.get(TAG) != self.name and not self._is_our_plan(found):
             raise DeployError(
                 f"{self.name}: there is a stack of that name which this command has not made "
                 f"(it has no tag {TAG}); take another name"
             )
         return found
+
+    def check_kind(self, found: Stack, template: Template) -> None:
+        """Raise DeployError where SageMaker would refuse to make one kind of endpoint another."""
+        will = template["Outputs"]["Mode"]["Value"]
+        was = found.outputs.get("Mode", will)
+        if was != will and "async" in (was, will) and "transform" not in (was, will):
+            raise DeployError(
+                f"{self.name} is {was}, and cannot become {will}: an endpoint stays asynchronous, "
+                f"or not; `sweetspot deploy down {self.name}` first, or take another name"
+            )
 
     def request(self, template: Template) -> dict[str, Any]:
         """What `create`, `update` and a change set are asked with."""
@@ -104,6 +111,12 @@ class Stacks:
             "Capabilities": ["CAPABILITY_IAM"],
             "Tags": [{"Key": TAG, "Value": self.name}],
         }
+
+    def template(self) -> Template:
+        """What it has been made of."""
+        with in_plain_words(f"{self.name} cannot be looked up"):
+            said: Template = self.cloudformation.get_template(StackName=self.name)["TemplateBody"]
+        return said
 
     def change_sets(self) -> list[str]:
         """The names of those that wait at the stack."""
@@ -134,10 +147,10 @@ class Stacks:
         with in_plain_words(f"{self.name}: its rollback cannot go on"):
             self.cloudformation.continue_update_rollback(StackName=self.name)
 
-    def delete(self) -> None:
+    def delete(self, stack: Stack) -> None:
         """Begin to take the stack away."""
         with in_plain_words(f"{self.name} cannot be deleted"):
-            self.cloudformation.delete_stack(StackName=self.name)
+            self.cloudformation.delete_stack(StackName=stack.id)
 
     def last_event(self, stack: Stack) -> str | None:
         """The id of the newest event."""
@@ -155,7 +168,7 @@ class Stacks:
         """
         found = None
         for _ in range(MAX_POLLS):
-            found = self.find()
+            found = self._look_up(stack.id)
             for event in self._later_events(stack, after):
                 after = event.id
                 for listener in self._listeners:
@@ -164,6 +177,19 @@ class Stacks:
                 return found
             self.pause(POLL_S)
         raise DeployError(f"{self.name} is still {found.status if found else 'gone'}; it goes on")
+
+    def _look_up(self, which: str) -> Stack | None:
+        """By its name, or by its id, which no other stack ever has."""
+        from botocore.exceptions import ClientError
+
+        with in_plain_words(f"{self.name} cannot be looked up"):
+            try:
+                (said,) = self.cloudformation.describe_stacks(StackName=which)["Stacks"]
+            except ClientError as exc:
+                if is_missing(exc):
+                    return None
+                raise
+        return None if said["StackStatus"] == GONE else _stack(said)
 
     def _is_our_plan(self, found: Stack) -> bool:
         """Whether it holds nothing but what `plan` left behind when it was interrupted."""

@@ -135,7 +135,7 @@ def down(name: str, *, yes: bool, as_json: bool) -> None:
         taken = take_down(stacks)
     outputs = taken.outputs if taken else {}
     if as_json:
-        click.echo(json.dumps({one: outputs[one] for one in show.LEFT if one in outputs}))
+        click.echo(json.dumps(show.left(outputs)))
         return
     click.echo(f"{name} is taken away", err=True)
     if outputs:

@@ -13,14 +13,15 @@ Template = dict[str, Any]
 
 def template(config: Config) -> Template:
     """Everything that one deployment is made of; of a transform, its model and role."""
-    resources = {"ExecutionRole": role.role(config)}
+    rollback = alarms.rollback(config)
+    resources = {"ExecutionRole": role.role(config, rollback)}
     if config.network.vpc:
         resources["SecurityGroup"] = endpoint.security_group(config)
     resources["Model"] = endpoint.model(config)
     if config.mode != "transform":
         resources["EndpointConfig"] = endpoint.endpoint_config(config)
         resources |= alarms.alarms(config)
-        resources["Endpoint"] = endpoint.endpoint(config, list(alarms.ROLLBACK))
+        resources["Endpoint"] = endpoint.endpoint(config, rollback)
         resources |= scaling(config)
     return {
         "AWSTemplateFormatVersion": "2010-09-09",

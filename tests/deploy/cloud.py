@@ -5,6 +5,7 @@ it is sent, its answer is lost behind it, or it is answered as AWS would answer 
 never has; such an answer has to be of the API's shape.
 """
 
+import json
 from collections import defaultdict, deque
 from datetime import UTC, datetime
 from functools import cache
@@ -40,10 +41,14 @@ def deploy(*words, **more):
 
 
 class Cloud:
-    """Trouble for every client made while it is there. calls: operations, in order."""
+    """Trouble for every client made while it is there.
+
+    calls: operations, in order. updates: the templates of those that change a stack.
+    """
 
     def __init__(self, monkeypatch):
         self.calls, self.refuse_at, self.lose_at = [], None, None
+        self.updates = []
         self._answers = defaultdict(deque)
         _session.events.register("before-call", self._before)
         _session.events.register("after-call", self._after)
@@ -85,8 +90,10 @@ class Cloud:
             "objects": s3.list_objects_v2(Bucket="jobs").get("Contents", []),
         }
 
-    def _before(self, model, **_):
+    def _before(self, model, params, **_):
         self.calls.append(model.name)
+        if model.name == "UpdateStack":
+            self.updates.append(json.loads(params["body"]["TemplateBody"]))
         if self.refuse_at == len(self.calls) - 1:
             error = {"Error": {"Code": "AccessDenied", "Message": TOLD}, "ResponseMetadata": {}}
             return AWSResponse("", 403, {}, None), error

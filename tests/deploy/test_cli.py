@@ -91,6 +91,7 @@ def test_a_job_is_printed_as_its_request():
         (("--image", IMAGE, "--env", "SWEETSPOT_MODEL"), "must be NAME=VALUE"),
         (("--image", IMAGE, "--profile", "nowhere.json"), "nowhere.json is missing"),
         (("--image", IMAGE, "--items", "8"), "is of --profile"),
+        (("--image", IMAGE, "--concurrency", "4", "--profile", "a.json"), "not both"),
         (("--image", IMAGE, "-o", "/nowhere/template.json"), "cannot write"),
     ],
 )

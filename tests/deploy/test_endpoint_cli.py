@@ -11,7 +11,17 @@ import pytest
 from deploy.smoke import builtin, cosine, smoke
 from deploy.wire import Answer, Embedded, Failed
 from sweetspot import main
-from tests.deploy.cloud import SKIPPED_BY_MOTO, UP, client, deploy, described, ran, refused, written
+from tests.deploy.cloud import (
+    FLAGS,
+    SKIPPED_BY_MOTO,
+    UP,
+    client,
+    deploy,
+    described,
+    ran,
+    refused,
+    written,
+)
 from tests.deploy.container import Container, refusal
 
 pytestmark = SKIPPED_BY_MOTO
@@ -74,6 +84,14 @@ def test_a_deployment_without_an_endpoint_is_not_asked(cloud, command):
     why = "no more instances"
     cloud.answer("DescribeStacks", described("CREATE_FAILED", StackStatusReason=why))
     refused(deploy(*words), f"designs is CREATE_FAILED: {why}")
+
+
+def test_an_asynchronous_endpoint_that_refuses_leaves_no_object(cloud):
+    ran(deploy(*UP, *FLAGS["async"]))
+    refusal = {"Code": "ValidationError", "Message": "Endpoint designs not found."}
+    cloud.answer("InvokeEndpointAsync", {"Error": refusal})
+    refused(deploy("invoke", "designs", "--text", "a"), "Endpoint designs not found")
+    assert cloud.left()["objects"] == []
 
 
 # What an endpoint answers, by fault: (fingerprint, image, text).

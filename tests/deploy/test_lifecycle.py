@@ -6,6 +6,8 @@ the API. States, events and answers that moto never has are put there by tests/d
 """
 
 import json
+import re
+import shlex
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -98,6 +100,35 @@ def test_what_differs_is_updated(cloud):
     config = client("sagemaker").describe_endpoint(EndpointName=name)["EndpointConfigName"]
     said = client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
     assert said["ProductionVariants"][0]["InitialInstanceCount"] == 2
+
+
+def test_before_scaled_instances_become_others_they_are_let_go_of(cloud):
+    """SageMaker would refuse the update. moto cannot take away what it has skipped."""
+    ran(deploy(*UP))
+    ran(deploy(*UP, *MANY))
+    done = partial(cloud.put_into, "UPDATE_COMPLETE")
+    cloud.answer("UpdateStack", done, done)
+    ran(deploy(*UP, "--instance-type", "ml.m5.xlarge"))
+    scaled = ["ScalableTarget" in template["Resources"] for template in cloud.updates]
+    assert scaled == [True, False, True]
+
+
+@pytest.mark.parametrize("command", ["up", "plan"])
+@pytest.mark.parametrize(("was", "will"), [("realtime", "async"), ("async", "serverless")])
+def test_an_endpoint_does_not_become_asynchronous_and_does_not_cease_to_be(
+    cloud, command, was, will
+):
+    ran(deploy(*UP, *FLAGS[was]))
+    cloud.calm()
+    words = (command, *UP[1:], *FLAGS[will])
+    refused(deploy(*words), f"designs is {was}", "`sweetspot deploy down designs`")
+    assert cloud.calls == ["DescribeStacks"]
+
+
+def test_a_transform_may_become_an_asynchronous_endpoint(cloud):
+    ran(deploy(*UP, *FLAGS["transform"]))
+    ran(deploy(*UP, *FLAGS["async"]))
+    assert len(cloud.left()["endpoints"]) == 1
 
 
 def calls_of(cloud, *words):
@@ -253,6 +284,21 @@ def test_down_asks_first_and_names_what_it_leaves(cloud):
     ]
 
 
+@pytest.mark.parametrize("words", [(), ("--json",)], ids=["people", "machines"])
+def test_the_log_group_of_all_jobs_is_not_the_deployments_to_delete(cloud, words):
+    ran(deploy(*UP, *FLAGS["transform"]))
+    said = ran(deploy("down", "designs", "--yes", *words))
+    assert "s3://jobs/out/" in said
+    assert "/aws/sagemaker/TransformJobs" not in said
+
+
+def test_the_commands_for_what_is_left_are_words_to_a_shell(cloud):
+    artifact = "s3://models/second quarter (old)/model.tar.gz"
+    ran(deploy(*UP, "--artifact", artifact))
+    said = ran(deploy("down", "designs", "--yes")).splitlines()
+    assert ["aws", "s3", "rm", artifact] in [shlex.split(line) for line in said[1:]]
+
+
 def interrupt():
     raise KeyboardInterrupt
 
@@ -272,7 +318,20 @@ def test_down_of_nothing_is_done(cloud):
 def test_without_a_region_it_says_what_to_set(monkeypatch, words):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    refused(deploy(*words), "no region; set AWS_REGION")
+    message = refused(deploy(*words), "no region")
+    (variable,) = re.findall(r"set (\w+)", message)
+    monkeypatch.setenv(variable, REGION)
+    boto3.client("cloudformation")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("AWS_ENDPOINT_URL", "aws"), ("AWS_MAX_ATTEMPTS", "many")]
+)
+@pytest.mark.parametrize("words", [UP, ("invoke", "designs", "--text", "login")])
+def test_what_boto3_cannot_read_is_said_in_one_line(monkeypatch, variable, value, words):
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    assert value in refused(deploy(*words), "AWS cannot be asked").splitlines()[-1]
 
 
 @pytest.mark.parametrize("words", [("status", "a_b"), ("down", "a_b", "--yes"), ("logs", "a_b")])

@@ -3,8 +3,13 @@
 import json
 from datetime import UTC, datetime
 
+import boto3
 import pytest
 
+from deploy.config import Config
+from deploy.plan import plan
+from deploy.stack import DEAD, Stacks
+from deploy.template import template
 from tests.deploy.cloud import (
     ACCOUNT,
     FLAGS,
@@ -16,6 +21,7 @@ from tests.deploy.cloud import (
     ran,
     refused,
 )  # fmt: skip
+from tests.deploy.configs import IMAGE
 
 pytestmark = SKIPPED_BY_MOTO
 PLAN = ("plan", *UP[1:])
@@ -88,7 +94,7 @@ def test_a_plan_that_aws_refuses_says_why_and_leaves_nothing(cloud):
 def test_a_plan_that_was_interrupted_is_in_nobodys_way(cloud):
     cloud.calm()
     ran(deploy(*PLAN))
-    cloud.refuse_at = len(cloud.calls) + cloud.calls.index("DeleteChangeSet")
+    cloud.refuse_at = len(cloud.calls) + cloud.calls.index("DeleteStack")
     refused(deploy(*PLAN), "not authorized")
     assert [stack.status for stack in cloud.stacks.values()] == ["REVIEW_IN_PROGRESS"]
     cloud.calm()
@@ -96,10 +102,36 @@ def test_a_plan_that_was_interrupted_is_in_nobodys_way(cloud):
     assert not any(cloud.left().values())
 
 
+def test_a_plan_of_something_new_ends_when_its_stack_is_gone(cloud):
+    """A stack of a change set alone may have no tag of ours, and is nobody's for `up` after it."""
+    waited = []
+
+    def pause(seconds):
+        waited.append(seconds)
+        cloud.answer("DescribeStacks", described("DELETE_COMPLETE"))
+
+    untagged = [described(one, Tags=[]) for one in ("REVIEW_IN_PROGRESS", "DELETE_IN_PROGRESS")]
+    cloud.answer("DescribeStacks", None, *untagged)
+    events = {"StackEvents": []}
+    cloud.answer("DescribeStackEvents", events, events)
+    config = Config("designs", IMAGE, instance_type="ml.m5.large")
+    assert plan(Stacks(boto3.client("cloudformation"), "designs", pause), template(config))
+    assert len(waited) == 1
+
+
 def test_there_is_no_plan_while_something_is_being_done(cloud):
     ran(deploy(*UP))
     cloud.put_into("UPDATE_IN_PROGRESS")
     refused(deploy(*PLAN), "plan when that has ended")
+
+
+@pytest.mark.parametrize("status", sorted(DEAD - {"REVIEW_IN_PROGRESS"}))
+def test_there_is_no_plan_of_what_up_makes_anew(cloud, status):
+    """CloudFormation takes no change set for it."""
+    ran(deploy(*UP))
+    cloud.put_into(status)
+    refused(deploy(*PLAN, *FLAGS["async"]), f"designs is {status}", "`up` makes all of it anew")
+    assert "CreateChangeSet" not in cloud.calls
 
 
 def listed(*alarms):
@@ -139,6 +171,20 @@ def test_status_shows_the_endpoint_its_instances_and_its_alarms(cloud):
     shown = [" ".join(line.split()) for line in ran(deploy("status", "designs")).splitlines()]
     for line in ("endpoint InService", "instances 2, going to 3", "ErrorsAlarm ALARM"):
         assert line in shown
+
+
+@pytest.mark.parametrize("words", [("status", "designs"), PLAN], ids=["status", "plan"])
+def test_nothing_is_cut_off_where_lines_are_short(cloud, monkeypatch, words):
+    artifact = "s3://models/designs-of-the-second-quarter/model.tar.gz"
+    ran(deploy(*UP, "--artifact", artifact))
+    monkeypatch.setenv("COLUMNS", "40")
+    if words == PLAN:
+        kind = "AWS::ApplicationAutoScaling::ScalingPolicy"
+        removed = {"Action": "Remove", "LogicalResourceId": "Old", "ResourceType": kind}
+        cloud.answer("DescribeChangeSet", *[changed(removed)] * 2)
+    shown = ran(deploy(*words))
+    assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+    assert max(map(len, shown.splitlines())) <= 40
 
 
 def test_status_ends_with_1_when_the_endpoint_does_not_answer(cloud):

@@ -15,6 +15,7 @@ from deploy.config import Config
 from deploy.environment import check as check_environment
 from deploy.job import transform_job
 from deploy.role import DESCRIBE_NETWORK, METRICS, REGISTRY_LOGIN
+from deploy.scaling import scaling, without_scaling
 from deploy.template import template
 from tests.deploy.configs import IMAGE, KINDS, OBJECTS, configs
 from tests.deploy.requests import NAMES, OPERATIONS, PSEUDO, check, problems, references, resolve
@@ -53,6 +54,15 @@ def test_every_reference_of_any_deployment_is_to_something_that_is_there(config)
     for name, attribute in references(template(config)):
         if name not in PSEUDO:
             assert attribute is None or attribute in ATTRIBUTES[resources[name]["Type"]]
+
+
+@given(configs())
+def test_without_scaling_a_template_is_whole(config):
+    whole = template(config)
+    rest = without_scaling(whole)["Resources"]
+    assert {name for name, _ in references(rest)} <= set(rest) | set(PSEUDO)
+    assert whole["Resources"] == rest | scaling(config)
+    assert not set(rest) & set(scaling(config))
 
 
 @given(configs())
@@ -155,6 +165,42 @@ def test_an_update_goes_back_on_alarms_that_are_there():
     deployment = resources["Endpoint"]["Properties"]["DeploymentConfig"]
     alarms = deployment["AutoRollbackConfiguration"]["Alarms"]
     assert [one["AlarmName"]["Ref"] for one in alarms] == ["ErrorsAlarm", "LatencyAlarm"]
+
+
+@given(configs())
+def test_the_role_may_look_at_the_alarms_of_an_update_and_at_no_others(config):
+    """SageMaker looks at them as that role: "Auto-Rollback Configuration and Monitoring"."""
+    resources = template(config)["Resources"]
+    looked_at = [
+        one.rpartition(":alarm:")[2]
+        for statement in _statements(config)
+        if "cloudwatch:DescribeAlarms" in statement["Action"]
+        for one in statement["Resource"]
+    ]
+    endpoint = resources.get("Endpoint", {"Properties": {}})["Properties"]
+    rollback = endpoint.get("DeploymentConfig", {}).get("AutoRollbackConfiguration", {})
+    named = [one["AlarmName"]["Ref"] for one in rollback.get("Alarms", [])]
+    assert looked_at == named
+    assert bool(named) == (config.mode in {"realtime", "async"})
+
+
+@given(configs())
+def test_an_update_keeps_the_number_of_instances_only_where_scaling_has_chosen_it(config):
+    """Kept, a fixed number could never be changed."""
+    resources = template(config)["Resources"]
+    kept = resources.get("Endpoint", {"Properties": {}})["Properties"]
+    assert kept.get("RetainAllVariantProperties", False) == ("ScalableTarget" in resources)
+
+
+def test_a_number_that_becomes_fixed_is_another_configuration():
+    """SageMaker updates an endpoint to a configuration of another name only."""
+    scaled = Config("designs", IMAGE, instances_min=2, instances_max=4)
+    fixed = Config("designs", IMAGE, instances_min=2, instances_max=2)
+    name, another = (
+        template(one)["Resources"]["EndpointConfig"]["Properties"]["EndpointConfigName"]
+        for one in (scaled, fixed)
+    )
+    assert name != another
 
 
 def test_a_fixed_number_of_instances_needs_no_scaling():

@@ -93,6 +93,8 @@ def test_the_policy_allows_what_cloudformation_does_for_every_resource():
         for action in handler["permissions"]
         if name != "list" and not UNUSED.match(action)
     }
+    # "Auto scaling prerequisites" of SageMaker's guide.
+    needed |= {"sagemaker:UpdateEndpointWeightsAndCapacities"}
     assert len(needed) > 40
     assert needed - allowed() == set()
 
