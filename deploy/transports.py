@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -120,7 +121,8 @@ class SageMakerTransport:
             answer = self._client.invoke_endpoint(
                 EndpointName=self._name, ContentType=JSON, Accept=JSON, Body=body, **self._choice
             )
-            return _whole(answer["Body"].read)
+            with closing(answer["Body"]) as said:
+                return _whole(said.read)
         except ClientError as exc:
             raise _refused(exc) from exc
         except BotoSSLError as exc:
