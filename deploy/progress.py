@@ -1,4 +1,4 @@
-"""A bar for a walk through a long input."""
+"""Bars on standard error, when that is a terminal."""
 
 from __future__ import annotations
 
@@ -6,23 +6,36 @@ from collections.abc import Generator
 from contextlib import closing
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)  # fmt: skip
 
 from deploy.wire import Failed, Result
+
+
+def on_terminal(*columns: ProgressColumn) -> Progress:
+    """A bar of these columns; its console prints elsewhere, too."""
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+def counting() -> Progress:
+    """How many of how many, for how long, and a word on it."""
+    words = TextColumn("{task.description}")
+    return on_terminal(BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), words)
 
 
 def with_bar(
     results: Generator[Result, None, None], total: int | None
 ) -> Generator[Result, None, None]:
     """The same results, counted on standard error when that is a terminal. total: if known."""
-    console = Console(stderr=True)
-    words = "{task.description}"
-    columns = (BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn(words))
     failed = 0
-    with (
-        closing(results),
-        Progress(*columns, console=console, disable=not console.is_terminal) as bar,
-    ):
+    with closing(results), counting() as bar:
         task = bar.add_task("", total=total)
         for result in results:
             failed += isinstance(result, Failed)

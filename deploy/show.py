@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
 from deploy.names import parse_image
 from deploy.plan import Change, Property
+from deploy.progress import counting
 from deploy.role import JOB_LOGS
 from deploy.smoke import Check
 from deploy.stack import Event
@@ -99,21 +98,14 @@ def events(total: int | None) -> Iterator[Callable[[Event], None]]:
 
     total: resources to be done, if known.
     """
-    console = Console(stderr=True)
-    columns = (
-        BarColumn(20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with counting() as bar:
         task = bar.add_task("", total=total)
         done = set()
 
         def tell(event: Event) -> None:
             words = f"{time.strftime('%H:%M:%S')} {event.resource} {event.status} {event.reason}"
             style = "red" if event.failed else "dim"
-            console.print(words.strip(), style=style, markup=False, highlight=False)
+            bar.console.print(words.strip(), style=style, markup=False, highlight=False)
             if event.status.endswith("_COMPLETE") and "::Stack" not in event.kind:
                 done.add(event.resource)
             bar.update(task, completed=len(done), description=escape(event.resource))
