@@ -33,7 +33,7 @@ class AsyncTransport:
         self, name: str, folder: str, runtime: Any, s3: Any, pause: Callable[[float], Any],
         model: str | None = None,
     ) -> None:  # fmt: skip
-        self._choice = {} if model is None else {"CustomAttributes": choosing(model)}
+        self._choice = choosing(model)
         self._name, self._folder = name, folder.rstrip("/")
         self._runtime, self._s3, self._pause = runtime, s3, pause
 

@@ -17,6 +17,7 @@ from botocore.exceptions import SSLError as BotoSSLError
 from urllib3.exceptions import HTTPError, LocationParseError, ReadTimeoutError, SSLError
 
 from deploy.wire import EndpointError, clip, decode_refusal
+from serve.settings import MODEL_NAME
 
 JSON = "application/json"
 PATH = "/invocations"
@@ -29,8 +30,7 @@ ANSWER_TIMEOUT_S = 300.0
 MAX_ANSWER_BYTES = 2**29
 CHUNK_BYTES = 2**20
 OK = 200
-ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
-_MODEL = re.compile(r"[A-Za-z0-9._-]{1,64}")
+HEADER = "X-Amzn-SageMaker-Custom-Attributes"
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
 
@@ -57,7 +57,7 @@ def connect(endpoint: str, client: Any, connections: int, model: str | None = No
         ValueError: neither an http(s) URL nor a name, no model's name, or AWS is not configured
             here.
     """
-    if model is not None and not _MODEL.fullmatch(model):
+    if model is not None and not MODEL_NAME.fullmatch(model):
         raise ValueError(f"{model!r} is no model's name: up to 64 of A-Z, a-z, 0-9, . _ -")
     if "://" not in endpoint:
         if not _NAME.fullmatch(endpoint):
@@ -75,9 +75,7 @@ class HttpTransport:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
             raise ValueError(f"{url} is no URL of an endpoint: http://localhost:8080, say")
-        self._headers = {"Content-Type": JSON, "Accept": JSON}
-        if model is not None:
-            self._headers[ATTRIBUTES] = choosing(model)
+        self._headers = {"Content-Type": JSON, "Accept": JSON} | choosing(model, HEADER)
         self._url = url.rstrip("/").removesuffix(PATH) + PATH
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)
         self._pool = urllib3.PoolManager(maxsize=connections, retries=False, timeout=timeout)
@@ -111,7 +109,7 @@ class SageMakerTransport:
 
     def __init__(self, name: str, client: Any, connections: int, model: str | None = None) -> None:
         self._name = name
-        self._choice = {} if model is None else {"CustomAttributes": choosing(model)}
+        self._choice = choosing(model)
         self._owned = client is None
         self._client = client or _runtime(connections)
 
@@ -140,9 +138,9 @@ class SageMakerTransport:
             self._client.close()
 
 
-def choosing(model: str) -> str:
-    """The custom attributes that choose a model."""
-    return f"model={model}"
+def choosing(model: str | None, parameter: str = "CustomAttributes") -> dict[str, str]:
+    """The custom attributes that choose a model, as boto3's parameter, or as a header of a name."""
+    return {} if model is None else {parameter: f"model={model}"}
 
 
 def _whole(read: Callable[[int], bytes]) -> bytes:

@@ -22,7 +22,7 @@ PREFIX = "SWEETSPOT_"
 # What Kubernetes injects for a service called sweetspot, or sweetspot-something.
 _INJECTED = re.compile(r"SWEETSPOT_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_\w+)")
 _INJECTED_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
-_MODEL_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+MODEL_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NOT_A_HOST = re.compile(r"[*/@\s]")
 MIB = 2**20
 SWITCH = {"true": True, "false": False}
@@ -303,7 +303,7 @@ def _parse_named(listed: tuple[str, ...], given: str) -> tuple[str, ...]:
     seen = set()
     for one in listed:
         name, value = _split(one)
-        if not _MODEL_NAME.fullmatch(name) or not value:
+        if not MODEL_NAME.fullmatch(name) or not value:
             raise SettingsError(f"{given}{one}: must be NAME=CHECKPOINT, NAME of A-Za-z0-9._-")
         if name in seen:
             raise SettingsError(f"{given}{one}: the name {name} is given twice")
