@@ -35,23 +35,18 @@ def up(stacks: Stacks, template: Template) -> Up:
     """
     found = _usable(stacks)
     if found is None:
-        stacks.create(template)
-        return Up("created", _good(stacks, None))
+        return Up("created", _create(stacks, template))
     stacks.check_kind(found, template)
     _let_go(stacks, found, template)
-    after = stacks.last_event(found)
-    if not stacks.update(template):
-        return Up("unchanged", found)
-    return Up("updated", _good(stacks, after))
+    updated = _update(stacks, found, template)
+    return Up("updated", updated) if updated else Up("unchanged", found)
 
 
 def _let_go(stacks: Stacks, found: Stack, template: Template) -> None:
     """Take scaling away where SageMaker would refuse the update; the update brings it again."""
     standing = stacks.template()
     if goes_first(standing, template):
-        after = stacks.last_event(found)
-        stacks.update(without_scaling(standing))
-        _good(stacks, after)
+        _update(stacks, found, without_scaling(standing))
 
 
 def down(stacks: Stacks) -> Stack | None:
@@ -99,10 +94,21 @@ def _delete(stacks: Stacks, stack: Stack) -> None:
         raise StackFailed(f"{stacks.name} is not deleted: {left.reason or left.status}")
 
 
-def _good(stacks: Stacks, after: str | None) -> Stack:
-    """Wait for what was begun. after: the last event before it."""
+def _create(stacks: Stacks, template: Template) -> Stack:
+    stacks.create(template)
     begun = stacks.find()
-    found = stacks.wait(begun, after) if begun is not None else None
+    return _good(stacks, begun and stacks.wait(begun, None))
+
+
+def _update(stacks: Stacks, stack: Stack, template: Template) -> Stack | None:
+    """What has become of it; None when there was nothing to change."""
+    after = stacks.last_event(stack)
+    if not stacks.update(template):
+        return None
+    return _good(stacks, stacks.wait(stack, after))
+
+
+def _good(stacks: Stacks, found: Stack | None) -> Stack:
     if found is None:
         raise StackFailed(f"{stacks.name} was deleted while it was made")
     if found.status not in GOOD:
