@@ -57,15 +57,17 @@ def contents(
         ArtifactError: a checkpoint or its graphs are not whole, or the others do not belong to it.
     """
     found: dict[str, Path] = {}
-    for name, folder in folders.items():
-        for inside, path in _files(folder).items():
+    every = {name: _verify(folder) for name, folder in folders.items()}
+    for name, held in every.items():
+        for inside, path in _files(held).items():
             found[f"{name}/{inside}".lstrip("/")] = path
     if quantized is not None or profile_file is not None:
-        (folder,) = folders.values()
+        (held,) = every.values()
+        graphs_of = held if quantized is None else _verify(quantized)
         if quantized is not None:
-            found |= _graphs_for(folder, quantized)
+            found |= _graphs_for(held, graphs_of)
         if profile_file is not None:
-            _check_measured(profile_file, folder, quantized or folder)
+            _check_measured(profile_file, held, graphs_of)
             found[profile.FILE_NAME] = profile_file
     return found
 
@@ -101,8 +103,8 @@ def write(
     return Artifact(str(output), output.stat().st_size, sha256, digests)
 
 
-def _files(folder: Path) -> dict[str, Path]:
-    held = _verify(folder)
+def _files(held: Checkpoint) -> dict[str, Path]:
+    folder = held.folder
     files = [*checkpoint.weight_files(folder), *checkpoint.companions(folder)]
     if (folder / profile.FILE_NAME).is_file():
         _read_profiles(folder / profile.FILE_NAME)
@@ -119,13 +121,14 @@ def _graphs(held: Checkpoint) -> dict[str, Path]:
     return {path.relative_to(held.folder).as_posix(): path for path in paths}
 
 
-def _graphs_for(folder: Path, quantized: Path) -> dict[str, Path]:
-    held = _verify(quantized)
-    if _digest(held) != _digest(_verify(folder)):
-        raise ArtifactError(f"--quantized {quantized} is of another checkpoint than {folder}")
-    found = _graphs(held)
+def _graphs_for(held: Checkpoint, quantized: Checkpoint) -> dict[str, Path]:
+    if _digest(quantized) != _digest(held):
+        raise ArtifactError(
+            f"--quantized {quantized.folder} is of another checkpoint than {held.folder}"
+        )
+    found = _graphs(quantized)
     if not found:
-        raise ArtifactError(f"--quantized {quantized} holds no {graphs.FOLDER}/")
+        raise ArtifactError(f"--quantized {quantized.folder} holds no {graphs.FOLDER}/")
     return found
 
 
@@ -149,11 +152,10 @@ def _in_plain_words() -> Iterator[None]:
         raise ArtifactError(f"{exc.filename} cannot be read: {exc.strerror}") from exc
 
 
-def _check_measured(profile_file: Path, folder: Path, quantized: Path) -> None:
+def _check_measured(profile_file: Path, held: Checkpoint, quantized: Checkpoint) -> None:
     """On an encoder that these files may become: no other will look at the profile."""
-    held = _verify(folder)
     with _in_plain_words():
-        int8 = graphs.find(_verify(quantized), "int8")
+        int8 = graphs.find(quantized, "int8")
         known = {
             checkpoint.fingerprint(held, policy, digest)
             for policy in POLICY_VERSIONS.values()
@@ -161,7 +163,7 @@ def _check_measured(profile_file: Path, folder: Path, quantized: Path) -> None:
         }
     if not known & {one.match.checkpoint for one in _read_profiles(profile_file)}:
         raise ArtifactError(
-            f"--profile {profile_file} was measured with another checkpoint than {folder}"
+            f"--profile {profile_file} was measured with another checkpoint than {held.folder}"
         )
 
 
@@ -193,10 +195,12 @@ def _check(folders: Mapping[str, Path], packed: Path, unpacked: Path) -> dict[st
     with tarfile.open(packed) as tar:
         tar.extractall(unpacked, filter="data")
     try:
-        contents({name: unpacked / name for name in folders})
+        opened = {name: _verify(unpacked / name) for name in folders}
+        for held in opened.values():
+            _files(held)
     except ArtifactError as exc:
         raise ArtifactError(f"a file changed while it was packed: {exc}") from exc
-    digests = {name: _digest(_verify(unpacked / name)) for name in folders}
+    digests = {name: _digest(held) for name, held in opened.items()}
     for name, folder in folders.items():
         if digests[name] != _digest(_verify(folder)):
             raise ArtifactError(f"{folder} changed while it was packed")
