@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import mul
 from pathlib import Path
+from typing import Any
 
 from deploy.wire import Answer, Embedded, Item, encode_item
 
@@ -132,8 +133,6 @@ def _parity(found: Vectors, reference: Vectors | Check, *, told: bool) -> Check:
 
 def builtin() -> Vectors:
     """By the built-in model, of float32, by transformers."""
-    known: Mapping[str, object] = json.loads((KNOWN / "builtin.json").read_text("utf-8"))
-    return Vectors(
-        str(known["fingerprint"]),
-        *(array("f", known[kind]) for kind in ("image", "text")),  # type: ignore[call-overload]
-    )
+    known: dict[str, Any] = json.loads((KNOWN / "builtin.json").read_text("utf-8"))
+    image, text = (array("f", known[kind]) for kind in ("image", "text"))
+    return Vectors(known["fingerprint"], image, text)
