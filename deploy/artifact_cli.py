@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from deploy import environment, names
+from deploy import aws, environment, names
 from deploy.artifact import Artifact, ArtifactError, contents, write
-from deploy.errors import DeployError
 from model import checkpoint
 from model.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 @click.command()
@@ -53,18 +55,15 @@ def artifact(
       sweetspot deploy artifact --model ./checkpoint --quantized ./int8 --profile sweetspot.json
       sweetspot deploy artifact --model designs=./a --model components=./b -o both.tar.gz
     """
-    try:
-        if upload is not None:
-            _check_upload(upload)
-        folders = _folders(models)
-        if "" not in folders and (quantized or profile_file):
-            raise ArtifactError("--quantized and --profile are of a single --model without a name")
-        files = contents(folders, _path(quantized), _path(profile_file))
-        written = _write(folders, files, Path(output))
-        if upload is not None:
-            _upload(written, upload)
-    except DeployError as exc:
-        raise click.ClickException(str(exc)) from exc
+    if upload is not None:
+        _check_upload(upload)
+    folders = _folders(models)
+    if "" not in folders and (quantized or profile_file):
+        raise ArtifactError("--quantized and --profile are of a single --model without a name")
+    files = contents(folders, _path(quantized), _path(profile_file))
+    written = _write(folders, files, Path(output))
+    if upload is not None:
+        _upload(written, upload)
     if as_json:
         click.echo(json.dumps(asdict(written) | {"uploaded": upload}))
         return
@@ -120,25 +119,23 @@ def _write(folders: dict[str, Path], files: dict[str, Path], output: Path) -> Ar
 
 
 def _upload(written: Artifact, uri: str) -> None:
-    import boto3
     from boto3.exceptions import S3UploadFailedError
-    from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, key = names.parse_uri(uri, "--upload")
+    s3 = aws.client("s3")
     try:
-        with _bar() as bar:
+        with aws.in_plain_words(f"{uri}: not uploaded"), _bar() as bar:
             task = bar.add_task("uploaded", total=written.size)
-            boto3.client("s3").upload_file(
+            s3.upload_file(
                 written.path, bucket, key, Callback=lambda count: bar.advance(task, count)
             )
-    except (S3UploadFailedError, BotoCoreError, ClientError) as exc:
+    except S3UploadFailedError as exc:
         raise ArtifactError(f"{uri}: not uploaded: {exc}") from exc
 
 
-def _bar() -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+def _bar() -> Progress:
+    from rich.progress import BarColumn, DownloadColumn, TextColumn
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(20), DownloadColumn())
-    return Progress(*columns, console=console, disable=not console.is_terminal)
+    from deploy.progress import on_terminal
+
+    return on_terminal(TextColumn("{task.description}"), BarColumn(20), DownloadColumn())

@@ -10,13 +10,26 @@ import click
 
 from deploy import endpoint_cli, stack_cli
 from deploy.artifact_cli import artifact
+from deploy.errors import DeployError
 from deploy.job import transform_job
 from deploy.options import from_flags, with_config
 from deploy.template import template
 from deploy.transform_cli import transform
+from deploy.wire import EndpointError
 
 
-@click.group()
+class _Plain(click.Group):
+    """Says an error of a command in a line, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See click."""
+        try:
+            return super().invoke(ctx)
+        except (DeployError, EndpointError) as exc:
+            raise click.ClickException(str(exc)) from exc
+
+
+@click.group(cls=_Plain)
 def deploy() -> None:
     """From a checkpoint to a SageMaker endpoint that scales, and back to nothing.
 

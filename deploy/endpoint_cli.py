@@ -50,7 +50,7 @@ def invoke(
 
     if not inputs and not texts:
         raise click.UsageError("nothing to embed: name files, URLs, or --text")
-    with _said_plainly(), _asking(endpoint, model) as ask:
+    with _asking(endpoint, model) as ask:
         given = [*map(_item, inputs), *({"text": one} for one in texts)]
         answer = ask([encode_item(*one) for one in enumerate(given)])
     for name, result in zip((*inputs, *texts), answer.results, strict=True):
@@ -80,7 +80,7 @@ def smoke(endpoint: str, against: str | None, model: str | None, *, as_json: boo
     from deploy import show
     from deploy.smoke import smoke as checks_of
 
-    with _said_plainly(), _asking(endpoint, model) as ask:
+    with _asking(endpoint, model) as ask:
         if against is None:
             found = checks_of(ask)
         else:
@@ -112,25 +112,14 @@ def logs(name: str, lines: int, *, job: bool) -> None:
     from deploy import aws, role
     from deploy.logs import tail
 
-    with _said_plainly():
-        names.check_name(name)
-        group, prefix = (role.JOB_LOGS, f"{name}/") if job else (role.ENDPOINT_LOGS + name, None)
-        found = tail(aws.client("logs"), group, lines, prefix=prefix)
-        if not found:
-            raise DeployError(f"no line of {name} in {group}")
+    names.check_name(name)
+    group, prefix = (role.JOB_LOGS, f"{name}/") if job else (role.ENDPOINT_LOGS + name, None)
+    found = tail(aws.client("logs"), group, lines, prefix=prefix)
+    if not found:
+        raise DeployError(f"no line of {name} in {group}")
     for line in found:
         at = datetime.fromtimestamp(line.at_ms / 1000, UTC)
         click.echo(f"{at:%Y-%m-%dT%H:%M:%S}Z {line.stream} {line.text}")
-
-
-@contextmanager
-def _said_plainly() -> Iterator[None]:
-    from deploy.wire import EndpointError
-
-    try:
-        yield
-    except (DeployError, EndpointError) as exc:
-        raise click.ClickException(str(exc)) from exc
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import click
 
 from deploy import capacity, config, hardware
 from deploy.config import Config, Network, Objects, Serverless
-from deploy.errors import ConfigError, DeployError
+from deploy.errors import ConfigError
 from inference import profile
 from inference.profile import ProfileError
 
@@ -122,30 +122,27 @@ def from_flags(
     """The deployment that the flags describe.
 
     Raises:
-        click.ClickException: one that cannot be.
+        ConfigError: one that cannot be.
     """
-    try:
-        if profile_file is not None:
-            if concurrency is not None:
-                raise ConfigError("--concurrency, or --profile to compute it: not both")
-            gpu = hardware.is_gpu(flags["instance_type"])
-            concurrency = capacity.concurrency(_read(profile_file), gpu=gpu, items=items)
-        elif items is not None:
-            raise ConfigError("--items is of --profile, and of no use without it")
+    if profile_file is not None:
         if concurrency is not None:
-            flags["concurrency"] = concurrency
-        if instances_min is None:
-            instances_min = 0 if flags["mode"] == "async" else 1
-        return Config(
-            instances_min=instances_min,
-            variables=dict(_pair(one) for one in variables),
-            network=Network(subnets, security_groups, vpc),
-            serverless=Serverless(memory_mb, serverless_concurrency),
-            objects=Objects(input_uri, output_uri, success_topic, error_topic),
-            **flags,
-        )
-    except DeployError as exc:
-        raise click.ClickException(str(exc)) from exc
+            raise ConfigError("--concurrency, or --profile to compute it: not both")
+        gpu = hardware.is_gpu(flags["instance_type"])
+        concurrency = capacity.concurrency(_read(profile_file), gpu=gpu, items=items)
+    elif items is not None:
+        raise ConfigError("--items is of --profile, and of no use without it")
+    if concurrency is not None:
+        flags["concurrency"] = concurrency
+    if instances_min is None:
+        instances_min = 0 if flags["mode"] == "async" else 1
+    return Config(
+        instances_min=instances_min,
+        variables=dict(_pair(one) for one in variables),
+        network=Network(subnets, security_groups, vpc),
+        serverless=Serverless(memory_mb, serverless_concurrency),
+        objects=Objects(input_uri, output_uri, success_topic, error_topic),
+        **flags,
+    )
 
 
 def _read(path: str) -> list[profile.Profile]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from deploy import aws, names
 from deploy.async_transport import AsyncTransport
 from deploy.errors import DeployError
-from deploy.stack import Stack, Stacks
+from deploy.stack import Event, Stack, Stacks
 from deploy.transports import Transport, connect
 
 
@@ -29,14 +30,23 @@ def reach(endpoint: str, model: str | None = None) -> Transport:
     return AsyncTransport(name, outputs["Input"], runtime, s3, threading.Event().wait, model)
 
 
+def stacks(name: str, *listeners: Callable[[Event], None]) -> Stacks:
+    """The stack of a deployment here, whether there is one or not; see Stacks.
+
+    Raises:
+        DeployError: no such name can be, or AWS is not configured here.
+    """
+    names.check_name(name)
+    return Stacks(aws.client("cloudformation"), name, threading.Event().wait, listeners)
+
+
 def standing(name: str) -> Stack:
     """The stack of a deployment that stands.
 
     Raises:
         DeployError: there is none, or it has not been made whole.
     """
-    names.check_name(name)
-    found = Stacks(aws.client("cloudformation"), name, threading.Event().wait).find()
+    found = stacks(name).find()
     if found is None:
         raise DeployError(f"{name}: no such deployment here; `sweetspot deploy up` makes one")
     if not found.outputs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deploy import aws, names
+from deploy import aws
 from deploy.errors import DeployError
 from deploy.options import from_flags, with_config
 from deploy.role import log_group
@@ -42,8 +41,7 @@ def plan(*, as_json: bool, **flags: Any) -> None:
     from deploy.plan import plan as changes_of
 
     config = from_flags(**flags)
-    with _said_plainly(config.name):
-        found = changes_of(_stacks(config.name), template(config))
+    found = changes_of(_stacks(config.name), template(config))
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found]))
     elif not found:
@@ -96,13 +94,12 @@ def status(name: str, *, as_json: bool) -> None:
     from deploy import show
     from deploy.status import status as status_of
 
-    with _said_plainly(name):
-        cloudformation = aws.client("cloudformation")
-        stack = _stacks(name).find()
-        if stack is None:
-            raise DeployError(f"{name}: no such deployment here")
-        sagemaker, cloudwatch = aws.client("sagemaker"), aws.client("cloudwatch")
-        found = status_of(name, stack, cloudformation, sagemaker, cloudwatch)
+    stacks = _stacks(name)
+    stack = stacks.find()
+    if stack is None:
+        raise DeployError(f"{name}: no such deployment here")
+    sagemaker, cloudwatch = aws.client("sagemaker"), aws.client("cloudwatch")
+    found = status_of(name, stack, stacks.cloudformation, sagemaker, cloudwatch)
     if as_json:
         click.echo(json.dumps(asdict(found) | {"healthy": found.healthy}))
     else:
@@ -124,9 +121,7 @@ def down(name: str, *, yes: bool, as_json: bool) -> None:
     from deploy import show
     from deploy.lifecycle import down as take_down
 
-    with _said_plainly(name):
-        found = _stacks(name).find()
-    if found is None:
+    if _stacks(name).find() is None:
         click.echo("{}" if as_json else f"{name}: nothing is there")
         return
     if not yes:
@@ -143,15 +138,6 @@ def down(name: str, *, yes: bool, as_json: bool) -> None:
 
 
 @contextmanager
-def _said_plainly(name: str) -> Iterator[None]:
-    try:
-        names.check_name(name)
-        yield
-    except DeployError as exc:
-        raise click.ClickException(str(exc)) from exc
-
-
-@contextmanager
 def _acting(name: str, resources: int | None, group: str | None) -> Iterator[Stacks]:
     """A stack whose events people see, and the reasons of which they learn when it fails.
 
@@ -162,26 +148,25 @@ def _acting(name: str, resources: int | None, group: str | None) -> Iterator[Sta
     from deploy.lifecycle import StackFailed
 
     begun_ms = int(datetime.now(UTC).timestamp() * 1000)
-    with _said_plainly(name):
-        reasons = Reasons(aws.client("sagemaker"))
-        try:
-            with show.events(resources) as tell:
-                yield _stacks(name, tell, reasons.hear)
-        except StackFailed as exc:
-            lines = [str(exc), *reasons.said]
-            if group is not None:
-                lines += last_words(aws.client("logs"), group, begun_ms)
-            raise DeployError("\n  ".join(lines)) from exc
-        except KeyboardInterrupt:
-            raise DeployError(
-                f"no longer waiting; AWS goes on, and `sweetspot deploy status {name}` tells"
-            ) from None
+    reasons = Reasons(aws.client("sagemaker"))
+    try:
+        with show.events(resources) as tell:
+            yield _stacks(name, tell, reasons.hear)
+    except StackFailed as exc:
+        lines = [str(exc), *reasons.said]
+        if group is not None:
+            lines += last_words(aws.client("logs"), group, begun_ms)
+        raise DeployError("\n  ".join(lines)) from exc
+    except KeyboardInterrupt:
+        raise DeployError(
+            f"no longer waiting; AWS goes on, and `sweetspot deploy status {name}` tells"
+        ) from None
 
 
 def _stacks(name: str, *listeners: Callable[[Event], None]) -> Stacks:
-    from deploy.stack import Stacks
+    from deploy.reach import stacks
 
-    return Stacks(aws.client("cloudformation"), name, threading.Event().wait, listeners)
+    return stacks(name, *listeners)
 
 
 def _print(table: Table) -> None:

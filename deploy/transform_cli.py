@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from deploy import aws, config, hardware, names
-from deploy.errors import ConfigError, DeployError
+from deploy.errors import ConfigError
 from deploy.job import job_request
 from deploy.transform import Report, check_input, follow, report, request_timeout_s, start
 
@@ -54,30 +54,27 @@ def transform(
       sweetspot deploy transform monday --model designs --input s3://jobs/urls.jsonl --output s3://jobs/out/
       sweetspot deploy transform all --model designs --instances 4 --input s3://jobs/in/ --output s3://jobs/out/
     """
-    try:
-        names.check_name(job)
-        names.parse_uri(source, "--input")
-        names.parse_uri(output, "--output")
-        folder = f"{output.rstrip('/')}/{job}/"
-        if folder.startswith(source):
-            raise ConfigError(f"--output {folder} is in --input: the next job would embed it")
-        machine_image = hardware.machine_image(instance_type, cuda, transform=True)
-        sagemaker, s3 = aws.client("sagemaker"), aws.client("s3")
-        check_input(s3, source, instances)
-        request = job_request(
-            name=job,
-            model=model,
-            source=source,
-            output=folder,
-            instance_type=instance_type,
-            instances=instances,
-            machine_image=machine_image,
-            timeout_s=request_timeout_s(sagemaker, model),
-        )
-        start(sagemaker, request)
-        found = _wait(sagemaker, s3, job)
-    except DeployError as exc:
-        raise click.ClickException(str(exc)) from exc
+    names.check_name(job)
+    names.parse_uri(source, "--input")
+    names.parse_uri(output, "--output")
+    folder = f"{output.rstrip('/')}/{job}/"
+    if folder.startswith(source):
+        raise ConfigError(f"--output {folder} is in --input: the next job would embed it")
+    machine_image = hardware.machine_image(instance_type, cuda, transform=True)
+    sagemaker, s3 = aws.client("sagemaker"), aws.client("s3")
+    check_input(s3, source, instances)
+    request = job_request(
+        name=job,
+        model=model,
+        source=source,
+        output=folder,
+        instance_type=instance_type,
+        instances=instances,
+        machine_image=machine_image,
+        timeout_s=request_timeout_s(sagemaker, model),
+    )
+    start(sagemaker, request)
+    found = _wait(sagemaker, s3, job)
     click.echo(json.dumps(asdict(found))) if as_json else _show(found)
     if found.status != "Completed":
         raise click.ClickException(f"{job}: {found.status}: {found.reason or 'no reason given'}")

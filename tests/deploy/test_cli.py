@@ -8,18 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from deploy.template import template
-from sweetspot import main
+from tests.deploy.cloud import deploy
 from tests.deploy.configs import IMAGE, KINDS
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "flask", "numpy", "PIL", "openvino", "transformers", "boto3", "requests")
-
-
-def deploy(*words):
-    return CliRunner().invoke(main, ["deploy", *words])
 
 
 @pytest.mark.parametrize(
