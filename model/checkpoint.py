@@ -16,7 +16,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from model import image_processor
 from model.errors import CheckpointError
+from model.geometry import Geometry
 
 BUILTIN = "builtin"
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
@@ -32,7 +34,6 @@ CONVERT = (
 )
 TOKENIZER_OPTIONS = ("tokenizer_config.json", "special_tokens_map.json")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
-BICUBIC = 3
 # safetensors' own limit.
 MAX_HEADER_BYTES = 100_000_000
 
@@ -47,16 +48,22 @@ _TEXT_PROJECTION = "text_projection.weight"
 class Checkpoint:
     """A verified folder and the sizes found in it.
 
-    image_size: S, px. dimension: D. context_length: tokens. mean, std: RGB, of pixels over 255.
+    geometry: how a picture becomes S x S px. dimension: D. context_length: tokens. mean, std: RGB,
+    of pixels over 255.
     """
 
     folder: Path
     name: str
-    image_size: int
+    geometry: Geometry
     dimension: int
     context_length: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    @property
+    def image_size(self) -> int:
+        """S, px."""
+        return self.geometry.size
 
     @cached_property
     def digest(self) -> str:
@@ -64,6 +71,8 @@ class Checkpoint:
         digest = hashlib.sha256()
         facts = [self.image_size, self.mean, self.std]
         facts.append(_architecture(_read_json(self.folder / "config.json")))
+        if self.geometry != Geometry.clip(self.image_size):
+            facts.append(self.geometry)
         digest.update(json.dumps(facts, sort_keys=True).encode())
         files = weight_files(self.folder) + tokenizer_files(self.folder)
         options = (self.folder / name for name in TOKENIZER_OPTIONS)
@@ -121,16 +130,15 @@ def _verify(folder: Path, name: str | None) -> Checkpoint:
         )
     shapes = _weight_shapes(folder)
     tokenizer_files(folder)
-    image_size = _image_size(folder, shapes)
-    mean, std = _normalization(folder, image_size)
+    processor = image_processor.read(*_preprocessor(folder), _image_size(folder, shapes))
     return Checkpoint(
         folder=folder,
         name=name or (BUILTIN if folder == BUILTIN_FOLDER else folder.resolve().name),
-        image_size=image_size,
+        geometry=processor.geometry,
         dimension=_dimension(folder, shapes),
         context_length=_shape(folder, shapes, _TOKEN_POSITIONS, 2)[0],
-        mean=mean,
-        std=std,
+        mean=processor.mean,
+        std=processor.std,
     )
 
 
@@ -275,51 +283,15 @@ def _dimension(folder: Path, shapes: dict[str, tuple[int, ...]]) -> int:
     return image
 
 
-def _normalization(folder: Path, image_size: int) -> tuple[Any, Any]:
-    """Mean and std, once the rest of the preprocessing is found to be CLIP's."""
-    path, config = _preprocessor(folder)
-    for found, wanted in (
-        (_side(config.get("size", image_size)), image_size),
-        (_side(config.get("crop_size", image_size)), image_size),
-        (config.get("resample", BICUBIC), BICUBIC),
-        (config.get("do_resize", True) and config.get("do_center_crop", True), True),
-        (config.get("do_rescale", True) and config.get("do_normalize", True), True),
-        (round(255 * config.get("rescale_factor", 1 / 255), 6), 1.0),
-    ):
-        if found != wanted:
-            raise CheckpointError(
-                f"{path} asks for a preprocessing that is not CLIP's: bicubic resize of the "
-                f"shortest side to {image_size} px, centre crop, rescale, normalise"
-            )
-    mean, std = _three(path, config, "image_mean"), _three(path, config, "image_std")
-    if not all(map(math.isfinite, mean + std)) or min(std) <= 0:
-        raise CheckpointError(f"{path} has an image_mean or image_std that cannot be")
-    return mean, std
-
-
 def _preprocessor(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """Transformers 5 saves a processor as one file, before that the image processor had its own."""
-    path = folder / "preprocessor_config.json"
-    if path.is_file() or not (folder / "processor_config.json").is_file():
-        return path, _read_json(path)
-    path = folder / "processor_config.json"
-    config = _read_json(path).get("image_processor")
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{path} holds no image_processor")
-    return path, config
+    """The file that holds the image processor, and what it holds, as transformers 5 looks for it.
 
-
-def _side(size: Any) -> Any:
-    """One side of a size as the versions of transformers wrote it: 224, or a dict of sides."""
-    if not isinstance(size, dict):
-        return size
-    sides = {size[key] for key in ("shortest_edge", "height", "width") if size.get(key)}
-    return sides.pop() if len(sides) == 1 else None
-
-
-def _three(path: Path, config: dict[str, Any], key: str) -> tuple[float, float, float]:
-    try:
-        red, green, blue = (float(value) for value in config[key])
-    except (KeyError, TypeError, ValueError) as exc:
-        raise CheckpointError(f"{path} has no three numbers for {key}") from exc
-    return red, green, blue
+    It saves a processor as one file; before that, the image processor had its own.
+    """
+    own, whole = folder / "preprocessor_config.json", folder / "processor_config.json"
+    found = _read_json(whole).get("image_processor") if whole.is_file() else None
+    if found is None and (own.is_file() or not whole.is_file()):
+        return own, _read_json(own)
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{whole} holds no image_processor")
+    return whole, found

@@ -24,7 +24,7 @@ class EncoderSpec:
     image_size: S, side of the square pixels, px. dimension: D, length of an embedding.
     context_length: tokens a text is cut to. mean, std: of the pixels over 255, per RGB channel.
     fingerprint: embeddings compare only where it is equal.
-    preprocessing: policy, version and S; encoders for which it is equal read the same pixels.
+    preprocessing: policy, version, geometry; encoders for which it is equal read the same pixels.
     """
 
     name: str

@@ -42,7 +42,7 @@ class OpenVinoEncoder:
     """Compiles each tower at its first batch, for the threads in force then."""
 
     def __init__(self, checkpoint: Checkpoint, config: ModelConfig) -> None:
-        self._config = config
+        self._config, self._geometry = config, checkpoint.geometry
         self._threads, self._streams = max(1, config.threads), 1
         self._lock = threading.Lock()
         self._towers: dict[tuple[TowerName, int, int], _Tower] = {}
@@ -66,7 +66,7 @@ class OpenVinoEncoder:
         """Decode one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError."""
         config = self._config
         return preprocess(
-            data, self._spec.image_size, config.policy, config.max_image_pixels, room=config.room
+            data, self._geometry, config.policy, config.max_image_pixels, room=config.room
         )
 
     def encode_images(self, pixels: UInt8Array) -> Float32Array:

@@ -6,8 +6,9 @@ Two named policies:
   channels scaled to 8. Resized by torch's kernel, large JPEG decoded to a fraction of their size.
 - `reference`: what transformers' Pillow-backed `CLIPImageProcessorPil` does, to the pixel.
 
-Both: the shortest side to S by an antialiased bicubic filter, then the centre S x S. Of an
-animation the first frame. ICC profiles are ignored, as the reference ignores them.
+Both resize by the geometry and the antialiased filter of the checkpoint (OpenAI's: the shortest
+side to S, bicubic), then keep the centre S x S. Of an animation the first frame. ICC profiles are
+ignored, as the reference ignores them.
 
 torch is imported with the first picture that needs it, not with this file: whoever decodes by
 `reference`, or with `light`, never waits for it.
@@ -24,12 +25,11 @@ from PIL.ImageFile import ImageFile
 from model.config import Policy
 from model.encoder import UInt8Array
 from model.errors import CorruptImage, DecodeError, TooManyPixels
-from model.geometry import Axis, axes, rows_first
+from model.geometry import SUPPORT, Axis, Filter, Geometry, axes, rows_first
 from model.headers import check_exif
 from model.opening import open_image
 from model.room import UNLIMITED, Room
 
-BICUBIC = Image.Resampling.BICUBIC
 DEFAULT_MAX_PIXELS = 50_000_000
 # `reference` resizes the whole picture before it crops: 1 x 5000 becomes 224 x 1,120,000,
 # 11 s and 2.8 GB in the reference itself.
@@ -37,7 +37,7 @@ MAX_RESIZED_PIXELS = 16_000_000
 # Converted at once, by the copy 16 MiB. In bands it takes a tenth longer, and at 49 megapixels of
 # RGBA 0.4 GB at its peak instead of 0.9.
 BAND_PIXELS = 2**22
-# A JPEG is decoded to 1/2, 1/4 or 1/8 as long as both sides stay so many times S.
+# A JPEG is decoded to 1/2, 1/4 or 1/8 as long as both sides stay so many times what they become.
 SCALED_DECODE_MARGIN = 2
 # Bytes that decoding, flattening and resizing take a px at the peak; by format the costliest of its
 # modes, measured on 24 megapixels: JPEG 10, PNG and TIFF 14, AVIF 18, WebP 24, others 11.
@@ -51,7 +51,7 @@ MIRRORED_ACROSS, MIRRORED_DOWN, ONTO_ITS_SIDE = {2, 3, 7, 8}, {3, 4, 6, 7}, {5, 
 
 def preprocess(
     data: bytes,
-    size: int,
+    geometry: Geometry | int,
     policy: Policy = "display",
     max_pixels: int = DEFAULT_MAX_PIXELS,
     light: bool = False,
@@ -61,7 +61,7 @@ def preprocess(
 
     Args:
         data: an encoded image in one of FORMATS, whatever its name or content type said.
-        size: S, side of the result in px.
+        geometry: of the checkpoint; a number S is OpenAI's for that side.
         policy: `display` or `reference`.
         max_pixels: the largest width x height that a header may announce.
         light: resize by Pillow, slower, so that torch is not imported.
@@ -73,14 +73,16 @@ def preprocess(
     Raises:
         UnsupportedImage, CorruptImage, TooManyPixels: see `model.errors`.
     """
+    if isinstance(geometry, int):
+        geometry = Geometry.clip(geometry)
     try:
         with open_image(data, max_pixels) as image:
             if policy == "reference":
                 with room.take(_decoding_bytes(image, image.size)):
-                    return _reference(image, size)
-            whole, extent = image.size, _draft(image, size)
+                    return _reference(image, geometry)
+            whole, extent = image.size, _draft(image, geometry)
             with room.take(_decoding_bytes(image, whole)):
-                return _display(image, extent, size, light)
+                return _display(image, extent, geometry, light)
     except DecodeError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
@@ -98,23 +100,30 @@ def _decoding_bytes(image: ImageFile, whole: tuple[int, int]) -> int:
     return each * math.prod(image.size) + kept * math.prod(whole)
 
 
-def _display(image: Image.Image, extent: tuple[float, float], size: int, light: bool) -> UInt8Array:
+def _display(
+    image: Image.Image, extent: tuple[float, float], geometry: Geometry, light: bool
+) -> UInt8Array:
     image.load()
     orientation = _orientation(image)
-    across, down = axes(extent, size)
+    if orientation in ONTO_ITS_SIDE:
+        geometry = geometry.on_its_side()
+    across, down = axes(extent, geometry)
     if orientation in MIRRORED_ACROSS:
         across = across.mirrored()
     if orientation in MIRRORED_DOWN:
         down = down.mirrored()
-    return _turn(_resize(_to_rgb(image, wide=True), across, down, light), orientation)
+    pixels = _resize(_to_rgb(image, wide=True), across, down, geometry.filter, light)
+    return _turn(pixels, orientation)
 
 
-def _draft(image: Image.Image, size: int) -> tuple[float, float]:
+def _draft(image: Image.Image, geometry: Geometry) -> tuple[float, float]:
     """Have a large JPEG decoded to a fraction of its size, which saves most of the work.
 
     Returns width and height in px of the coming picture; a part of its last px may be padding.
     """
-    side = SCALED_DECODE_MARGIN * size
+    if geometry.filter == "nearest":  # picks px of the whole picture: a fraction has others
+        return image.size
+    side = SCALED_DECODE_MARGIN * geometry.longest
     _, (*_, width, height) = image.draft(None, (side, side)) or (None, (0, 0, *image.size))
     return width, height
 
@@ -141,44 +150,49 @@ def _turn(pixels: UInt8Array, orientation: int) -> UInt8Array:
     return np.ascontiguousarray(pixels)
 
 
-def _resize(rgb: Image.Image, across: Axis, down: Axis, light: bool) -> UInt8Array:
+def _resize(rgb: Image.Image, across: Axis, down: Axis, by: Filter, light: bool) -> UInt8Array:
     """The kept part. Returns uint8 [S, S, 3]."""
     if not light:
         from model.resize import resize, suits
 
-        if suits(across, down):
-            return resize(rgb, across, down)
-    return _resize_kept(rgb, across, down)
+        if suits(across, down, by):
+            return resize(rgb, across, down, by)
+    return _resize_kept(rgb, across, down, by)
 
 
-def _resize_kept(rgb: Image.Image, across: Axis, down: Axis) -> UInt8Array:
+def _resize_kept(rgb: Image.Image, across: Axis, down: Axis, by: Filter) -> UInt8Array:
     """By Pillow, only what the crop keeps, one axis at a time. Returns uint8 [S, S, 3].
 
     In the order that Pillow takes for a whole picture, so that both policies agree.
     """
-    size = across.size
+    size, pillows = across.size, _pillows(by)
     (left, right), (top, bottom) = across.kept, down.kept
     if rows_first(across, down):
-        first, last = across.read(rgb.width)
-        low = rgb.resize((last - first, size), BICUBIC, (first, top, last, bottom))
-        kept = low.resize((size, size), BICUBIC, (left - first, 0, right - first, size))
+        first, last = across.read(rgb.width, SUPPORT[by])
+        low = rgb.resize((last - first, size), pillows, (first, top, last, bottom))
+        kept = low.resize((size, size), pillows, (left - first, 0, right - first, size))
     else:
-        first, last = down.read(rgb.height)
-        narrow = rgb.resize((size, last - first), BICUBIC, (left, first, right, last))
-        kept = narrow.resize((size, size), BICUBIC, (0, top - first, size, bottom - first))
+        first, last = down.read(rgb.height, SUPPORT[by])
+        narrow = rgb.resize((size, last - first), pillows, (left, first, right, last))
+        kept = narrow.resize((size, size), pillows, (0, top - first, size, bottom - first))
     return np.asarray(kept)
 
 
-def _reference(image: Image.Image, size: int) -> UInt8Array:
-    across, down = axes(image.size, size)
+def _reference(image: Image.Image, geometry: Geometry) -> UInt8Array:
+    across, down = axes(image.size, geometry)
     width, height = across.resized, down.resized
     if width * height > MAX_RESIZED_PIXELS:
         raise TooManyPixels(
             f"resizes to {width} x {height} pixels, the limit is {MAX_RESIZED_PIXELS:,}"
         )
-    resized = np.asarray(_to_rgb(image, wide=False).resize((width, height), BICUBIC))
-    left, top = across.start, down.start
+    rgb = _to_rgb(image, wide=False)
+    resized = np.asarray(rgb.resize((width, height), _pillows(geometry.filter)))
+    left, top, size = across.start, down.start, geometry.size
     return np.ascontiguousarray(resized[top : top + size, left : left + size])
+
+
+def _pillows(by: Filter) -> Image.Resampling:
+    return Image.Resampling[by.upper()]
 
 
 def _to_rgb(image: Image.Image, wide: bool) -> Image.Image:

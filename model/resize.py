@@ -1,4 +1,4 @@
-"""Antialiased bicubic of uint8 by torch's SIMD kernel: Pillow's filter, without the GIL.
+"""Bicubic and bilinear of uint8 by torch's SIMD kernel: Pillow's filters, without the GIL.
 
 Its vectorised kernel runs in the calling thread alone; torch's number of threads does not matter.
 """
@@ -13,7 +13,7 @@ from PIL import Image
 
 from model.borrow import borrowed
 from model.encoder import UInt8Array
-from model.geometry import Axis, rows_first
+from model.geometry import Axis, Filter, rows_first
 
 # On other machines torch's plain loops take twice as long as Pillow, and wake OpenMP's threads in
 # every thread that calls.
@@ -21,14 +21,19 @@ VECTORISED = torch.backends.cpu.get_cpu_capability() in {"AVX2", "AVX512"}
 # Everything is resized before the crop. Beyond this the kept part by Pillow is as cheap, and a
 # picture of 1 x 5000 px would become one of a million rows.
 MAX_ASPECT = 4
+FILTERS: set[Filter] = {"bicubic", "bilinear"}
 
 
-def suits(across: Axis, down: Axis) -> bool:
-    """Whether `resize` is the faster way."""
-    return VECTORISED and max(across.resized, down.resized) <= MAX_ASPECT * across.size
+def suits(across: Axis, down: Axis, by: Filter) -> bool:
+    """Whether `resize` has the filter, and is the faster way."""
+    return (
+        VECTORISED
+        and by in FILTERS
+        and max(across.resized, down.resized) <= MAX_ASPECT * across.size
+    )
 
 
-def resize(rgb: Image.Image, across: Axis, down: Axis) -> UInt8Array:
+def resize(rgb: Image.Image, across: Axis, down: Axis, by: Filter = "bicubic") -> UInt8Array:
     """The kept S x S of an RGB image. Returns uint8 [S, S, 3].
 
     Within 2 of 255 of Pillow's resize of the whole picture followed by the crop.
@@ -39,7 +44,7 @@ def resize(rgb: Image.Image, across: Axis, down: Axis) -> UInt8Array:
         planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # [1, 3 or 4, H, W]
         for scale in passes:
             planes = torch.nn.functional.interpolate(
-                planes, scale_factor=scale, mode="bicubic", antialias=True
+                planes, scale_factor=scale, mode=by, antialias=True
             )
     kept = planes[0, :3, down.start :, across.start :][:, : down.size, : across.size]
     return np.ascontiguousarray(kept.permute(1, 2, 0).numpy())

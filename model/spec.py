@@ -32,5 +32,5 @@ def spec_of(
         device=device,
         precision=precision,
         fingerprint=fingerprint(checkpoint, policy, quantized),
-        preprocessing=f"{policy} {checkpoint.image_size}",
+        preprocessing=f"{policy} {checkpoint.geometry}",
     )

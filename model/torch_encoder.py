@@ -34,7 +34,7 @@ class TorchEncoder:
     def __init__(self, checkpoint: Checkpoint, config: ModelConfig) -> None:
         if config.threads:
             self.use_threads(config.threads)
-        self._config = config
+        self._config, self._geometry = config, checkpoint.geometry
         self._device = _device(config.device)
         precision = config.precision
         if precision == "auto":
@@ -58,7 +58,7 @@ class TorchEncoder:
         """Decode one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError."""
         config = self._config
         return preprocess(
-            data, self._spec.image_size, config.policy, config.max_image_pixels, room=config.room
+            data, self._geometry, config.policy, config.max_image_pixels, room=config.room
         )
 
     @torch.inference_mode()

@@ -100,23 +100,19 @@ BREAKAGES = {
     ),
     "another size": (
         lambda f: edit(f / "preprocessor_config.json", crop_size=48),
-        "preprocessor_config.json asks for a preprocessing that is not CLIP's",
+        'preprocessor_config.json: "crop_size" is 48: the image tower takes 32 x 32 px',
     ),
-    "another filter": (
-        lambda f: edit(f / "preprocessor_config.json", resample=2),
-        "preprocessor_config.json asks for a preprocessing that is not CLIP's",
-    ),
-    "another scale": (
-        lambda f: edit(f / "preprocessor_config.json", rescale_factor=1 / 127.5),
-        "preprocessor_config.json asks for a preprocessing that is not CLIP's",
+    "an unknown filter": (
+        lambda f: edit(f / "preprocessor_config.json", resample=6),
+        'preprocessor_config.json: "resample" is 6: it must be one of 0 .nearest., 1 .lanczos',
     ),
     "no deviation": (
         lambda f: edit(f / "preprocessor_config.json", image_std=[0, 1, 1]),
-        "preprocessor_config.json has an image_mean or image_std that cannot be",
+        'preprocessor_config.json: "image_std" is .0, 1, 1.: it must be above 0',
     ),
     "a size of another type": (
         lambda f: edit(f / "preprocessor_config.json", size=[[]]),
-        "preprocessor_config.json asks for a preprocessing that is not CLIP's",
+        'preprocessor_config.json: "size" is ....: it is no size that can be followed',
     ),
     "endless nesting": (
         lambda f: (f / "config.json").write_text("[" * 100_000),
@@ -132,7 +128,7 @@ BREAKAGES = {
     ),
     "no mean": (
         lambda f: edit(f / "preprocessor_config.json", image_mean=[0.5]),
-        "preprocessor_config.json has no three numbers for image_mean",
+        'preprocessor_config.json: "image_mean" is .0.5.: it must be three numbers',
     ),
 }
 

@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.geometry import axes, rows_first
+from model.geometry import Geometry, axes, rows_first
 
 SIDE = st.integers(1, 5000)
 
 
 @given(width=SIDE, height=SIDE, size=st.integers(1, 400))
 def test_the_shortest_side_becomes_the_size_and_the_centre_is_kept(width, height, size):
-    across, down = axes((width, height), size)
+    across, down = axes((width, height), Geometry.clip(size))
     assert min(across.resized, down.resized) == size
     for axis in (across, down):
         before, after = axis.start, axis.resized - axis.start - size
@@ -21,12 +21,14 @@ def test_the_shortest_side_becomes_the_size_and_the_centre_is_kept(width, height
 
 @given(width=SIDE, height=SIDE, size=st.integers(1, 400), fraction=st.sampled_from([2, 4, 8]))
 def test_a_scaled_picture_goes_where_the_whole_one_goes(width, height, size, fraction):
-    whole, scaled = axes((width, height), size), axes((width / fraction, height / fraction), size)
+    geometry = Geometry.clip(size)
+    whole = axes((width, height), geometry)
+    scaled = axes((width / fraction, height / fraction), geometry)
     assert [axis[1:] for axis in whole] == [axis[1:] for axis in scaled]
 
 
 @given(width=SIDE, height=SIDE, size=st.integers(1, 400))
 def test_only_an_upright_picture_that_shrinks_is_resized_rows_first(width, height, size):
-    if rows_first(*axes((width, height), size)):
+    if rows_first(*axes((width, height), Geometry.clip(size))):
         assert height > 2 * width - size
         assert height > size
