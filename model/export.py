@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from model.checkpoint import Checkpoint, companions, verify, weight_files
 from model.encoder import TowerName
 from model.errors import CheckpointError
+from model.files import whole_folder
 from model.graphs import TOKENIZER, GraphPrecision, graphs_folder, write_manifest
 from model.runtime import openvino
 from model.tokenizer import Tokenizer
@@ -43,23 +42,10 @@ def save(
 ) -> Path:
     """Save both towers, `image` and `text`, in place of an earlier save. Returns the folder."""
     target = graphs_folder(artifact, precision)
-    with _replacing(target) as folder:
+    with whole_folder(target) as folder:
         for name, graph in towers.items():
             # Its own default would round the weights to float16.
             openvino.save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
         tokenizer.save(folder / TOKENIZER)
         write_manifest(folder, checkpoint, tokenizer.end, fidelity)
     return target
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """A folder to write to, which takes the place of `target` once all went well."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".writing-") as name:
-        new, old = Path(name) / "new", Path(name) / "old"
-        new.mkdir()
-        yield new
-        if target.exists():
-            target.rename(old)
-        new.rename(target)
