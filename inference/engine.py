@@ -48,6 +48,7 @@ from inference.types import (
     is_unicode,
     lane_of,
 )
+from inference.urls import tidy
 from model.encoder import Encoder, EncoderSpec, UInt8Array
 from model.errors import DecodeError
 
@@ -316,7 +317,7 @@ class Engine:
             case ImageUrl(url) if is_data_url(url):
                 decode.submit(self._prepare, job, lambda: decode_data_url(url, limit))
             case ImageUrl(url):
-                self._pools.fetch[job.lane].submit(self._fetch, job, url)
+                self._pools.fetch[job.lane].submit(self._fetch, job, tidy(url))
             case ImageBase64(text):
                 decode.submit(self._prepare, job, lambda: decode_base64(text, limit))
             case ImageBytes(data):

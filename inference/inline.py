@@ -7,12 +7,13 @@ import binascii
 from urllib.parse import unquote_to_bytes
 
 from inference.errors import FetchBlocked, FetchTooLarge
+from inference.urls import EDGES
 from model.errors import CorruptImage
 
 
 def is_data_url(url: str) -> bool:
-    """Whether the image is in the URL itself."""
-    return url[:5].lower() == "data:"
+    """Whether the image is in the URL itself. White space before it does not count."""
+    return url.lstrip(EDGES)[:5].lower() == "data:"
 
 
 def decode_base64(text: str, max_bytes: int) -> bytes:
@@ -31,12 +32,12 @@ def decode_base64(text: str, max_bytes: int) -> bytes:
 
 
 def decode_data_url(url: str, max_bytes: int) -> bytes:
-    """Decode `data:[type][;base64],payload` (RFC 2397).
+    """Decode `data:[type][;base64],payload` (RFC 2397), white space at both ends taken off.
 
     Raises:
         FetchBlocked: no comma. CorruptImage, FetchTooLarge: as `decode_base64`.
     """
-    header, comma, payload = url[len("data:") :].partition(",")
+    header, comma, payload = url.strip(EDGES)[len("data:") :].partition(",")
     if not comma:
         raise FetchBlocked("the data URL has no comma")
     try:
