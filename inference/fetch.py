@@ -39,6 +39,8 @@ from model.errors import CorruptImage
 
 CHUNK_BYTES = 64 * 1024
 REDIRECTS = {301, 302, 303, 307, 308}
+# Of the statuses of success, those that promise no image, or not the whole of it.
+NOT_WHOLE = {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.PARTIAL_CONTENT}
 RETRYABLE_STATUSES = {408, 429}
 FIRST_BACK_OFF_S = 0.1
 HEADERS = {"User-Agent": "sweetspot", "Accept": "image/*", "Accept-Encoding": "identity"}
@@ -148,7 +150,7 @@ class Fetcher:
 
     def _read_http(self, response: requests.Response, limit_s: float) -> bytes:
         status = response.status_code
-        if status != HTTPStatus.OK:
+        if not 200 <= status < 300 or status in NOT_WHOLE:
             raise FetchHttpStatus(_phrase(status), retryable=_status_may_pass(status))
         declared = response.headers.get("Content-Length", "")
         if declared.isdigit() and int(declared[:15]) > self._config.max_image_bytes:

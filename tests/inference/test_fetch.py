@@ -17,7 +17,7 @@ import requests
 from moto import mock_aws
 
 from inference.config import FetchConfig, UrlConfig
-from inference.errors import FetchBlocked, FetchError, FetchTooLarge
+from inference.errors import FetchBlocked, FetchError, FetchHttpStatus, FetchTooLarge
 from inference.fetch import Fetcher
 from inference.thumbnail_server import Reply, ThumbnailServer
 from inference.urls import tidy
@@ -89,6 +89,29 @@ def test_another_status_is_a_failure_and_is_not_tried_again(thumbnail_server, st
     with opened() as fetcher:
         assert code_of(fetcher, thumbnail_server.url("/a")) == ("fetch_http_status", retryable)
     assert thumbnail_server.requests == 1
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 208, 218, 226, 299])
+def test_any_success_with_a_whole_body_is_an_image(thumbnail_server, status):
+    thumbnail_server.replies["/a"] = Reply(IMAGE, status=status)
+    with opened() as fetcher:
+        assert fetcher.fetch(thumbnail_server.url("/a"), soon()) == IMAGE
+
+
+@pytest.mark.parametrize("status", [204, 205, 206, 300, 304, 305, 999])
+def test_a_status_without_a_whole_image_is_a_failure(thumbnail_server, status):
+    body = IMAGE if status == 206 else b""
+    thumbnail_server.replies["/a"] = Reply(body, status=status)
+    with opened() as fetcher, pytest.raises(FetchHttpStatus, match=f"^{status}"):
+        fetcher.fetch(thumbnail_server.url("/a"), soon())
+    assert thumbnail_server.requests == (3 if status == 999 else 1)
+
+
+def test_a_success_without_a_body_is_empty(thumbnail_server):
+    """Decoding says so: it is then damaged."""
+    thumbnail_server.replies["/a"] = Reply(b"", status=200)
+    with opened() as fetcher:
+        assert fetcher.fetch(thumbnail_server.url("/a"), soon()) == b""
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
