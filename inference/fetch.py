@@ -43,7 +43,7 @@ REDIRECTS = {301, 302, 303, 307, 308}
 NOT_WHOLE = {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.PARTIAL_CONTENT}
 RETRYABLE_STATUSES = {408, 429}
 FIRST_BACK_OFF_S = 0.1
-HEADERS = {"User-Agent": "sweetspot", "Accept": "image/*", "Accept-Encoding": "identity"}
+HEADERS = {"Accept": "image/*", "Accept-Encoding": "identity"}
 
 
 class _Session(requests.Session):
@@ -104,7 +104,8 @@ class Fetcher:
         # ever travels to another.
         session.trust_env = False
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        session.headers = requests.structures.CaseInsensitiveDict(HEADERS)
+        headers = HEADERS | {"User-Agent": self._config.user_agent}
+        session.headers = requests.structures.CaseInsensitiveDict(headers)
         adapter = GuardedAdapter(self._policy, names, self._config.connections, self._watch)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
