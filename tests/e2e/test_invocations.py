@@ -7,6 +7,7 @@ import subprocess
 from contextlib import suppress
 
 import numpy as np
+import pytest
 import requests
 
 from inference.thumbnail_server import Reply, ThumbnailServer
@@ -83,8 +84,11 @@ def test_the_built_in_model_embeds_64_urls_and_finds_them(tmp_path, thumbnail_se
     assert np.mean(nearest == np.arange(len(good))) > 0.5
 
 
-def test_the_body_may_be_an_image(service):
-    headers = {"Content-Type": "image/png"}
+@pytest.mark.parametrize(
+    "media_type", ["image/png", "application/x-image", "application/octet-stream"]
+)
+def test_the_body_may_be_an_image(service, media_type):
+    headers = {"Content-Type": media_type}
     response = requests.post(service.url("/invocations"), png(), headers=headers, timeout=10)
     vector = np.float32(response.json()["results"][0]["embedding"])
     np.testing.assert_array_equal(vector, vector_of(png()))
