@@ -94,6 +94,21 @@ def test_the_body_may_be_an_image(service, media_type):
     np.testing.assert_array_equal(vector, vector_of(png()))
 
 
+def test_an_image_may_be_a_data_url_in_every_form(service):
+    url = f"data:image/png;base64,{base64.b64encode(png()).decode()}"
+    answers = [
+        service.invoke(body).json()["results"]
+        for body in ({"image": url}, {"images": [url]}, {"inputs": [{"image": url, "id": "7"}]})
+    ]
+    headers = {"Content-Type": "application/jsonlines", "Accept": "application/jsonlines"}
+    line = json.dumps({"image": url})
+    lines = service.session.post(
+        service.url("/invocations"), data=line, headers=headers, timeout=10
+    ).text
+    for (result,) in [*answers, [json.loads(lines)]]:
+        np.testing.assert_array_equal(np.float32(result["embedding"]), vector_of(png()))
+
+
 def test_no_content_type_and_no_accept_is_json(service):
     session = requests.Session()
     session.headers.clear()
