@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from serve.settings import fields, flag_name, variable_name
+from serve.settings import MAX_HEADER_CHARS, fields, flag_name, variable_name
 
 SETTINGS_PAGE = Path(__file__).parent / "settings.md"
 HEAD = """\
@@ -64,6 +64,8 @@ def _allowed(one: Any) -> str:
             return "a list"
         case "switch":
             return "true, false"
+        case "header":
+            return f"ASCII, at most {MAX_HEADER_CHARS} characters"
         case _:
             return "text"
 

@@ -25,7 +25,7 @@ class UrlConfig:
 class FetchConfig:
     """Bounds of one fetch. max_image_bytes: after decompression of the transfer, too.
 
-    connections: kept to one host at most.
+    connections: kept to one host at most. user_agent: what a header's value may hold.
     """
 
     urls: UrlConfig = UrlConfig()
@@ -35,6 +35,7 @@ class FetchConfig:
     connections: int = 64
     attempts: int = 3
     max_redirects: int = 3
+    user_agent: str = "sweetspot"
 
 
 @dataclass(frozen=True)

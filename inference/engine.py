@@ -48,6 +48,7 @@ from inference.types import (
     is_unicode,
     lane_of,
 )
+from inference.urls import tidy
 from model.encoder import Encoder, EncoderSpec, UInt8Array
 from model.errors import DecodeError
 
@@ -313,10 +314,10 @@ class Engine:
                 self._submit(job, [text] * len(job.targets))
             case Unreadable(reason):
                 raise TextInvalid(reason)
-            case ImageUrl(url) if is_data_url(url):
-                decode.submit(self._prepare, job, lambda: decode_data_url(url, limit))
+            case ImageUrl(text) | ImageBase64(text) if is_data_url(text):
+                decode.submit(self._prepare, job, lambda: decode_data_url(text, limit))
             case ImageUrl(url):
-                self._pools.fetch[job.lane].submit(self._fetch, job, url)
+                self._pools.fetch[job.lane].submit(self._fetch, job, tidy(url))
             case ImageBase64(text):
                 decode.submit(self._prepare, job, lambda: decode_base64(text, limit))
             case ImageBytes(data):

@@ -7,7 +7,7 @@ ItemError                     one item; becomes a Failure, never harms its neigh
 │   ├── FetchConnect          no connection, or it broke
 │   ├── FetchTls              the certificate or the handshake is bad
 │   ├── FetchTimeout          it took too long
-│   ├── FetchHttpStatus       any status but 200
+│   ├── FetchHttpStatus       a status that comes with no whole image
 │   ├── FetchTooLarge         more bytes than allowed
 │   ├── FetchRedirects        too many hops, or one from https to http
 │   ├── S3Denied              no credentials, or no permission
@@ -75,7 +75,7 @@ class FetchTimeout(FetchError):
 
 
 class FetchHttpStatus(FetchError):
-    """The server answered with any status but 200."""
+    """The server answered with a status that comes with no whole image."""
 
     code = "fetch_http_status"
 

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from contextlib import closing
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
-from urllib.parse import urljoin
 
 import requests
 import tenacity
@@ -34,15 +33,17 @@ from inference.names import Names, Resolver, system_resolver
 from inference.s3 import S3Reader, split
 from inference.transport import GuardedAdapter
 from inference.types import is_unicode
-from inference.urls import UrlPolicy
+from inference.urls import UrlPolicy, follow
 from inference.watchdog import Watchdog
 from model.errors import CorruptImage
 
 CHUNK_BYTES = 64 * 1024
 REDIRECTS = {301, 302, 303, 307, 308}
+# Of the statuses of success, those that promise no image, or not the whole of it.
+NOT_WHOLE = {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.PARTIAL_CONTENT}
 RETRYABLE_STATUSES = {408, 429}
 FIRST_BACK_OFF_S = 0.1
-HEADERS = {"User-Agent": "sweetspot", "Accept": "image/*", "Accept-Encoding": "identity"}
+HEADERS = {"Accept": "image/*", "Accept-Encoding": "identity"}
 
 
 class _Session(requests.Session):
@@ -67,7 +68,7 @@ class Fetcher:
         """Fetch one http, https or s3 URL; what may pass is tried again after a pause.
 
         Args:
-            url: as the caller wrote it.
+            url: as `urls.tidy` gives it; what it leaves of blanks is refused.
             deadline_s: an instant of `time.monotonic`; the configured limit may end it sooner.
 
         Raises:
@@ -103,7 +104,8 @@ class Fetcher:
         # ever travels to another.
         session.trust_env = False
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        session.headers = requests.structures.CaseInsensitiveDict(HEADERS)
+        headers = HEADERS | {"User-Agent": self._config.user_agent}
+        session.headers = requests.structures.CaseInsensitiveDict(headers)
         adapter = GuardedAdapter(self._policy, names, self._config.connections, self._watch)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
@@ -120,10 +122,10 @@ class Fetcher:
     def _fetch_http(self, url: str, limit_s: float) -> bytes:
         target = self._policy.target(url)
         for _ in range(self._config.max_redirects + 1):
-            with self._get(url, limit_s) as response:
+            with self._get(target.url, limit_s) as response:
                 if response.status_code not in REDIRECTS:
                     return self._read_http(response, limit_s)
-                url = _joined(url, response.headers.get("Location", ""))
+                url = follow(target.url, _location(response))
             target, before = self._policy.target(url), target
             if before.scheme == "https" and target.scheme == "http":
                 raise FetchRedirects("redirected from https to http")
@@ -149,7 +151,7 @@ class Fetcher:
 
     def _read_http(self, response: requests.Response, limit_s: float) -> bytes:
         status = response.status_code
-        if status != HTTPStatus.OK:
+        if not 200 <= status < 300 or status in NOT_WHOLE:
             raise FetchHttpStatus(_phrase(status), retryable=_status_may_pass(status))
         declared = response.headers.get("Content-Length", "")
         if declared.isdigit() and int(declared[:15]) > self._config.max_image_bytes:
@@ -199,12 +201,12 @@ class Fetcher:
         return FetchTooLarge(f"more than {self._config.max_image_bytes:,} bytes")
 
 
-def _joined(url: str, location: str) -> str:
-    """Where a redirect leads."""
-    try:
-        return urljoin(url, location)
-    except ValueError as exc:
-        raise FetchBlocked("the redirect's URL cannot be parsed") from exc
+def _location(response: requests.Response) -> str:
+    """The header of a redirect. Raises FetchBlocked where it is there twice and not the same."""
+    found = set(response.raw.headers.getlist("Location"))
+    if len(found) > 1:
+        raise FetchBlocked("the redirect names more than one place")
+    return found.pop() if found else ""
 
 
 def _left(limit_s: float) -> float:

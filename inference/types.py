@@ -40,7 +40,7 @@ class ImageUrl:
 
 @dataclass(frozen=True)
 class ImageBase64:
-    """An encoded image as the base64 text of a request body."""
+    """An encoded image as the base64 text of a request body, or as a data URL."""
 
     text: str
 

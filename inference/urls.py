@@ -5,16 +5,19 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from urllib.parse import quote, urljoin
 
 import idna
 from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
+from urllib3.util import Url, parse_url
 
 from inference.config import UrlConfig
 from inference.errors import FetchBlocked
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_URL_CHARS = 8192
+# What is taken off both ends of a URL: the ASCII white space of the WHATWG URL standard.
+EDGES = "\t\n\f\r "
 
 # IANA's special-purpose registries, as of 2025: whatever is not a public unicast address.
 # `ipaddress.is_global` will not do: Python 3.11 calls multicast, NAT64 and 6to4 global.
@@ -52,16 +55,30 @@ _NUMERIC = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
 _BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\]")
 # Others (a zone, an escape, `<`, `;`) are escaped or cut by the layers below: what is checked here
 # must be what is looked up there. An address may have colons.
-_HOST = re.compile(r"[0-9a-z._:-]+")
+_HOST = re.compile(r"[0-9a-z_:-][0-9a-z._:-]*")
+# The head ends where urllib3 ends the authority; a relative reference may have none. Other schemes
+# have no head here, nor has `http:` without `//`: they stay as they are.
+_HEAD_AND_REST = re.compile(
+    r"((?:https?:)?//[^\\/?#]*|(?![a-z][a-z0-9+.-]*:))(.*)", re.IGNORECASE | re.DOTALL
+)
+# Blanks, and a percent sign that begins no escape.
+_TO_ENCODE = re.compile(r"[ \xa0]|%(?![0-9a-fA-F]{2})")
+# How `surrogateescape` shows a byte that is no UTF-8.
+_LONE_BYTE = re.compile(r"[\udc80-\udcff]")
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a permitted http or https URL connects to: a host in lower case and a port."""
+    """What a permitted http or https URL connects to: a host in lower case and a port.
+
+    url: the URL to send. It is made of the parts that were checked: ASCII, percent-encoded, without
+    a fragment.
+    """
 
     scheme: str
     host: str
     port: int
+    url: str
 
 
 def is_public(address: str) -> bool:
@@ -123,8 +140,48 @@ class UrlPolicy:
         return _any_matches(self._config.allow_hosts, host, port)
 
 
+def tidy(url: str) -> str:
+    """A URL, or a relative reference, as somebody wrote it, without the blanks that do no harm.
+
+    White space at both ends is taken off. Behind the authority, blanks and percent signs that begin
+    no escape are percent-encoded. Blanks anywhere else stay, and `parse` refuses them.
+    """
+    url = url.strip(EDGES)
+    found = _HEAD_AND_REST.fullmatch(url)
+    if found is None:
+        return url
+    head, rest = found.groups()
+    return str(head + _TO_ENCODE.sub(lambda one: quote(one[0]), rest))
+
+
+def follow(url: str, location: str) -> str:
+    """Where a redirect leads.
+
+    Args:
+        url: the one that was redirected.
+        location: the header as http.client reads it, a character for each byte.
+
+    Raises:
+        FetchBlocked: it has characters that move the end of a host, or cannot be parsed.
+    """
+    reference = tidy(_decoded(location))
+    # urljoin takes tabs and line ends out, also in the middle of a host.
+    if _BLANK_OR_CONTROL.search(reference):
+        raise FetchBlocked("the redirect's URL has blanks, backslashes or control characters")
+    try:
+        return urljoin(url, reference)
+    except ValueError as exc:
+        raise FetchBlocked("the redirect's URL cannot be parsed") from exc
+
+
+def _decoded(header: str) -> str:
+    """The bytes of a header as UTF-8; those that are none are percent-encoded, as browsers do."""
+    text = header.encode("latin-1").decode("utf-8", "surrogateescape")
+    return _LONE_BYTE.sub(lambda one: f"%{ord(one[0]) - 0xDC00:02X}", text)
+
+
 def parse(url: str) -> Target:
-    """Split an http or https URL with the parser that also connects.
+    """Split an http or https URL, as `tidy` gives it, with the parser that also connects.
 
     Raises:
         FetchBlocked: it cannot be parsed, or carries what no thumbnail's URL needs.
@@ -150,7 +207,14 @@ def parse(url: str) -> Target:
         raise FetchBlocked("the URL's host has characters that no host has")
     if _NUMERIC.fullmatch(host) and not _is_address(host):
         raise FetchBlocked("the URL's address is not written in the usual way")
-    return Target(scheme, host, port)
+    return Target(scheme, host, port, _written(scheme, host, port, parts))
+
+
+def _written(scheme: str, host: str, port: int, parts: Url) -> str:
+    """The one string that is sent: the host and port that were checked, path and query encoded."""
+    shown_host = f"[{host}]" if ":" in host else host
+    shown_port = None if port == DEFAULT_PORTS[scheme] else port
+    return Url(scheme, None, shown_host, shown_port, parts.path or "/", parts.query).url
 
 
 def normal_host(host: str) -> str:

@@ -17,7 +17,7 @@ from inference.types import Answer, Embedding, Failure, Result
 from model.encoder import EncoderSpec
 from serve.embed_request import EmbedRequest
 from serve.errors import HttpError
-from serve.protocol import CSV, JSON, JSON_LINES
+from serve.protocol import CSV, JSON, JSON_LINES, JSON_LINES_TYPES
 
 NPY = "application/x-npy"
 # The platform's limit for the header.
@@ -139,10 +139,12 @@ RENDERERS: dict[str, Callable[[EmbedRequest, Answer, Specs], bytes]] = {
     JSON_LINES: _json_lines,
     CSV: _csv,
     NPY: _npy,
+    # Answered by the name that was asked for: clients compare it.
+    **dict.fromkeys(JSON_LINES_TYPES, _json_lines),
 }
-LINES = {JSON_LINES, CSV}
+LINES = {*JSON_LINES_TYPES, CSV}
 # Rows of numbers have one model.
-OF_SEVERAL = (JSON, JSON_LINES)
+OF_SEVERAL = (JSON, *JSON_LINES_TYPES)
 
 
 def _facts(request: EmbedRequest, specs: Specs) -> dict[str, Any]:

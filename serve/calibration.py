@@ -17,6 +17,7 @@ import numpy as np
 from inference.errors import ItemError
 from inference.fetch import Fetcher
 from inference.machine import cores
+from inference.urls import tidy
 from model.encoder import Encoder, UInt8Array
 from model.errors import DecodeError
 from model.thumbnails import Thumbnail, sample
@@ -86,7 +87,8 @@ def _some(found: list[str], words: str) -> list[str]:
 
 def _getter(settings: Settings, fetcher: Fetcher, name: str) -> Callable[[], bytes]:
     if name.lower().startswith(URLS):
-        return lambda: fetcher.fetch(name, time.monotonic() + settings.fetch_timeout_ms / 1000)
+        url = tidy(name)
+        return lambda: fetcher.fetch(url, time.monotonic() + settings.fetch_timeout_ms / 1000)
     return Path(name).read_bytes
 
 

@@ -18,6 +18,7 @@ from model.encoder import Encoder
 from model.errors import CheckpointError
 from model.load import load, settle
 from model.room import Room
+from serve import user_agent
 from serve.plan import Plan, given_threads, plan
 from serve.settings import MIB, Settings
 
@@ -141,6 +142,7 @@ def fetch_config(settings: Settings, io_threads: int) -> FetchConfig:
         fetch_timeout_s=settings.fetch_timeout_ms / 1000,
         max_image_bytes=settings.max_image_bytes,
         connections=len(LANES) * io_threads,
+        user_agent=settings.user_agent or user_agent.own(),
     )
 
 

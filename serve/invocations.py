@@ -26,7 +26,7 @@ from serve.answers import (
 from serve.body import Bodies, client_left
 from serve.embed_request import EmbedRequest
 from serve.errors import BadRequest, HttpError
-from serve.protocol import CUSTOM_ATTRIBUTES, JSON_LINES, TARGET_MODEL, parse
+from serve.protocol import CUSTOM_ATTRIBUTES, JSON_LINES_TYPES, TARGET_MODEL, parse
 from serve.settings import Settings
 from serve.telemetry import Telemetry
 
@@ -163,6 +163,7 @@ def _targeted(parsed: EmbedRequest, path: str, header: str) -> EmbedRequest:
 
 def _streamable(accept: str) -> str:
     try:
-        return negotiate(accept, [JSON_LINES])
+        return negotiate(accept, JSON_LINES_TYPES)
     except HttpError as exc:
-        raise BadRequest(f"a stream is {JSON_LINES}; Accept {accept!r} does not take it") from exc
+        names = ", ".join(JSON_LINES_TYPES)
+        raise BadRequest(f"a stream is {names}; Accept {accept!r} takes none of them") from exc

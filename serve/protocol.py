@@ -15,6 +15,13 @@ from serve.parameters import from_attributes
 
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
+# JSON Lines has no registered type; clients name it by these as well.
+JSON_LINES_TYPES = (
+    JSON_LINES,
+    "application/jsonl",
+    "application/x-ndjson",
+    "application/x-jsonlines",
+)
 CSV = "text/csv"
 TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
@@ -37,6 +44,10 @@ PARSERS: dict[str, Callable[[Body, Parameters, int], EmbedRequest]] = {
     CSV: parse_csv,
     "text/plain": _parse_text,
     "image/*": _parse_image,
+    # SageMaker's image algorithms and the clients of Hugging Face's toolkit call any image so.
+    "application/x-image": _parse_image,
+    "application/octet-stream": _parse_image,
+    **dict.fromkeys(JSON_LINES_TYPES, parse_json_lines),
 }
 
 
@@ -60,7 +71,8 @@ def parse(content_type: str, attributes: str, body: Body, max_items: int) -> Emb
             "unsupported_media_type",
             f"Content-Type {media_type!r} is not one of {', '.join(PARSERS)}",
         )
+    read = PARSERS[known]
     charset = options.get("charset", "").lower()
-    if known != "image/*" and charset not in UTF_8:
+    if read is not _parse_image and charset not in UTF_8:
         raise HttpError("unsupported_media_type", f"charset {charset!r}: send UTF-8")
-    return PARSERS[known](body, from_attributes(attributes), max_items)
+    return read(body, from_attributes(attributes), max_items)

@@ -24,6 +24,9 @@ _INJECTED = re.compile(r"SWEETSPOT_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\
 _INJECTED_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 MODEL_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NOT_A_HOST = re.compile(r"[*/@\s]")
+# What a header's value may hold: visible ASCII, and blanks between.
+_HEADER = re.compile(r"[!-~]([ -~]*[!-~])?")
+MAX_HEADER_CHARS = 256
 MIB = 2**20
 SWITCH = {"true": True, "false": False}
 # Places beside those of `max_requests` that only interactive requests take.
@@ -38,6 +41,11 @@ class SettingsError(Exception):
 
 def _text(help_text: str, default: str | None = None) -> Any:
     return field(default=default, metadata={"kind": "text", "help": help_text})
+
+
+def _header(help_text: str) -> Any:
+    """The value of an HTTP header."""
+    return field(default=None, metadata={"kind": "header", "help": help_text})
 
 
 def _names(help_text: str) -> Any:
@@ -123,6 +131,10 @@ class Settings:
     only_host: tuple[str, ...] = _names("fetch from these hosts (or .suffixes) only")
     deny_host: tuple[str, ...] = _names("never fetch from these hosts (or .suffixes)")
     allow_bucket: tuple[str, ...] = _names("S3 bucket that may be read; * is any the role can")
+    user_agent: str | None = _header(
+        "User-Agent that image servers see; by default sweetspot/VERSION, with the project's URL "
+        "if it states one. Name your page or address: large hosts refuse clients that name nobody"
+    )
     max_body_bytes: int = _whole(25 * MIB, 1, 2**31, "largest body of a request", batch=100 * MIB)
     max_bodies_bytes: int = _whole(512 * MIB, 1, 2**40, "bodies of all requests together")
     max_items: int = _whole(50_000, 1, 10_000_000, "most items of a request")
@@ -269,19 +281,34 @@ def _parse(one: dataclasses.Field[Any], raw: Any, given: str) -> Any:
         return _parse_names(_listed(raw), given, hosts=one.name.endswith("_host"))
     value = str(raw).strip()
     if kind == "switch":
-        if value.lower() not in SWITCH:
-            raise SettingsError(f"{given}{value}: must be true or false")
-        return SWITCH[value.lower()]
+        return _parse_switch(value, given)
     if kind == "auto or whole" and value == "auto":
         return value
     if kind == "auto or whole":
         return _parse_whole(value, one.metadata["low"], one.metadata["high"], given, "auto, or ")
     if kind == "whole":
         return _parse_whole(value, one.metadata["low"], one.metadata["high"], given)
+    if kind == "header":
+        return _parse_header(value, given)
     if kind == "choice" and value not in one.metadata["choices"]:
         raise SettingsError(f"{given}{value}: must be one of {', '.join(one.metadata['choices'])}")
     if not value:
         raise SettingsError(f"{given}: must not be empty")
+    return value
+
+
+def _parse_switch(value: str, given: str) -> bool:
+    if value.lower() not in SWITCH:
+        raise SettingsError(f"{given}{value}: must be true or false")
+    return SWITCH[value.lower()]
+
+
+def _parse_header(value: str, given: str) -> str:
+    if not _HEADER.fullmatch(value) or len(value) > MAX_HEADER_CHARS:
+        raise SettingsError(
+            f"{given}{value!a}: must be visible ASCII, with blanks only between, of at most "
+            f"{MAX_HEADER_CHARS} characters"
+        )
     return value
 
 

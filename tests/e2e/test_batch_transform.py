@@ -107,9 +107,10 @@ def test_a_job_has_wider_limits_and_no_interactive_requests(job_service):
     assert " 1 bulk items" in job_service.log.read_text()[len(settings) :]
 
 
-def test_a_chunked_body_is_read(job_service):
+@pytest.mark.parametrize("media_type", ["application/jsonlines", "application/jsonl"])
+def test_a_chunked_body_is_read(job_service, media_type):
     """What MaxPayloadInMB 0 makes of a whole object."""
-    headers = {"Content-Type": "application/jsonlines", "Accept": "application/jsonlines"}
+    headers = {"Content-Type": media_type, "Accept": media_type}
     parts = (b'{"text": "%d"}\n' % number for number in range(3))
     url = job_service.url("/invocations")
     answer = job_service.session.post(url, data=parts, headers=headers, timeout=30)

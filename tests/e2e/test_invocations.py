@@ -7,6 +7,7 @@ import subprocess
 from contextlib import suppress
 
 import numpy as np
+import pytest
 import requests
 
 from inference.thumbnail_server import Reply, ThumbnailServer
@@ -83,11 +84,29 @@ def test_the_built_in_model_embeds_64_urls_and_finds_them(tmp_path, thumbnail_se
     assert np.mean(nearest == np.arange(len(good))) > 0.5
 
 
-def test_the_body_may_be_an_image(service):
-    headers = {"Content-Type": "image/png"}
+@pytest.mark.parametrize(
+    "media_type", ["image/png", "application/x-image", "application/octet-stream"]
+)
+def test_the_body_may_be_an_image(service, media_type):
+    headers = {"Content-Type": media_type}
     response = requests.post(service.url("/invocations"), png(), headers=headers, timeout=10)
     vector = np.float32(response.json()["results"][0]["embedding"])
     np.testing.assert_array_equal(vector, vector_of(png()))
+
+
+def test_an_image_may_be_a_data_url_in_every_form(service):
+    url = f"data:image/png;base64,{base64.b64encode(png()).decode()}"
+    answers = [
+        service.invoke(body).json()["results"]
+        for body in ({"image": url}, {"images": [url]}, {"inputs": [{"image": url, "id": "7"}]})
+    ]
+    headers = {"Content-Type": "application/jsonlines", "Accept": "application/jsonlines"}
+    line = json.dumps({"image": url})
+    lines = service.session.post(
+        service.url("/invocations"), data=line, headers=headers, timeout=10
+    ).text
+    for (result,) in [*answers, [json.loads(lines)]]:
+        np.testing.assert_array_equal(np.float32(result["embedding"]), vector_of(png()))
 
 
 def test_no_content_type_and_no_accept_is_json(service):

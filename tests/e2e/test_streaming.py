@@ -60,6 +60,26 @@ def test_the_first_of_1000_results_comes_before_the_last_item_is_fetched(service
             np.testing.assert_array_equal(np.float32(one["embedding"]), expected[one["index"]])
 
 
+@pytest.mark.parametrize(
+    "name", ["application/jsonl", "application/x-ndjson", "application/x-jsonlines"]
+)
+def test_lines_of_json_are_asked_for_and_streamed_by_another_name(service, name):
+    headers = {"Content-Type": name, "Accept": name}
+    body = b'{"text": "a"}\n\n{"text": "b"}\n'
+    answers = []
+    for attributes in ("stream=true", ""):
+        asked = headers | {"X-Amzn-SageMaker-Custom-Attributes": attributes}
+        answer = service.session.post(
+            service.url("/invocations"), data=body, headers=asked, timeout=30
+        )
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, name)
+        answers.append([json.loads(line) for line in answer.text.splitlines()])
+    *streamed_lines, last = answers[0]
+    assert last["summary"]["items"] == 3
+    assert last["summary"]["failures"] == 1
+    assert sorted(streamed_lines, key=lambda one: one["index"]) == answers[1]
+
+
 def test_a_whole_answer_is_never_chunked_and_its_headers_are_short(service):
     """Asynchronous endpoints fail without Content-Length, or with headers over 4,096 bytes."""
     for accept in ("application/json", JSON_LINES, "text/csv", "application/x-npy"):

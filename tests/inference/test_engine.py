@@ -84,6 +84,49 @@ def test_each_kind_of_item_is_embedded(thumbnail_server):
     np.testing.assert_array_equal(results[5].vector, text_vector("a login form"))
 
 
+def test_blanks_around_and_inside_a_url_do_no_harm(thumbnail_server):
+    data = png()
+    thumbnail_server.replies |= {"/a%20b.png": Reply(data)}
+    encoded = base64.b64encode(data).decode()
+    urls = [
+        thumbnail_server.url("/a b.png"),
+        f" {thumbnail_server.url('/a%20b.png')}\r\n",
+        f"\n data:image/png;base64,{encoded} \t",
+        f" DATA:,{''.join(f'%{byte:02x}' for byte in data)}\n",
+    ]
+    with opened() as engine:
+        results = embed(engine, [ImageUrl(url) for url in urls])
+    for result in results:
+        np.testing.assert_array_equal(result.vector, image_vector(data))
+
+
+def test_an_image_may_be_a_data_url():
+    """As in `url`: with the same embedding, and the same failures."""
+    data = png()
+    encoded = base64.b64encode(data).decode()
+    texts = [
+        f"data:image/png;base64,{encoded}",
+        f" DATA:;base64,{encoded}\n",
+        "data:," + "".join(f"%{byte:02x}" for byte in data),
+        "data:image/png;base64",
+        "data:image/png;base64,!",
+        "data:image/png;base64,",
+        "data:,\ud800",
+        "data:;base64," + "A" * 3_000_000,
+        "data:text/html,<html></html>",
+    ]
+    with opened(max_image_bytes=1_000_000) as engine:
+        as_images = embed(engine, [ImageBase64(text) for text in texts])
+        as_urls = embed(engine, [ImageUrl(text) for text in texts])
+    for result in as_images[:3]:
+        np.testing.assert_array_equal(result.vector, image_vector(data))
+    assert as_images[3:] == as_urls[3:]
+    assert [result.code for result in as_images[3:]] == [
+        "fetch_blocked", "decode_corrupt", "decode_corrupt", "fetch_blocked", "fetch_too_large",
+        "decode_unsupported",
+    ]  # fmt: skip
+
+
 def test_one_bad_item_never_harms_its_neighbours(thumbnail_server):
     good, cut = jpeg(200, 100), jpeg(200, 100)[:500]
     thumbnail_server.replies |= {

@@ -17,9 +17,10 @@ import requests
 from moto import mock_aws
 
 from inference.config import FetchConfig, UrlConfig
-from inference.errors import FetchBlocked, FetchError, FetchTooLarge
+from inference.errors import FetchBlocked, FetchError, FetchHttpStatus, FetchTooLarge
 from inference.fetch import Fetcher
 from inference.thumbnail_server import Reply, ThumbnailServer
+from inference.urls import tidy
 from tests.images import png
 from tests.servers import MeetingServer
 
@@ -88,6 +89,29 @@ def test_another_status_is_a_failure_and_is_not_tried_again(thumbnail_server, st
     with opened() as fetcher:
         assert code_of(fetcher, thumbnail_server.url("/a")) == ("fetch_http_status", retryable)
     assert thumbnail_server.requests == 1
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 208, 218, 226, 299])
+def test_any_success_with_a_whole_body_is_an_image(thumbnail_server, status):
+    thumbnail_server.replies["/a"] = Reply(IMAGE, status=status)
+    with opened() as fetcher:
+        assert fetcher.fetch(thumbnail_server.url("/a"), soon()) == IMAGE
+
+
+@pytest.mark.parametrize("status", [204, 205, 206, 300, 304, 305, 999])
+def test_a_status_without_a_whole_image_is_a_failure(thumbnail_server, status):
+    body = IMAGE if status == 206 else b""
+    thumbnail_server.replies["/a"] = Reply(body, status=status)
+    with opened() as fetcher, pytest.raises(FetchHttpStatus, match=f"^{status}"):
+        fetcher.fetch(thumbnail_server.url("/a"), soon())
+    assert thumbnail_server.requests == (3 if status == 999 else 1)
+
+
+def test_a_success_without_a_body_is_empty(thumbnail_server):
+    """Decoding says so: it is then damaged."""
+    thumbnail_server.replies["/a"] = Reply(b"", status=200)
+    with opened() as fetcher:
+        assert fetcher.fetch(thumbnail_server.url("/a"), soon()) == b""
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
@@ -268,6 +292,125 @@ def test_the_body_of_a_redirect_is_not_read():
     ):
         assert fetcher.fetch(url, soon()) == IMAGE
     assert sum(sent) < 20_000_000
+
+
+def redirecting(head, heard):
+    """A server whose first answer is a redirect with those header lines, whose others are `ok`."""
+
+    def talk(connection):
+        if len(heard) == 1:
+            empty = b"\r\nContent-Length: 0\r\n\r\n"
+            connection.sendall(b"HTTP/1.1 302 Found\r\n" + head + empty)
+        else:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    return speaking(talk, heard)
+
+
+def request_line(request):
+    return request.split(b"\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/café.png".encode(), b"/caf%C3%A9.png"),
+        (b"/caf\xe9.png", b"/caf%E9.png"),
+        (b"/\xc0\xaf\xed\xa0\x80", b"/%C0%AF%ED%A0%80"),  # no UTF-8 either
+        ("/Åà".encode(), b"/%C3%85%C3%A0"),  # as latin-1 they hold a line end and a blank
+        (b"/a b c.png", b"/a%20b%20c.png"),
+        (b"a b.png?q=c d#e f", b"/a%20b.png?q=c%20d"),
+        (b"?q=c d", b"/image?q=c%20d"),
+        (b" /a.png \t", b"/a.png"),
+        (b"/a\r\n b.png", b"/a%20b.png"),  # a header of two lines has a blank between them
+        (b"/100% \xe9%41.png", b"/100%25%20%E9A.png"),
+        ("/a\u00a0b.png".encode(), b"/a%C2%A0b.png"),
+    ],
+)
+def test_a_redirect_asks_for_the_bytes_of_its_location(location, target):
+    heard = []
+    with redirecting(b"Location: " + location, heard) as url, opened() as fetcher:
+        assert fetcher.fetch(url, soon()) == b"ok"
+    assert request_line(heard[1]) == b"GET " + target + b" HTTP/1.1"
+
+
+def test_a_redirect_to_a_host_in_utf_8_asks_for_its_idna_name(connections):
+    """A caller may write the host the same way; it is looked up and checked the same way."""
+    asked, heard = [], []
+
+    def resolver(host, port):
+        asked.append((host, port))
+        return ["127.0.0.1"] if host == "127.0.0.1" else ["8.8.8.8"]
+
+    location = "Location: http://bücher.example/ö b.png".encode()
+    with redirecting(location, heard) as url, opened(resolver, attempts=1) as fetcher:
+        assert code_of(fetcher, url)[0] == "fetch_connect"
+    assert asked[1] == ("xn--bcher-kva.example", 80)
+    assert connections[1:] == [("8.8.8.8", 80)]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Location: http://b\xfccher.example/",  # no UTF-8, in the host
+        b"Location: http://exa mple.com/",
+        b"Location: //exa mple.com/a.png",
+        b"Location: http://127.0.0.1 /a.png",
+        b"Location: http: //example.com/",
+        b"Location: http:/ /example.com/",
+        b"Location: http://exam\tple.com/",
+        b"Location: http://example.com\t/",
+        b"Location: /a\tb.png",
+        b"Location: /a\x01b.png",
+        b"Location: http://127.0.0.1\r\n .example.com/",
+        b"Location: /a\\b.png",
+        b"Location: http://example.com\\@127.0.0.1/",
+        b"Location: /a\xc2\x85b.png",
+        b"Location: /a\xe2\x80\xa8b.png",
+        b"Location: /a.png\r\nLocation: /b.png",
+    ],
+)
+def test_a_redirect_whose_location_could_be_read_two_ways_is_blocked(connections, head):
+    heard = []
+    with redirecting(head, heard) as url, opened() as fetcher:
+        assert code_of(fetcher, url) == ("fetch_blocked", False)
+    assert len(heard) == 1
+    assert {address[0] for address in connections} == {"127.0.0.1"}
+
+
+def test_a_location_that_is_said_twice_is_one():
+    heard = []
+    with redirecting(b"Location: /a b\r\nLocation: /a b", heard) as url, opened() as fetcher:
+        assert fetcher.fetch(url, soon()) == b"ok"
+    assert request_line(heard[1]) == b"GET /a%20b HTTP/1.1"
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("/a b.png", b"/a%20b.png"),
+        ("/¿Qué é.png", b"/%C2%BFQu%C3%A9%20%C3%A9.png"),
+        ("/a b.png?c d", b"/a%20b.png?c%20d"),
+        ("?c d", b"/?c%20d"),
+        ("/a%20b 100%.png", b"/a%20b%20100%25.png"),
+        ("/a\u00a0b\u202fc.png", b"/a%C2%A0b%E2%80%AFc.png"),
+        ("/a.png\r\n", b"/a.png"),
+        ("/a.png #b c", b"/a.png%20"),
+    ],
+)
+def test_blanks_behind_the_host_are_asked_for_percent_encoded(path, target):
+    heard = []
+    with redirecting(b"Location: /ok", heard) as url, opened() as fetcher:
+        assert fetcher.fetch(tidy(url.removesuffix("/image") + path), soon()) == b"ok"
+    assert request_line(heard[0]) == b"GET " + target + b" HTTP/1.1"
+
+
+@pytest.mark.parametrize("text", [" {} ", "{}\n", "\r\n\t{}\f"])
+def test_white_space_around_a_url_is_taken_off(text):
+    heard = []
+    with redirecting(b"Location: /ok", heard) as url, opened() as fetcher:
+        assert fetcher.fetch(tidy(text.format(url)), soon()) == b"ok"
+    assert request_line(heard[0]) == b"GET /image HTTP/1.1"
 
 
 def test_redirects_end_after_three(thumbnail_server):
@@ -473,6 +616,7 @@ def bucket():
 def test_an_object_is_read(bucket):
     with opened(urls=UrlConfig(allow_buckets=("thumbnails",))) as fetcher:
         assert fetcher.fetch("s3://thumbnails/a/b c%20.png", soon()) == IMAGE
+        assert fetcher.fetch(tidy(" s3://thumbnails/a/b c%20.png\n"), soon()) == IMAGE
 
 
 def test_objects_that_cannot_be_read(bucket):

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from inference.config import FetchConfig, UrlConfig
-from inference.errors import FetchError
+from inference.errors import FetchBlocked, FetchError
 from inference.fetch import Fetcher
 from inference.thumbnail_server import Reply
-from inference.urls import normal_host, parse
+from inference.urls import follow, normal_host, parse, tidy
 from tests.inference.hostile_urls import BLOCKED, HONEST, NAMES, UNKNOWN
 from tests.name_server import NameServer
 
@@ -68,6 +68,35 @@ def test_the_tables_are_long_and_say_nothing_twice():
 def test_a_hostile_url_opens_no_connection(fetcher, connections, url):
     assert code_of(fetcher, url) == "fetch_blocked"
     assert connections == []
+
+
+# What `tidy` makes right: blanks at the ends are taken off, those in a path percent-encoded.
+HARMLESS = {
+    " http://example.com/",
+    "http://example.com/ ",
+    "\thttp://example.com/",
+    "\nhttp://example.com/",
+    "http://example.com/a b.png",
+}
+
+
+@pytest.mark.parametrize("url", ALL_BLOCKED, ids=short)
+def test_a_hostile_url_that_is_tidied_opens_no_connection_either(fetcher, connections, url):
+    """Five have no fault but blanks that cannot move the host; they lead where they say."""
+    harmless = url in HARMLESS
+    assert code_of(fetcher, tidy(url)) == ("fetch_connect" if harmless else "fetch_blocked")
+    assert connections == [("93.184.216.34", 80)] * harmless
+
+
+@pytest.mark.parametrize("url", BLOCKED["blanks and control characters"], ids=short)
+def test_a_redirect_with_blanks_or_control_characters_leads_nowhere_else(url):
+    """One that does not begin with a scheme is a path of the host that redirects."""
+    location = url.encode().decode("latin-1")
+    try:
+        host = parse(follow("http://cdn.example.com/", location)).host
+    except FetchBlocked:
+        return
+    assert host == ("example.com" if url in HARMLESS else "cdn.example.com")
 
 
 @pytest.mark.parametrize("url", UNKNOWN, ids=short)
@@ -216,6 +245,26 @@ def test_no_url_ever_connects_to_an_address_that_is_not_public(
     assert code in {"fetch_blocked", "fetch_dns", "fetch_connect"}
     assert all(is_public(address) and port in {80, 443} for address, port in connections)
     assert [address for address, _ in connections] == anything.given * (code == "fetch_connect")
+    if anything.asked:
+        assert anything.asked == [(parse(url).host, parse(url).port)]
+
+
+@same_connections
+@given(url=urls, bytewise=st.booleans())
+def test_no_tidied_url_and_no_redirect_does_either(
+    trusting_fetcher, anything, connections, url, bytewise
+):
+    """What `tidy` and `follow` make of it goes the same way, and is held to the same law."""
+    connections.clear()
+    anything.know(PUBLIC)
+    try:
+        location = url.encode("utf-8", "surrogatepass").decode("latin-1")
+        url = follow("http://8.8.8.8/", location) if bytewise else tidy(url)
+    except FetchBlocked:
+        return
+    code = code_of(trusting_fetcher, url)
+    assert code in {"fetch_blocked", "fetch_dns", "fetch_connect"}
+    assert all(is_public(address) and port in {80, 443} for address, port in connections)
     if anything.asked:
         assert anything.asked == [(parse(url).host, parse(url).port)]
 

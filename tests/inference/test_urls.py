@@ -1,14 +1,16 @@
 """Which URLs and addresses may be fetched."""
 
 import ipaddress
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import pytest
-from hypothesis import given
+import requests
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from inference.config import UrlConfig
 from inference.errors import FetchBlocked
-from inference.urls import UrlPolicy, is_public, parse
+from inference.urls import UrlPolicy, follow, is_public, normal_host, parse, tidy
 
 PUBLIC = ["8.8.8.8", "93.184.216.34", "1.1.1.1", "2606:4700::1111", "2a00:1450:4001::5"]
 PUBLIC += ["64:ff9b::808:808"]
@@ -93,6 +95,138 @@ def test_honest_urls_are_understood(url, host, port):
 def test_other_urls_are_refused_before_any_look_up(url):
     with pytest.raises(FetchBlocked):
         UrlPolicy(UrlConfig()).target(url)
+
+
+def target_of(text):
+    """What a caller's text leads to, or None where it is refused."""
+    try:
+        return parse(tidy(text))
+    except FetchBlocked:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("text", "tidied"),
+    [
+        (" \t\r\n\fhttps://a.example/b \t\r\n\f", "https://a.example/b"),
+        ("http://a.example/b c?d e#f g", "http://a.example/b%20c?d%20e#f%20g"),
+        ("HTTP://a.example?b c", "HTTP://a.example?b%20c"),
+        ("http://a.example/%20%41%zz%", "http://a.example/%20%41%25zz%25"),
+        ("b c", "b%20c"),
+        ("//a b/c d", "//a b/c%20d"),
+        ("http://a b/c d", "http://a b/c%20d"),
+        ("http:/a b", "http:/a b"),
+        ("http: //a/b c", "http: //a/b c"),
+        ("\x00http://a/b", "\x00http://a/b"),
+        ("\xa0http://a/b ", "%C2%A0http://a/b"),
+        (" s3://bucket/a b%\n", "s3://bucket/a b%"),
+        (" DATA:image/png;base64,AA A%\n", "DATA:image/png;base64,AA A%"),
+        (" ", ""),
+    ],
+)
+def test_blanks_that_do_no_harm_are_taken_off_or_encoded(text, tidied):
+    assert tidy(text) == tidied
+
+
+def test_what_is_sent_is_made_of_what_was_checked():
+    target = parse(tidy("HTTPS://BÜCHER.example.:443/ö/../a b?c=ü#d"))
+    assert target.url == "https://xn--bcher-kva.example/a%20b?c=%C3%BC"
+    assert parse("http://[2606:4700:0::1111]:8080").url == "http://[2606:4700::1111]:8080/"
+
+
+PIECES = [
+    "http:", "https:", "HTTP:", "/", "//", "a.example", "b.example", "127.0.0.1", "[::1]", "bücher",
+    ":80", ":8080", ":", "@", "?", "#", "\\", "%", "%2f", "%41", " ", "\t", "\r\n", "\x00", "\x7f",
+    "\xa0", "\u2028", "\u3000", "é", "\uff11", ".", "..", "a b", "s3:", "data:,", "[", "]", "|",
+]  # fmt: skip
+jumbled = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
+texts = jumbled | st.tuples(st.sampled_from(["http://", " https://a.example"]), jumbled).map(
+    "".join
+)
+
+
+@given(texts | st.text())
+@example("http://a.example/ b\xa0c%?d e#f")
+@example("http://[::1]:8080?a b")
+def test_any_text_is_refused_or_leads_to_one_host_for_every_parser(text):
+    """urllib3 checks and connects, requests prepares, urllib splits: all see the same."""
+    target = target_of(text)
+    if target is None:
+        return
+    assert all("!" <= letter <= "~" for letter in target.url)
+    for url in (target.url, requests.Request("GET", target.url).prepare().url):
+        parts = urlsplit(url)
+        assert normal_host(parts.hostname) == target.host
+        assert (parts.port or {"http": 80, "https": 443}[parts.scheme]) == target.port
+        assert parts.scheme == target.scheme
+    written = urlsplit(tidy(text)).hostname
+    assert "%" in written or normal_host(written) == target.host
+
+
+@given(texts | st.text())
+def test_twice_is_once(text):
+    assert tidy(tidy(text)) == tidy(text)
+    target = target_of(text)
+    if target is not None and len(target.url) <= 8192:
+        assert parse(target.url) == parse(tidy(target.url)) == target
+
+
+AUTHORITIES = ["http://a.example:80", "https://127.0.0.1", "http://[2606:4700::1111]:443"]
+FAULTS = " \t\n\r\f\v\x00\x01\x1b\x1f\x7f\x80\x85\x9f\xa0\u2028\u2029\\"
+
+
+@given(
+    st.sampled_from(AUTHORITIES), st.text(FAULTS, min_size=1, max_size=3), st.integers(1), st.data()
+)
+def test_blanks_anywhere_before_the_path_stay_refused(authority, fault, index, data):
+    """In the scheme, the slashes, the host, the port or behind it."""
+    index = 1 + index % len(authority)
+    rest = data.draw(st.sampled_from(["/", "/a b.png", "?a b", "#a b"]))
+    text = authority[:index] + fault + authority[index:] + rest
+    assert target_of(text) is None
+    location = text.encode().decode("latin-1")
+    try:
+        assert parse(follow("http://base.example/", location)).host == "base.example"
+    except FetchBlocked:
+        return
+
+
+@given(st.sampled_from("\t\n\r\f\v\x00\x1f\x7f\x80\x9f\u2028\u2029\\"), texts)
+def test_control_characters_line_ends_and_backslashes_stay_refused_in_a_path(fault, text):
+    assert target_of(f"http://a.example/b{fault}{text}c") is None
+
+
+# No part of a reference ends with one of these, and urllib loses a last `;`.
+segments = st.text(st.characters(codec="utf-8", exclude_characters="/?#\\%.;"), min_size=1)
+
+
+@given(segments)
+def test_a_path_is_asked_for_as_it_was_written(segment):
+    target = target_of(f"http://a.example/-{segment}-")
+    assume(target is not None)
+    assert unquote(urlsplit(target.url).path) == f"/-{segment}-"
+
+
+@given(st.binary(min_size=1))
+def test_a_redirects_path_is_asked_for_byte_by_byte(raw):
+    assume(not set(raw) & {*b"/?#\\%.;"})
+    try:
+        target = parse(follow("http://a.example/", f"/-{raw.decode('latin-1')}-"))
+    except FetchBlocked:
+        return
+    assert unquote_to_bytes(urlsplit(target.url).path) == b"/-" + raw + b"-"
+
+
+@given(st.binary() | texts.map(str.encode))
+def test_a_redirect_of_any_bytes_is_refused_or_leads_to_one_host(raw):
+    try:
+        target = parse(follow("http://base.example/", raw.decode("latin-1")))
+    except FetchBlocked:
+        return
+    assert all("!" <= letter <= "~" for letter in target.url)
+    assert normal_host(urlsplit(target.url).hostname) == target.host
+    scheme_and_host = raw.lstrip(b"\t\n\x0c\r ").lower().startswith((b"http", b"//"))
+    assert target.host == "base.example" or scheme_and_host
 
 
 def test_other_ports_are_refused():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from inference.stats import StageTimes
 from inference.types import Answer, Embedding, Failure, ImageUrl, Text, Unreadable
 from model.fake import FakeEncoder
-from serve.answers import NPY, negotiate, render, render_stream
+from serve.answers import LINES, NPY, OF_SEVERAL, RENDERERS, negotiate, render, render_stream
 from serve.errors import HttpError
 from serve.protocol import CSV, JSON_LINES, parse
 
@@ -25,6 +25,31 @@ VECTOR = np.linspace(-1, 1, SPEC.dimension, dtype=np.float32)
 def parsed(media_type, body, attributes="", max_items=1000):
     body = body if isinstance(body, bytes) else body.encode()
     return parse(media_type, attributes, body, max_items)
+
+
+# What others call JSON Lines.
+ALIASES = ["application/jsonl", "application/x-ndjson", "application/x-jsonlines"]
+
+
+@pytest.mark.parametrize("name", ALIASES)
+def test_json_lines_by_another_name_are_the_same(name):
+    body = '{"url": "https://a/b"}\n[1]\n\n{"text": "x", "id": "7"}'
+    for media_type in (name, name.upper(), f"{name}; charset=utf-8"):
+        assert parsed(media_type, body, "stream=true") == parsed(JSON_LINES, body, "stream=true")
+    with pytest.raises(HttpError, match="charset 'latin-1'"):
+        parsed(f"{name}; charset=latin-1", body)
+    with pytest.raises(HttpError, match="more than 2 lines"):
+        parsed(name, body, max_items=2)
+
+
+@pytest.mark.parametrize("name", ALIASES)
+@pytest.mark.parametrize("last_newline", [True, False])
+def test_they_are_answered_the_same(name, last_newline):
+    """Byte by byte, also without the last newline, as in a batch transform job."""
+    assert answered(name, last_newline=last_newline) == answered(
+        JSON_LINES, last_newline=last_newline
+    )
+    assert answered(name, last_newline=last_newline).endswith(b"\n") == last_newline
 
 
 def test_an_item_a_line_of_json():
@@ -189,7 +214,22 @@ def test_a_stream_ends_with_a_summary():
         ("application/x-npy, application/json;q=0.5", NPY),
         ("application/json;q=0.5, application/jsonlines", JSON_LINES),
         ("text/*", CSV),
+        ("application/*", "application/json"),
+        *[(name, name) for name in ALIASES],
+        ("application/jsonl;q=0.5, application/json;q=0.4", "application/jsonl"),
+        ("application/jsonl;q=0.4, application/json;q=0.5", "application/json"),
+        ("application/x-ndjson;q=0.9, application/jsonlines;q=0.8, */*;q=0.1", ALIASES[1]),
+        ("Application/X-NDJSON; charset=utf-8", ALIASES[1]),
+        ("application/jsonl;q=0, text/csv;q=0.1", CSV),
     ],
 )
 def test_the_answers_type_is_what_the_client_likes_best(accept, media_type):
-    assert negotiate(accept, ["application/json", JSON_LINES, CSV, NPY]) == media_type
+    assert negotiate(accept, RENDERERS) == media_type
+
+
+def test_what_is_none_of_them_is_told_all_of_them():
+    with pytest.raises(HttpError) as caught:
+        negotiate("text/html", RENDERERS)
+    assert all(name in str(caught.value) for name in ["application/jsonlines", CSV, NPY, *ALIASES])
+    assert {JSON_LINES, *ALIASES} < LINES
+    assert {JSON_LINES, *ALIASES} < set(OF_SEVERAL)

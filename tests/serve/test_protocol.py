@@ -58,9 +58,15 @@ def test_content_types():
     assert parse("application/json; charset=utf-8", "", b'{"text": "x"}', 9).items == [Text("x")]
     assert parse("image/png", "", b"bytes", 9).items == [ImageBytes(b"bytes")]
     assert parse("IMAGE/JPEG", "lane=bulk", b"x", 9).parameters.lane == "bulk"
+    for media_type in ("application/x-image", "Application/Octet-Stream; charset=binary"):
+        request = parse(media_type, "lane=bulk", b"bytes", 9)
+        assert request.items == [ImageBytes(b"bytes")]
+        assert request.parameters.lane == "bulk"
     code, message = refused(b"x", content_type="application/x-tar")
     assert code == "unsupported_media_type"
     assert "application/json, application/jsonlines, text/csv, text/plain, image/*" in message
+    others = "application/x-image application/octet-stream application/jsonl application/x-ndjson"
+    assert all(name in message for name in [*others.split(), "application/x-jsonlines"])
 
 
 @pytest.mark.parametrize(

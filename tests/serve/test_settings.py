@@ -79,6 +79,29 @@ def test_a_malformed_flag_is_named_as_a_flag():
         load({"batch_size": "abc"}, {})
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["a", "thumbs/2.1 (+https://example.com/bot; bot@example.com)", "~!", "x" * 256],
+)
+def test_a_user_agent_is_what_a_header_may_hold(value):
+    assert load({"user_agent": value}, {})[0].user_agent == value
+    assert load(environ={"SWEETSPOT_USER_AGENT": f" {value}\n"})[0].user_agent == value
+
+
+@pytest.mark.parametrize(
+    "value", ["", " ", "a\r\nHost: b", "a\nb", "a\tb", "a\x00", "a\x7f", "é", "a\u00a0b", "x" * 257]
+)
+def test_another_user_agent_is_refused(value):
+    for flags, environ, name in [
+        ({"user_agent": value}, {}, "--user-agent "),
+        ({}, {"SWEETSPOT_USER_AGENT": value}, "SWEETSPOT_USER_AGENT="),
+    ]:
+        with pytest.raises(SettingsError, match="visible ASCII") as caught:
+            load(flags, environ)
+        assert str(caught.value).startswith(name)
+        assert str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize("rule", ["*.example.com", "https://example.com", "a/b", "user@host"])
 def test_a_host_rule_that_would_never_match_is_refused(rule):
     with pytest.raises(SettingsError, match="must be a host or a .suffix"):
