@@ -14,9 +14,9 @@ from torch import nn
 from model.checkpoint import BUILTIN_FOLDER, verify
 from model.config import ModelConfig
 from model.errors import CheckpointError
-from model.load import load
+from model.load import card_precisions, load, settle
 from model.parity import Reference, compare
-from model.torch_encoder import TorchEncoder, fold_normalization
+from model.torch_encoder import DTYPES, PIXEL_UNITS, TorchEncoder, fold_normalization
 from tests.checkpoints import make_checkpoint
 from tests.images import jpeg, png
 
@@ -156,13 +156,21 @@ def test_cuda_without_a_device_is_refused(small_checkpoint):
         load(ModelConfig(model=str(small_checkpoint), device="cuda"))
 
 
-def test_float16_is_close_and_says_what_it_is(small_checkpoint):
-    """Meant for CUDA; its arithmetic runs on a CPU, too."""
-    config = ModelConfig(precision="float16", device="cpu", policy="reference")
+@pytest.mark.parametrize(("precision", "cosine"), [("float16", 0.9999), ("bfloat16", 0.9995)])
+def test_half_precisions_are_close_and_say_what_they_are(small_checkpoint, precision, cosine):
+    """Meant for CUDA; their arithmetic runs on a CPU, too."""
+    config = ModelConfig(precision=precision, device="cpu", policy="reference")
     encoder = TorchEncoder(verify(small_checkpoint), config)
     parity = compare(encoder, Reference(small_checkpoint), [png(), jpeg()], TEXTS)
-    assert min(parity.images.plain.min, parity.texts.plain.min) >= 0.9999
-    assert encoder.spec.precision == "float16"
+    assert min(parity.images.plain.min, parity.texts.plain.min) >= cosine
+    assert encoder.spec.precision == precision
+
+
+@pytest.mark.parametrize("dtype", DTYPES.values())
+def test_every_pixel_is_exact_in_every_precision(dtype):
+    pixels = torch.arange(256, dtype=torch.uint8)
+    exact = pixels.double() * PIXEL_UNITS[dtype]
+    assert torch.equal((pixels.to(dtype) * PIXEL_UNITS[dtype]).double(), exact)
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -170,8 +178,12 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 
 @pytest.mark.gpu
 @needs_cuda
-@pytest.mark.parametrize(("precision", "cosine"), [("float32", 0.99999), ("float16", 0.9999)])
+@pytest.mark.parametrize(
+    ("precision", "cosine"), [("float32", 0.99999), ("bfloat16", 0.9995), ("float16", 0.9999)]
+)
 def test_cuda_agrees_with_the_reference(small_checkpoint, precision, cosine):
+    if precision not in card_precisions():
+        pytest.skip("this card has no bfloat16")
     config = ModelConfig(
         model=str(small_checkpoint), device="cuda", precision=precision, policy="reference"
     )
@@ -195,3 +207,11 @@ def test_threads_on_cuda_get_each_their_own_embeddings(small_checkpoint):
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(run, range(1, 5)))
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_auto_takes_the_card_for_what_it_has():
+    for precision in ("auto", *card_precisions()):
+        settled = settle(ModelConfig(precision=precision))
+        assert (settled.backend, settled.device) == ("torch", "cuda")
