@@ -1,7 +1,7 @@
 """The way of a batch to a CUDA device and back: pinned memory, a stream of one's own.
 
 Each thread that runs forward passes has its own, so one thread's copies overlap another's compute.
-Not yet run on a device: see docs/performance.md.
+Not yet run on a device: `python -m benchmarks.gpu` is the check that waits for one.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ class Staging:
         """The batch on the device, before the copy has ended; use it inside `stream`.
 
         The pinned memory is free again once a result was copied back: that waits for the stream.
+        A forward pass that fails in between leaves a copy of a batch that nobody reads, and the
+        next copy is behind it on the same stream. Larger pinned memory may replace it at any time:
+        torch keeps the old until its copies have ended.
         """
         tensor = torch.from_numpy(batch)
         if self._device.type == "cpu":

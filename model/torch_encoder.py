@@ -32,6 +32,14 @@ DTYPES: dict[Precision, torch.dtype] = {
 # weights for 0..255 would be too small to be exact; pixels over 256 are exact in 8 bits. bfloat16
 # has the exponents of float32, so its weights need no other unit.
 PIXEL_UNITS = {torch.float32: 1.0, torch.bfloat16: 1.0, torch.float16: 1 / 256}
+# What a RuntimeError says when memory is short: of the CPU's allocator, of CUDA itself (pinned
+# memory, say), of cuBLAS and cuDNN, which take memory past torch's own allocator.
+MEMORY_WORDS = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 
 class TorchEncoder:
@@ -45,9 +53,7 @@ class TorchEncoder:
         precision = _precision(config.precision, self._device)
         self._dtype = DTYPES[precision]
         self._staging = Staging(self._device)
-        self.model = _load(checkpoint, PIXEL_UNITS[self._dtype]).to(self._device, self._dtype)
-        if self._device.type == "cuda":
-            torch.cuda.synchronize()  # the weights are there before other streams read them
+        self.model = place(_load(checkpoint, PIXEL_UNITS[self._dtype]), self._device, self._dtype)
         self.tokenizer = Tokenizer.of_checkpoint(checkpoint.folder, checkpoint.context_length)
         _check_vocabulary(checkpoint, self.model.text_model, self.tokenizer)
         device = _device_name(self._device)
@@ -68,14 +74,14 @@ class TorchEncoder:
     @torch.inference_mode()
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
         """Embed a batch. pixels: uint8 [N, S, S, 3] RGB. Returns float32 [N, D], unit norm."""
-        with _memory_errors(), self._staging.stream():
+        with memory_errors(), self._staging.stream():
             return _to_host(self.embed_pixels(self._staging.upload(pixels)))
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
         """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
         tokens, truncated = self.tokenizer(texts)
-        with _memory_errors(), self._staging.stream():
+        with memory_errors(), self._staging.stream():
             return _to_host(self.embed_tokens(self._staging.upload(tokens))), truncated
 
     @torch.inference_mode()
@@ -134,6 +140,15 @@ def fold_normalization(
     return folded
 
 
+def place(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Any:
+    """The model on a device, there before any stream reads it. Raises OutOfMemory."""
+    with memory_errors():
+        placed = model.to(device, dtype)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return placed
+
+
 def _load(checkpoint: Checkpoint, unit: float) -> Any:
     """Transformers' model, every weight found, its first convolution folded for unit * pixels."""
     disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
@@ -180,16 +195,16 @@ def _check_vocabulary(checkpoint: Checkpoint, text_model: Any, tokenizer: Tokeni
 
 
 @contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Raise OutOfMemory for what torch raises when a batch does not fit."""
+def memory_errors() -> Iterator[None]:
+    """Raise OutOfMemory for what torch raises when weights or a batch do not fit."""
     try:
         yield
     except torch.OutOfMemoryError as exc:
-        raise OutOfMemory("the batch does not fit into the device's memory") from exc
+        raise OutOfMemory("it does not fit into the device's memory") from exc
     except RuntimeError as exc:
-        if "can't allocate memory" not in str(exc):
+        if not any(words in str(exc) for words in MEMORY_WORDS):
             raise
-        raise OutOfMemory("the batch does not fit into memory") from exc
+        raise OutOfMemory("it does not fit into memory") from exc
 
 
 def _device(name: str) -> torch.device:

@@ -13,10 +13,17 @@ from torch import nn
 
 from model.checkpoint import BUILTIN_FOLDER, verify
 from model.config import ModelConfig
-from model.errors import CheckpointError
+from model.errors import CheckpointError, OutOfMemory
 from model.load import card_precisions, load, settle
 from model.parity import Reference, compare
-from model.torch_encoder import DTYPES, PIXEL_UNITS, TorchEncoder, fold_normalization
+from model.torch_encoder import (
+    DTYPES,
+    PIXEL_UNITS,
+    TorchEncoder,
+    fold_normalization,
+    memory_errors,
+    place,
+)
 from tests.checkpoints import make_checkpoint
 from tests.images import jpeg, png
 
@@ -173,6 +180,40 @@ def test_every_pixel_is_exact_in_every_precision(dtype):
     assert torch.equal((pixels.to(dtype) * PIXEL_UNITS[dtype]).double(), exact)
 
 
+def test_weights_that_do_not_fit_are_out_of_memory():
+    """One number that stands for 2**46: a copy of them has no room in any machine."""
+    layer = nn.Linear(1, 1)
+    layer.weight = nn.Parameter(torch.zeros(1).expand(2**23, 2**23), requires_grad=False)
+    with pytest.raises(OutOfMemory):
+        place(layer, torch.device("cpu"), torch.float16)
+
+
+def test_a_batch_that_does_not_fit_is_out_of_memory_and_the_next_one_is_embedded(encoder):
+    pixels = np.stack([encoder.preprocess(png(seed=seed)) for seed in range(2)])
+    before = encoder.encode_images(pixels)
+    with pytest.raises(OutOfMemory), pytest.warns(UserWarning, match="not writable"):
+        encoder.encode_images(np.broadcast_to(pixels[:1], (2**35, *pixels.shape[1:])))
+    np.testing.assert_array_equal(encoder.encode_images(pixels), before)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in the manual",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_memory_that_libraries_take_themselves_counts_as_memory(words):
+    with pytest.raises(OutOfMemory), memory_errors():
+        raise RuntimeError(words)
+
+
+def test_other_errors_of_a_device_are_no_lack_of_memory():
+    with pytest.raises(RuntimeError, match="illegal"), memory_errors():
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
@@ -215,3 +256,19 @@ def test_auto_takes_the_card_for_what_it_has():
     for precision in ("auto", *card_precisions()):
         settled = settle(ModelConfig(precision=precision))
         assert (settled.backend, settled.device) == ("torch", "cuda")
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_a_card_that_is_too_small_for_a_batch_embeds_the_next_one(small_checkpoint):
+    encoder = load(ModelConfig(model=str(small_checkpoint), device="cuda", precision="float32"))
+    pixels = np.stack([encoder.preprocess(png(seed=seed)) for seed in range(4)])
+    before = encoder.encode_images(pixels)
+    room = torch.cuda.memory_reserved() + 2**24
+    torch.cuda.set_per_process_memory_fraction(room / torch.cuda.mem_get_info()[1])
+    try:
+        with pytest.raises(OutOfMemory):
+            encoder.encode_images(np.zeros((2**14, *pixels.shape[1:]), dtype=np.uint8))
+        np.testing.assert_allclose(encoder.encode_images(pixels), before, atol=1e-5)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
