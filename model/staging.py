@@ -16,10 +16,13 @@ import torch
 
 
 class Staging:
-    """Of one device; on a CPU batches are used where they are."""
+    """Of one device; on a CPU batches are used where they are.
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    pinned: off only to measure what pinned memory is worth.
+    """
+
+    def __init__(self, device: torch.device, *, pinned: bool = True) -> None:
+        self._device, self._pins = device, pinned
         self._own = threading.local()
 
     @contextmanager
@@ -44,6 +47,8 @@ class Staging:
         tensor = torch.from_numpy(batch)
         if self._device.type == "cpu":
             return tensor
+        if not self._pins:
+            return tensor.to(self._device)
         pinned = self._pinned(tensor)
         pinned.copy_(tensor)
         return pinned.to(self._device, non_blocking=True)

@@ -52,7 +52,7 @@ class TorchEncoder:
         self._device = _device(config.device)
         precision = _precision(config.precision, self._device)
         self._dtype = DTYPES[precision]
-        self._staging = Staging(self._device)
+        self.staging = Staging(self._device)
         self.model = place(_load(checkpoint, PIXEL_UNITS[self._dtype]), self._device, self._dtype)
         self.tokenizer = Tokenizer.of_checkpoint(checkpoint.folder, checkpoint.context_length)
         _check_vocabulary(checkpoint, self.model.text_model, self.tokenizer)
@@ -74,15 +74,15 @@ class TorchEncoder:
     @torch.inference_mode()
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
         """Embed a batch. pixels: uint8 [N, S, S, 3] RGB. Returns float32 [N, D], unit norm."""
-        with memory_errors(), self._staging.stream():
-            return _to_host(self.embed_pixels(self._staging.upload(pixels)))
+        with memory_errors(), self.staging.stream():
+            return _to_host(self.embed_pixels(self.staging.upload(pixels)))
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
         """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
         tokens, truncated = self.tokenizer(texts)
-        with memory_errors(), self._staging.stream():
-            return _to_host(self.embed_tokens(self._staging.upload(tokens))), truncated
+        with memory_errors(), self.staging.stream():
+            return _to_host(self.embed_tokens(self.staging.upload(tokens))), truncated
 
     @torch.inference_mode()
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
