@@ -22,6 +22,8 @@ from inference.stats import STAGES
 
 # So much of what there is, and it is what limits.
 BUSY = 0.85
+# Batches that take so many times what they were tuned by wait for something else, too.
+WAITING = 1.5
 STOP_S = 5.0
 SMI = ("--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits", "-lms", "250")
 
@@ -37,10 +39,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class Spent:
-    """Between two readings. encoder: share of its streams' time. cores: busy, by who had them."""
+    """Between two readings.
+
+    encoder: share of its streams' time, waiting in a forward pass and all. slowdown: of its batches
+    now against the tuning. cores: busy, by who had them.
+    """
 
     seconds: float
     encoder: float
+    slowdown: float
     mean_batch: float
     stage_ms: dict[str, float]
     cores: dict[str, float]
@@ -78,6 +85,7 @@ def spent(before: Reading, after: Reading, streams: int) -> Spent:
     return Spent(
         seconds,
         encoder=counted["encode_seconds_total"] / (seconds * streams),
+        slowdown=after.counts["slowdown"],
         mean_batch=counted["batch_size_sum"] / batches if batches else 0.0,
         stage_ms={stage: _mean_ms(counted, stage) for stage in STAGES},
         cores={who: (after.cpu_s[who] - before.cpu_s[who]) / seconds for who in after.cpu_s},
@@ -92,7 +100,7 @@ def _mean_ms(counted: Counter[str], stage: str) -> float:
 
 def limit(one: Spent, cores: int) -> str:
     """What the load ran into, in words."""
-    if one.encoder >= BUSY:
+    if one.encoder >= BUSY and one.slowdown < WAITING:
         return "the encoder"
     if sum(one.cores.values()) >= BUSY * cores:
         most = max(one.cores, key=lambda who: one.cores[who])
@@ -100,7 +108,9 @@ def limit(one: Spent, cores: int) -> str:
     alone = {who: used for who, used in one.cores.items() if used >= BUSY and who != "service"}
     if alone:
         return f"perhaps one process: the {max(alone, key=lambda who: alone[who])}"
-    return "neither encoder nor cores: threads that wait, or one interpreter"
+    if one.encoder >= BUSY:
+        return f"one interpreter: its batches take {one.slowdown:.1f} times what they could"
+    return "neither encoder nor cores: waiting threads, or one interpreter"
 
 
 @contextmanager

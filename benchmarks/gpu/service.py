@@ -37,7 +37,7 @@ class Sizes:
     rate: float
 
 
-FULL = Sizes(16, 64, 128, seconds=6.0, single_s=2.0, warm_up_s=1.0, rate=4.0)
+FULL = Sizes(16, 64, 128, seconds=5.0, single_s=1.5, warm_up_s=1.0, rate=4.0)
 QUICK = Sizes(2, 4, 16, seconds=0.6, single_s=0.3, warm_up_s=0.1, rate=4.0)
 # Beside `--max-items-in-flight`, without which half of the clients would be refused.
 WAYS: dict[str, tuple[str, ...]] = {

@@ -86,17 +86,29 @@ def test_out_of_memory_is_met_and_every_item_answered(ran):
 
 
 @pytest.mark.parametrize(
-    ("encoder", "cores", "words"),
+    ("encoder", "slowdown", "cores", "words"),
     [
-        (0.95, (8.0, 1.0, 2.0), "the encoder"),
-        (0.3, (11.0, 1.0, 2.0), "the machine's cores, most of them in the service"),
-        (0.3, (3.0, 0.2, 0.9), "perhaps one process: the thumbnail servers"),
-        (0.3, (1.0, 0.2, 0.2), "neither encoder nor cores: threads that wait, or one interpreter"),
+        (0.95, 1.1, (8.0, 1.0, 2.0), "the encoder"),
+        (0.3, 1.0, (11.0, 1.0, 2.0), "the machine's cores, most of them in the service"),
+        (0.3, 1.0, (3.0, 0.2, 0.9), "perhaps one process: the thumbnail servers"),
+        (
+            0.3,
+            1.0,
+            (1.0, 0.2, 0.2),
+            "neither encoder nor cores: waiting threads, or one interpreter",
+        ),
+        (0.98, 2.9, (15.0, 0.5, 0.4), "the machine's cores, most of them in the service"),
+        (
+            0.98,
+            2.9,
+            (5.0, 0.5, 0.4),
+            "one interpreter: its batches take 2.9 times what they could",
+        ),
     ],
 )
-def test_what_limits_is_what_is_busy(encoder, cores, words):
+def test_what_limits_is_what_is_busy(encoder, slowdown, cores, words):
     who = dict(zip(("service", "clients", "thumbnail servers"), cores, strict=True))
-    assert limit(Spent(6.0, encoder, 64.0, {}, who), cores=16) == words
+    assert limit(Spent(6.0, encoder, slowdown, 64.0, {}, who), cores=16) == words
 
 
 def test_sums_of_metrics_are_of_images_and_of_both_lanes():
