@@ -20,7 +20,7 @@ REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 CHAOS_SECONDS ?= 240
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos fuzz parity-full sdk-test image image-test sbom serve benchmark benchmark-load benchmark-peers lint types check fmt docs clean
+.PHONY: help demo test chaos fuzz parity-full sdk-test image image-test sbom serve benchmark benchmark-load benchmark-peers benchmark-gpu lint types check fmt docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -77,6 +77,9 @@ benchmark-peers: $(VENV)/.dev ## Ours beside Flask, LitServe and infinity: 35 mi
 	TORCH_INDEX="$(TORCH_INDEX)" $(BIN)/python -m benchmarks.peers
 	TORCH_INDEX="$(TORCH_INDEX)" $(BIN)/python -m benchmarks.startup
 
+benchmark-gpu: $(VENV)/.dev ## What a CUDA card makes, 7 minutes (GPU="--device cpu --quick")
+	$(BIN)/python -m benchmarks.gpu --output .gpu $(GPU)
+
 lint: $(VENV)/.dev ## Style and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -95,7 +98,7 @@ docs: $(VENV)/.run ## Write the generated pages
 	$(BIN)/python -m docs.generate
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) .peers .sdk demo fuzz-findings *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .peers .gpu .sdk demo fuzz-findings *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -6,11 +6,11 @@ import datetime
 import json
 import platform
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from inference.machine import cores, cpu_name
+from serve.benchmark.documents import versions
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "transformers", "pillow", "numpy", "requests", "flask", "gunicorn", "openvino")
@@ -18,20 +18,23 @@ PACKAGES = ("torch", "transformers", "pillow", "numpy", "requests", "flask", "gu
 
 def record(name: str, result: Any) -> Path:
     """Write `benchmarks/results/<name>.json` and say where."""
-    document = {
-        "command": " ".join(
-            ["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]
-        ),
+    module = f"benchmarks.{Path(sys.argv[0]).stem}"
+    document = facts(" ".join(["python", "-m", module, *sys.argv[1:]])) | {"result": result}
+    path = RESULTS / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(document, indent=2) + "\n")
+    return path
+
+
+def facts(command: str) -> dict[str, Any]:
+    """What stands in every record beside its result."""
+    return {
+        "command": command,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": {
             "cpu": cpu_name(),
             "cores": cores(),
             "platform": f"{platform.system()} {platform.machine()}",
         },
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
-        "result": result,
+        "versions": versions(PACKAGES),
     }
-    path = RESULTS / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(document, indent=2) + "\n")
-    return path

@@ -87,6 +87,33 @@ class Row:
         }
 
 
+class Expected:
+    """What transformers makes of `count` generated thumbnails and texts, to hold encoders to."""
+
+    def __init__(self, checkpoint: Checkpoint, count: int) -> None:
+        self._checkpoint = checkpoint
+        reference = Reference(checkpoint.folder)
+        some = [sample(SEED + index) for index in range(count)]
+        self._images = [one.data for one in some]
+        self._texts = [*ODD_TEXTS, *(one.caption for one in some)]
+        self._of_images = _embedded(reference.embed_images, self._images)
+        self._of_texts = _embedded(reference.embed_texts, self._texts)
+
+    def judge(self, encoder: Encoder) -> Row:
+        """Embed them by an encoder, whose policy is to be `reference`, and compare."""
+        pixels = np.stack([encoder.preprocess(image) for image in self._images])
+        embed_texts = _text_rows(encoder)
+        return Row(
+            spec=encoder.spec,
+            images=fidelity(_embedded(encoder.encode_images, pixels), self._of_images),
+            texts=fidelity(_embedded(embed_texts, self._texts), self._of_texts),
+            invariance=max(
+                _invariance(encoder.encode_images, pixels), _invariance(embed_texts, self._texts)
+            ),
+            floor=_floor(self._checkpoint, encoder.spec.precision),
+        )
+
+
 def check(config: ModelConfig, count: int) -> Iterator[Row]:
     """Measure what runs here, one after the other, on `count` generated thumbnails and texts.
 
@@ -95,27 +122,11 @@ def check(config: ModelConfig, count: int) -> Iterator[Row]:
     Raises:
         CheckpointError: the checkpoint cannot be used.
     """
-    checkpoint = open_checkpoint(config.model)
-    reference = Reference(checkpoint.folder)
-    some = [sample(SEED + index) for index in range(count)]
-    images = [one.data for one in some]
-    texts = [*ODD_TEXTS, *(one.caption for one in some)]
-    expected_images = _embedded(reference.embed_images, images)
-    expected_texts = _embedded(reference.embed_texts, texts)
+    expected = Expected(open_checkpoint(config.model), count)
     for one in runnable(replace(config, policy="reference")):
         encoder = load(one)
         try:
-            pixels = np.stack([encoder.preprocess(image) for image in images])
-            yield Row(
-                spec=encoder.spec,
-                images=fidelity(_embedded(encoder.encode_images, pixels), expected_images),
-                texts=fidelity(_embedded(_text_rows(encoder), texts), expected_texts),
-                invariance=max(
-                    _invariance(encoder.encode_images, pixels),
-                    _invariance(_text_rows(encoder), texts),
-                ),
-                floor=_floor(checkpoint, encoder.spec.precision),
-            )
+            yield expected.judge(encoder)
         finally:
             encoder.close()
 

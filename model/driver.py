@@ -1,4 +1,4 @@
-"""Whether the NVIDIA driver is too old for the CUDA that torch was built for, in one line."""
+"""What the NVIDIA driver and its card can do, asked in one place."""
 
 from __future__ import annotations
 
@@ -38,3 +38,13 @@ def check_driver(driver: tuple[int, int] | None, built_for: str | None) -> None:
         f"the NVIDIA driver is too old: it runs CUDA {driver[0]}.{driver[1]}, torch here was built "
         f"for {built_for}; a newer one (on SageMaker: InferenceAmiVersion), or --device cpu"
     )
+
+
+def has_bfloat16() -> bool:
+    """Whether the card multiplies in bfloat16 itself (compute capability 8.0). Starts CUDA.
+
+    Cards before would take float32's time for it.
+    """
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +24,7 @@ CUDA_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 PRECISIONS: dict[tuple[Backend, Device], tuple[Precision, ...]] = {
     ("torch", "cpu"): ("float32",),
-    ("torch", "cuda"): ("float32", "float16"),
+    ("torch", "cuda"): ("float32", "bfloat16", "float16"),
     ("openvino", "cpu"): ("float32", "bfloat16", "int8"),
 }
 
@@ -75,8 +76,7 @@ def settle(config: ModelConfig) -> ModelConfig:
     """
     device = config.device
     if device == "auto":
-        on_cpu = config.backend == "openvino" or config.precision in ("int8", "bfloat16")
-        device = "cpu" if on_cpu or not has_cuda() else "cuda"
+        device = "cuda" if _may_be_cuda(config) and suits(config, card_precisions()) else "cpu"
     backend = config.backend
     if backend == "auto":
         fits = device == "cpu" and config.precision != "float16" and find_spec("openvino")
@@ -94,36 +94,46 @@ def settle(config: ModelConfig) -> ModelConfig:
     return replace(config, device=device, backend=backend)
 
 
-def has_cuda() -> bool:
-    """Whether torch finds a CUDA device; torch is imported only where there is a driver.
+def suits(config: ModelConfig, card: Collection[Precision]) -> bool:
+    """Whether a card that runs these precisions, none without one, is the place for `auto`."""
+    return bool(card) and (config.precision == "auto" or config.precision in card)
+
+
+def card_precisions() -> tuple[Precision, ...]:
+    """What the CUDA device here runs, nothing without one.
+
+    torch is imported only where there is a driver.
 
     Raises:
         CheckpointError: the driver is too old for this torch.
     """
     if not _has_driver():
-        return False
+        return ()
     import torch
 
-    from model.driver import check_driver, driver_cuda
+    from model.driver import check_driver, driver_cuda, has_bfloat16
 
     check_driver(driver_cuda(), torch.version.cuda)
-    return torch.cuda.is_available()
+    if not torch.cuda.is_available():
+        return ()
+    known = PRECISIONS["torch", "cuda"]
+    return tuple(one for one in known if one != "bfloat16" or has_bfloat16())
 
 
 def runnable(config: ModelConfig) -> list[ModelConfig]:
     """The same model on every back end, device and precision that can run here."""
     if config.backend == "fake":
         return [config]
-    backends: list[tuple[Backend, Device]] = [("torch", "cpu")]
+    found: dict[tuple[Backend, Device], Sequence[Precision]] = {}
+    found["torch", "cpu"] = PRECISIONS["torch", "cpu"]
     if find_spec("openvino"):
-        backends.append(("openvino", "cpu"))
-    if has_cuda():
-        backends.append(("torch", "cuda"))
+        every = PRECISIONS["openvino", "cpu"]
+        found["openvino", "cpu"] = [one for one in every if _openvino_has(config, one)]
+    found["torch", "cuda"] = card_precisions()
     return [
         replace(config, backend=backend, device=device, precision=precision)
-        for backend, device in backends
-        for precision in PRECISIONS[backend, device]
-        if _is_there(config, precision)
+        for (backend, device), precisions in found.items()
+        for precision in precisions
     ]
 
 
@@ -141,13 +151,19 @@ def _has_driver() -> bool:
     return any(path.exists() for path in CUDA_DRIVERS)
 
 
-def _is_there(config: ModelConfig, precision: Precision) -> bool:
-    """Whether this machine has a precision, or the checkpoint graphs of it."""
+def _may_be_cuda(config: ModelConfig) -> bool:
+    """Whether CUDA could run it at all: asking after a card costs an import."""
+    known = PRECISIONS["torch", "cuda"]
+    return config.backend != "openvino" and config.precision in ("auto", *known)
+
+
+def _openvino_has(config: ModelConfig, precision: Precision) -> bool:
+    """Whether this processor has a precision, or the checkpoint graphs of it."""
     if precision == "int8":
         from model.graphs import find
 
         return find(open_checkpoint(config.model), "int8") is not None
-    if precision == "bfloat16":
+    if precision == "bfloat16":  # of this processor: a card's is asked of torch
         from model.runtime import core
 
         return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

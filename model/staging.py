@@ -1,7 +1,7 @@
 """The way of a batch to a CUDA device and back: pinned memory, a stream of one's own.
 
 Each thread that runs forward passes has its own, so one thread's copies overlap another's compute.
-Not yet run on a device: see docs/performance.md.
+Not yet run on a device: `python -m benchmarks.gpu` is the check that waits for one.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ import torch
 
 
 class Staging:
-    """Of one device; on a CPU batches are used where they are."""
+    """Of one device; on a CPU batches are used where they are.
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    pinned: off only to measure what pinned memory is worth.
+    """
+
+    def __init__(self, device: torch.device, *, pinned: bool = True) -> None:
+        self._device, self._pins = device, pinned
         self._own = threading.local()
 
     @contextmanager
@@ -37,10 +40,15 @@ class Staging:
         """The batch on the device, before the copy has ended; use it inside `stream`.
 
         The pinned memory is free again once a result was copied back: that waits for the stream.
+        A forward pass that fails in between leaves a copy of a batch that nobody reads, and the
+        next copy is behind it on the same stream. Larger pinned memory may replace it at any time:
+        torch keeps the old until its copies have ended.
         """
         tensor = torch.from_numpy(batch)
         if self._device.type == "cpu":
             return tensor
+        if not self._pins:
+            return tensor.to(self._device)
         pinned = self._pinned(tensor)
         pinned.copy_(tensor)
         return pinned.to(self._device, non_blocking=True)

@@ -13,8 +13,8 @@ from transformers import CLIPModel
 from transformers.utils.logging import disable_progress_bar
 
 from model.checkpoint import Checkpoint
-from model.config import ModelConfig
-from model.driver import check_driver, driver_cuda
+from model.config import ModelConfig, Precision
+from model.driver import check_driver, driver_cuda, has_bfloat16
 from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
 from model.errors import CheckpointError, OutOfMemory
 from model.preprocess import preprocess
@@ -23,9 +23,23 @@ from model.staging import Staging
 from model.tokenizer import Tokenizer
 
 LEGACY_END = 2
+DTYPES: dict[Precision, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 # What pixels are multiplied by before the first layer, which is folded to match. In float16 its
-# weights for 0..255 would be too small to be exact; pixels over 256 are exact in 8 bits.
-PIXEL_UNITS = {torch.float32: 1.0, torch.float16: 1 / 256}
+# weights for 0..255 would be too small to be exact; pixels over 256 are exact in 8 bits. bfloat16
+# has the exponents of float32, so its weights need no other unit.
+PIXEL_UNITS = {torch.float32: 1.0, torch.bfloat16: 1.0, torch.float16: 1 / 256}
+# What a RuntimeError says when memory is short: of the CPU's allocator, of CUDA itself (pinned
+# memory, say), of cuBLAS and cuDNN, which take memory past torch's own allocator.
+MEMORY_WORDS = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 
 class TorchEncoder:
@@ -36,14 +50,10 @@ class TorchEncoder:
             self.use_threads(config.threads)
         self._config, self._geometry = config, checkpoint.geometry
         self._device = _device(config.device)
-        precision = config.precision
-        if precision == "auto":
-            precision = "float32" if self._device.type == "cpu" else "float16"
-        self._dtype = torch.float16 if precision == "float16" else torch.float32
-        self._staging = Staging(self._device)
-        self.model = _load(checkpoint, PIXEL_UNITS[self._dtype]).to(self._device, self._dtype)
-        if self._device.type == "cuda":
-            torch.cuda.synchronize()  # the weights are there before other streams read them
+        precision = _precision(config.precision, self._device)
+        self._dtype = DTYPES[precision]
+        self.staging = Staging(self._device)
+        self.model = place(_load(checkpoint, PIXEL_UNITS[self._dtype]), self._device, self._dtype)
         self.tokenizer = Tokenizer.of_checkpoint(checkpoint.folder, checkpoint.context_length)
         _check_vocabulary(checkpoint, self.model.text_model, self.tokenizer)
         device = _device_name(self._device)
@@ -64,21 +74,27 @@ class TorchEncoder:
     @torch.inference_mode()
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
         """Embed a batch. pixels: uint8 [N, S, S, 3] RGB. Returns float32 [N, D], unit norm."""
-        with _memory_errors(), self._staging.stream():
-            batch = self._staging.upload(pixels)
-            planes = batch.permute(0, 3, 1, 2).to(self._dtype)  # [N, 3, S, S], 0..255
-            planes = planes * PIXEL_UNITS[self._dtype]
-            features = self.model.get_image_features(pixel_values=planes).pooler_output
-            return _unit_norm(features)
+        with memory_errors(), self.staging.stream():
+            return _to_host(self.embed_pixels(self.staging.upload(pixels)))
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
         """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
         tokens, truncated = self.tokenizer(texts)
-        with _memory_errors(), self._staging.stream():
-            ids = self._staging.upload(tokens)  # [N, L]
-            features = self.model.get_text_features(input_ids=ids).pooler_output
-            return _unit_norm(features), truncated
+        with memory_errors(), self.staging.stream():
+            return _to_host(self.embed_tokens(self.staging.upload(tokens))), truncated
+
+    @torch.inference_mode()
+    def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+        """The image tower alone. uint8 [N, S, S, 3] to float32 [N, D], both on the device."""
+        planes = pixels.permute(0, 3, 1, 2).to(self._dtype)  # [N, 3, S, S], 0..255
+        planes = planes * PIXEL_UNITS[self._dtype]
+        return _unit_norm(self.model.get_image_features(pixel_values=planes).pooler_output)
+
+    @torch.inference_mode()
+    def embed_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The text tower alone. int64 [N, L] to float32 [N, D], both on the device."""
+        return _unit_norm(self.model.get_text_features(input_ids=tokens).pooler_output)
 
     def use_threads(self, threads: int, streams: int = 1) -> None:  # noqa: ARG002 - torch's is one
         """Torch's own number, which a thread takes over at its first forward pass."""
@@ -122,6 +138,15 @@ def fold_normalization(
     folded.weight = nn.Parameter((weight / (255 * unit * scale)).to(dtype), requires_grad=False)
     folded.bias = nn.Parameter(bias.to(dtype), requires_grad=False)
     return folded
+
+
+def place(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Any:
+    """The model on a device, there before any stream reads it. Raises OutOfMemory."""
+    with memory_errors():
+        placed = model.to(device, dtype)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return placed
 
 
 def _load(checkpoint: Checkpoint, unit: float) -> Any:
@@ -170,16 +195,16 @@ def _check_vocabulary(checkpoint: Checkpoint, text_model: Any, tokenizer: Tokeni
 
 
 @contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Raise OutOfMemory for what torch raises when a batch does not fit."""
+def memory_errors() -> Iterator[None]:
+    """Raise OutOfMemory for what torch raises when weights or a batch do not fit."""
     try:
         yield
     except torch.OutOfMemoryError as exc:
-        raise OutOfMemory("the batch does not fit into the device's memory") from exc
+        raise OutOfMemory("it does not fit into the device's memory") from exc
     except RuntimeError as exc:
-        if "can't allocate memory" not in str(exc):
+        if not any(words in str(exc) for words in MEMORY_WORDS):
             raise
-        raise OutOfMemory("the batch does not fit into memory") from exc
+        raise OutOfMemory("it does not fit into memory") from exc
 
 
 def _device(name: str) -> torch.device:
@@ -195,6 +220,18 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda")
 
 
+def _precision(asked: Precision, device: torch.device) -> Precision:
+    """What `auto` is, and that the card has it. Raises CheckpointError."""
+    if asked == "auto":
+        return "float32" if device.type == "cpu" else "float16"
+    if asked == "bfloat16" and device.type == "cuda" and not has_bfloat16():
+        raise CheckpointError(
+            f"{torch.cuda.get_device_name(device)} does not have precision bfloat16; "
+            "it has float32, float16"
+        )
+    return asked
+
+
 def _device_name(device: torch.device) -> str:
     """`cpu`, or `cuda` with the name of the card: service times hold for one kind of card."""
     if device.type == "cpu":
@@ -202,7 +239,12 @@ def _device_name(device: torch.device) -> str:
     return f"cuda ({torch.cuda.get_device_name(device)})"
 
 
-def _unit_norm(features: torch.Tensor) -> Float32Array:
-    unit = nn.functional.normalize(features.float(), dim=-1)
-    result: Float32Array = unit.cpu().numpy()
+def _unit_norm(features: torch.Tensor) -> torch.Tensor:
+    """[N, D] of any precision to float32 of unit norm."""
+    return nn.functional.normalize(features.float(), dim=-1)
+
+
+def _to_host(features: torch.Tensor) -> Float32Array:
+    """Copied back: waits for the stream."""
+    result: Float32Array = features.cpu().numpy()
     return result

@@ -15,7 +15,7 @@ from inference.threads import plain
 from inference.types import LANES
 from model.config import ModelConfig
 from model.encoder import Encoder
-from model.errors import CheckpointError
+from model.errors import CheckpointError, OutOfMemory
 from model.load import load, settle
 from model.room import Room
 from serve import user_agent
@@ -34,7 +34,7 @@ def open_engine(settings: Settings, *, may_tune: bool = True) -> Engine:
     Of a list, one that cannot be loaded is left out, and requests for it are told why.
 
     Raises:
-        CheckpointError: no model can be loaded.
+        CheckpointError: no model can be loaded. OutOfMemory: the only one does not fit.
     """
     engine: Engine | None = None
     threads: Threads | None = None
@@ -42,7 +42,7 @@ def open_engine(settings: Settings, *, may_tune: bool = True) -> Engine:
     for one in settings.each_model():
         try:
             encoder, planned = _prepared(one, threads, may_tune=may_tune)
-        except CheckpointError as exc:
+        except (CheckpointError, OutOfMemory) as exc:
             if not settings.models:
                 raise
             log.error("model %s is left out: %s", one.model_name, exc)  # noqa: TRY400 - one line

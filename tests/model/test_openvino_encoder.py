@@ -15,7 +15,7 @@ from model.convert import convert
 from model.errors import CheckpointError
 from model.export import save
 from model.graphs import find, graphs_folder
-from model.load import load, settle
+from model.load import load
 from model.openvino_encoder import OpenVinoEncoder
 from model.torch_encoder import TorchEncoder
 from tests.checkpoints import make_checkpoint
@@ -163,29 +163,6 @@ def test_half_written_graphs_are_refused(exported, tmp_path, damage):
 def test_int8_that_is_not_there_names_the_command(exported):
     with pytest.raises(CheckpointError, match="sweetspot quantize --model"):
         opened(exported, precision="int8")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"backend": "openvino", "device": "cuda"}, "openvino does not run on device cuda"),
-        ({"backend": "torch", "device": "cpu", "precision": "int8"}, "it has float32"),
-        ({"backend": "openvino", "precision": "float16"}, "it has float32, bfloat16, int8"),
-    ],
-)
-def test_what_cannot_run_is_said(options, message):
-    with pytest.raises(CheckpointError, match=message):
-        settle(ModelConfig(**options))
-
-
-@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
-def test_what_only_a_cpu_has_runs_on_the_cpu(precision):
-    assert settle(ModelConfig(precision=precision)).device == "cpu"
-
-
-def test_auto_on_a_cpu_is_openvino():
-    settled = settle(ModelConfig(device="cpu"))
-    assert (settled.backend, settled.device) == ("openvino", "cpu")
 
 
 def test_the_built_in_ships_exported():

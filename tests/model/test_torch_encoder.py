@@ -13,10 +13,17 @@ from torch import nn
 
 from model.checkpoint import BUILTIN_FOLDER, verify
 from model.config import ModelConfig
-from model.errors import CheckpointError
-from model.load import load
+from model.errors import CheckpointError, OutOfMemory
+from model.load import card_precisions, load, settle
 from model.parity import Reference, compare
-from model.torch_encoder import TorchEncoder, fold_normalization
+from model.torch_encoder import (
+    DTYPES,
+    PIXEL_UNITS,
+    TorchEncoder,
+    fold_normalization,
+    memory_errors,
+    place,
+)
 from tests.checkpoints import make_checkpoint
 from tests.images import jpeg, png
 
@@ -156,13 +163,55 @@ def test_cuda_without_a_device_is_refused(small_checkpoint):
         load(ModelConfig(model=str(small_checkpoint), device="cuda"))
 
 
-def test_float16_is_close_and_says_what_it_is(small_checkpoint):
-    """Meant for CUDA; its arithmetic runs on a CPU, too."""
-    config = ModelConfig(precision="float16", device="cpu", policy="reference")
+@pytest.mark.parametrize(("precision", "cosine"), [("float16", 0.9999), ("bfloat16", 0.9995)])
+def test_half_precisions_are_close_and_say_what_they_are(small_checkpoint, precision, cosine):
+    """Meant for CUDA; their arithmetic runs on a CPU, too."""
+    config = ModelConfig(precision=precision, device="cpu", policy="reference")
     encoder = TorchEncoder(verify(small_checkpoint), config)
     parity = compare(encoder, Reference(small_checkpoint), [png(), jpeg()], TEXTS)
-    assert min(parity.images.plain.min, parity.texts.plain.min) >= 0.9999
-    assert encoder.spec.precision == "float16"
+    assert min(parity.images.plain.min, parity.texts.plain.min) >= cosine
+    assert encoder.spec.precision == precision
+
+
+@pytest.mark.parametrize("dtype", DTYPES.values())
+def test_every_pixel_is_exact_in_every_precision(dtype):
+    pixels = torch.arange(256, dtype=torch.uint8)
+    exact = pixels.double() * PIXEL_UNITS[dtype]
+    assert torch.equal((pixels.to(dtype) * PIXEL_UNITS[dtype]).double(), exact)
+
+
+def test_weights_that_do_not_fit_are_out_of_memory():
+    """One number that stands for 2**46: a copy of them has no room in any machine."""
+    layer = nn.Linear(1, 1)
+    layer.weight = nn.Parameter(torch.zeros(1).expand(2**23, 2**23), requires_grad=False)
+    with pytest.raises(OutOfMemory):
+        place(layer, torch.device("cpu"), torch.float16)
+
+
+def test_a_batch_that_does_not_fit_is_out_of_memory_and_the_next_one_is_embedded(encoder):
+    pixels = np.stack([encoder.preprocess(png(seed=seed)) for seed in range(2)])
+    before = encoder.encode_images(pixels)
+    with pytest.raises(OutOfMemory), pytest.warns(UserWarning, match="not writable"):
+        encoder.encode_images(np.broadcast_to(pixels[:1], (2**35, *pixels.shape[1:])))
+    np.testing.assert_array_equal(encoder.encode_images(pixels), before)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in the manual",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_memory_that_libraries_take_themselves_counts_as_memory(words):
+    with pytest.raises(OutOfMemory), memory_errors():
+        raise RuntimeError(words)
+
+
+def test_other_errors_of_a_device_are_no_lack_of_memory():
+    with pytest.raises(RuntimeError, match="illegal"), memory_errors():
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -170,8 +219,12 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 
 @pytest.mark.gpu
 @needs_cuda
-@pytest.mark.parametrize(("precision", "cosine"), [("float32", 0.99999), ("float16", 0.9999)])
+@pytest.mark.parametrize(
+    ("precision", "cosine"), [("float32", 0.99999), ("bfloat16", 0.9995), ("float16", 0.9999)]
+)
 def test_cuda_agrees_with_the_reference(small_checkpoint, precision, cosine):
+    if precision not in card_precisions():
+        pytest.skip("this card has no bfloat16")
     config = ModelConfig(
         model=str(small_checkpoint), device="cuda", precision=precision, policy="reference"
     )
@@ -195,3 +248,27 @@ def test_threads_on_cuda_get_each_their_own_embeddings(small_checkpoint):
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(run, range(1, 5)))
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_auto_takes_the_card_for_what_it_has():
+    for precision in ("auto", *card_precisions()):
+        settled = settle(ModelConfig(precision=precision))
+        assert (settled.backend, settled.device) == ("torch", "cuda")
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_a_card_that_is_too_small_for_a_batch_embeds_the_next_one(small_checkpoint):
+    encoder = load(ModelConfig(model=str(small_checkpoint), device="cuda", precision="float32"))
+    pixels = np.stack([encoder.preprocess(png(seed=seed)) for seed in range(4)])
+    before = encoder.encode_images(pixels)
+    room = torch.cuda.memory_reserved() + 2**24
+    torch.cuda.set_per_process_memory_fraction(room / torch.cuda.mem_get_info()[1])
+    try:
+        with pytest.raises(OutOfMemory):
+            encoder.encode_images(np.zeros((2**14, *pixels.shape[1:]), dtype=np.uint8))
+        np.testing.assert_allclose(encoder.encode_images(pixels), before, atol=1e-5)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)

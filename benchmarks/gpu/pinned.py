@@ -1,0 +1,60 @@
+"""What pinned memory buys: copies through it and from where the batch stands, in turns."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import torch
+
+from benchmarks.gpu.encoders import noise, opened, precisions
+from benchmarks.gpu.plan import Box, Found, Numbers, Plan, rounded
+from inference.runners import on_streams
+from model.staging import Staging
+from model.torch_encoder import TorchEncoder
+
+STREAMS = (1, 2)
+ROUNDS, BATCHES = 5, 8
+WAYS = {"pinned": True, "pageable": False}
+
+
+def run(plan: Plan, box: Box) -> Found:
+    """Images a second either way, on one stream and on two; on a CPU nothing is copied."""
+    size = min(64, max(plan.sizes))
+    numbers: Numbers = {"size": size}
+    with opened(plan, plan.models[0], precisions(plan)[0]) as encoder:
+        for streams in STREAMS:
+            rates = _rates(plan, encoder, size, streams)
+            numbers[f"{streams} streams"] = rounded(rates)
+            box.note(numbers)
+    words = [
+        f"{streams} streams: {numbers[f'{streams} streams']['ratio']:.2f} times as many"
+        for streams in STREAMS
+    ]
+    nothing = " (a CPU: nothing is copied)" if plan.device == "cpu" else ""
+    return Found(numbers, f"pinned, {', '.join(words)}{nothing}")
+
+
+def _rates(plan: Plan, encoder: TorchEncoder, size: int, streams: int) -> dict[str, float]:
+    """Images a second of either way, and the median over rounds of one to the other."""
+    pixels = noise(encoder, size)
+    stagings = {way: Staging(torch.device(plan.device), pinned=of) for way, of in WAYS.items()}
+    rates: dict[str, list[float]] = {way: [] for way in WAYS}
+
+    def encode(n: int) -> None:
+        for _ in range(BATCHES):
+            encoder.encode_images(pixels[:n])
+
+    with on_streams(encode, streams) as run_on_all:
+        for staging in stagings.values():  # cold: streams, memory
+            encoder.staging = staging
+            run_on_all(size)
+        for _ in range(ROUNDS):
+            for way in WAYS:
+                encoder.staging = stagings[way]
+                start_s = time.perf_counter()
+                run_on_all(size)
+                rates[way].append(size * streams * BATCHES / (time.perf_counter() - start_s))
+    pairs = zip(rates["pinned"], rates["pageable"], strict=True)
+    medians = {way: statistics.median(of) for way, of in rates.items()}
+    return medians | {"ratio": statistics.median(one / other for one, other in pairs)}

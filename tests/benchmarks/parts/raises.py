@@ -1,0 +1,3 @@
+def run(plan, box):
+    box.note({"so": "far"})
+    raise ValueError("what went wrong")
