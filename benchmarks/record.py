@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.machine import cores, cpu_name
+from model.files import write_whole
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "transformers", "pillow", "numpy", "requests", "flask", "gunicorn", "openvino")
@@ -33,5 +34,5 @@ def record(name: str, result: Any) -> Path:
     }
     path = RESULTS / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    write_whole(path, json.dumps(document, indent=2) + "\n")
     return path

@@ -10,7 +10,7 @@ import click
 
 from serve import settings as declared
 from serve.benchmark.commands import benchmark
-from serve.options import FiniteRange, load_settings, with_settings
+from serve.options import FiniteRange, Writable, load_settings, with_settings
 
 BACKLOG = 2048
 
@@ -127,7 +127,7 @@ def check(model: str | None, count: int, *, as_json: bool) -> None:
 @click.command()
 @click.option("--model", help="checkpoint: a folder, a hub id, or builtin")
 @click.option(
-    "-o", "--output", type=click.Path(file_okay=False),
+    "-o", "--output", type=Writable(file_okay=False),
     help="write a whole artifact here  [default: the graphs beside the checkpoint]",
 )  # fmt: skip
 def export(model: str | None, output: str | None) -> None:
@@ -145,7 +145,7 @@ def export(model: str | None, output: str | None) -> None:
 
 
 @click.command()
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="artifact")
+@click.option("-o", "--output", required=True, type=Writable(file_okay=False), help="artifact")
 @click.option(
     "--thumbnails",
     type=click.Path(exists=True),

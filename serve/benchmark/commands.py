@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from serve import settings as declared
-from serve.options import SHARE, FiniteRange, load_settings, with_settings
+from serve.options import SHARE, FiniteRange, Writable, load_settings, with_settings
 
 MIXES = ("thumbnails", "small", "photos", "png")
 ENCODER_ONLY = (
@@ -37,7 +37,7 @@ def benchmark() -> None:
 @click.option("--json", "as_json", is_flag=True, help="print the profile, for machines")
 @click.option("--exhaustive", is_flag=True, help="also measure every image batch from 1 to 64")
 @click.option("--all", "every", is_flag=True, help="every back end and precision that runs here")
-@click.option("--report", type=click.Path(dir_okay=False), help="write an HTML page with charts")
+@click.option("--report", type=Writable(dir_okay=False), help="write an HTML page with charts")
 @click.option("--write-profile", type=click.Path(file_okay=False), help="folder of sweetspot.json")
 @click.option("--compare", type=click.Path(exists=True, dir_okay=False), help="an older profile")
 @click.option("--max-loss", type=SHARE, default=0.1, show_default=True, help="that may be lost")
@@ -85,7 +85,7 @@ def with_output(what: str) -> Callable[[Any], Any]:
     """Give a command the options that say where its results go. what: may not be slower."""
     options = (
         click.option("--json", "as_json", is_flag=True, help="print one document, for machines"),
-        click.option("--report", type=click.Path(dir_okay=False), help="write an HTML page"),
+        click.option("--report", type=Writable(dir_okay=False), help="write an HTML page"),
         click.option(
             "--compare", type=click.Path(exists=True, dir_okay=False), help="an older document"
         ),
