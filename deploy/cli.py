@@ -31,7 +31,7 @@ class _Plain(click.Group):
 
 @click.group(cls=_Plain)
 def deploy() -> None:
-    """From a checkpoint to a SageMaker endpoint that scales, and back to nothing.
+    """Bring a checkpoint to SageMaker, look after it, take it away.
 
     \b
     In this order:

@@ -30,7 +30,7 @@ def _only(names: Collection[str]) -> list[str]:
 
 @click.group()
 def benchmark() -> None:
-    """Measure the encoder's batch sizes, the whole pipeline, or a running endpoint."""
+    """Measure the encoder, the pipeline, or a running endpoint."""
 
 
 @benchmark.command("encoder")
@@ -123,7 +123,9 @@ LATENCY = click.option(
 @with_output("the pipeline")
 @with_settings(without=_only(PIPELINE_ONLY))
 def benchmark_pipeline(**given: Any) -> None:
-    """Measure what `serve` would run here, from URLs to embeddings: what limits it?
+    """Measure all from URLs to embeddings, and say what limits it.
+
+    It measures what `serve` would run here.
 
     \b
     Examples:
@@ -163,7 +165,9 @@ def benchmark_pipeline(**given: Any) -> None:
               help="recommend only what keeps this p95 of a request")  # fmt: skip
 @with_output("the best combination")
 def benchmark_endpoint(**asked: Any) -> None:
-    """Put load on a running endpoint: how many images a request, how many requests at once?
+    """Put load on a running endpoint, and say how to ask it.
+
+    How many images a request, how many requests at once?
 
     \b
     Examples:
