@@ -54,7 +54,7 @@ image-test: $(VENV)/.dev ## Run the image as the platform does, and as nobody
 	CONTAINER_ENGINE=$(CONTAINER_ENGINE) IMAGE=$(IMAGE) $(BIN)/python -m pytest -m image
 
 sbom: $(VENV)/.dev ## What the image is made of, as CycloneDX: sbom.json
-	CONTAINER_ENGINE=$(CONTAINER_ENGINE) IMAGE=$(IMAGE) $(BIN)/python -m tests.image.sbom > sbom.json
+	CONTAINER_ENGINE=$(CONTAINER_ENGINE) IMAGE=$(IMAGE) $(BIN)/python -m tests.image.sbom
 
 serve: $(VENV)/.run ## Serve the built-in model on port 8080 (ARGS="--model ... --port ...")
 	$(BIN)/sweetspot serve $(ARGS)

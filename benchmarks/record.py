@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.machine import cores, cpu_name
+from model.files import write_whole
 from serve.benchmark.documents import versions
 
 RESULTS = Path(__file__).parent / "results"
@@ -22,7 +23,7 @@ def record(name: str, result: Any) -> Path:
     document = facts(" ".join(["python", "-m", module, *sys.argv[1:]])) | {"result": result}
     path = RESULTS / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    write_whole(path, json.dumps(document, indent=2) + "\n")
     return path
 
 

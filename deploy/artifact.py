@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from deploy.errors import DeployError
 from inference import profile
@@ -20,6 +20,7 @@ from model import checkpoint, graphs
 from model.checkpoint import Checkpoint
 from model.config import POLICY_VERSIONS
 from model.errors import CheckpointError
+from model.files import UNFINISHED, whole_file
 
 PRECISIONS: tuple[graphs.GraphPrecision, ...] = ("float32", "int8")
 # Weights hardly compress; more effort would only take longer.
@@ -90,14 +91,16 @@ def write(
         raise ArtifactError(f"{output} is a file of the artifact itself")
     if not output.parent.is_dir():
         raise ArtifactError(f"{output}: {output.parent} is no folder")
+    if output.exists() and not output.is_file():
+        raise ArtifactError(f"{output} is no plain file")
     try:
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".artifact-") as scratch:
-            packed = Path(scratch) / "model.tar.gz"
+        with whole_file(output) as packed:
             _pack(files, packed, advance)
-            digests = _check(folders, packed, Path(scratch) / "unpacked")
-            with packed.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            packed.replace(output)
+            packed.seek(0)
+            with tempfile.TemporaryDirectory(dir=output.parent, prefix=UNFINISHED) as scratch:
+                digests = _check(folders, packed, Path(scratch))
+            packed.seek(0)
+            sha256 = hashlib.file_digest(packed, "sha256").hexdigest()  # type: ignore[arg-type]
     except OSError as exc:
         raise ArtifactError(f"{output}: cannot be written: {exc.strerror or exc}") from exc
     return Artifact(str(output), output.stat().st_size, sha256, digests)
@@ -174,11 +177,10 @@ def _read_profiles(path: Path) -> list[Profile]:
         raise ArtifactError(str(exc)) from exc
 
 
-def _pack(files: Mapping[str, Path], packed: Path, advance: Advance) -> None:
+def _pack(files: Mapping[str, Path], packed: BinaryIO, advance: Advance) -> None:
     """Sorted, of nobody, at no time; a link becomes the file it leads to."""
     with (
-        packed.open("wb") as raw,
-        gzip.GzipFile("", "wb", COMPRESSION, raw, mtime=0) as zipped,
+        gzip.GzipFile("", "wb", COMPRESSION, packed, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT) as tar,
     ):
         for name, path in sorted(files.items()):
@@ -190,9 +192,9 @@ def _pack(files: Mapping[str, Path], packed: Path, advance: Advance) -> None:
                 tar.addfile(entry, _Counted(file, advance))  # type: ignore[arg-type]
 
 
-def _check(folders: Mapping[str, Path], packed: Path, unpacked: Path) -> dict[str, str]:
+def _check(folders: Mapping[str, Path], packed: BinaryIO, unpacked: Path) -> dict[str, str]:
     """Unpack as the platform does, and hold each checkpoint against the one given."""
-    with tarfile.open(packed) as tar:
+    with tarfile.open(fileobj=packed) as tar:
         tar.extractall(unpacked, filter="data")
     try:
         opened = {name: _verify(unpacked / name) for name in folders}

@@ -47,7 +47,9 @@ def artifact(
     *, models: tuple[str, ...], quantized: str | None, profile_file: str | None, output: str,
     upload: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Pack a checkpoint as model.tar.gz, open it as the server would, and upload it.
+    """Pack a checkpoint as model.tar.gz, check it, and upload it.
+
+    It is opened as the server would open it, before it takes the place of an earlier one.
 
     \b
     Examples:

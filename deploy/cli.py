@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +15,7 @@ from deploy.options import from_flags, with_config
 from deploy.template import template
 from deploy.transform_cli import transform
 from deploy.wire import EndpointError
+from model.files import write_whole
 
 
 class _Plain(click.Group):
@@ -31,7 +31,7 @@ class _Plain(click.Group):
 
 @click.group(cls=_Plain)
 def deploy() -> None:
-    """From a checkpoint to a SageMaker endpoint that scales, and back to nothing.
+    """Bring a checkpoint to SageMaker, look after it, take it away.
 
     \b
     In this order:
@@ -65,7 +65,7 @@ def render(*, job: bool, output_file: str | None, **flags: Any) -> None:
         click.echo(text)
         return
     try:
-        Path(output_file).write_text(text + "\n", encoding="utf-8")
+        write_whole(output_file, text + "\n")
     except OSError as exc:
         raise click.ClickException(f"cannot write {output_file}: {exc.strerror}") from exc
 

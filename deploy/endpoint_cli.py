@@ -100,7 +100,7 @@ def smoke(endpoint: str, against: str | None, model: str | None, *, as_json: boo
 )
 @click.option("--job", is_flag=True, help="NAME is a transform job's")
 def logs(name: str, lines: int, *, job: bool) -> None:
-    """Print the last lines of its containers.
+    """Print the last lines of a deployment's containers.
 
     Those of a failed start, too.
 

@@ -43,11 +43,12 @@ def transform(
     *, job: str, model: str, source: str, output: str, instance_type: str, cuda: str,
     instances: int, as_json: bool,
 ) -> None:  # fmt: skip
-    """Embed every line of objects in S3, wait, and say what failed by code.
+    """Embed every line of objects in S3, and say what failed.
 
-    A line is an item, as {"url": "https://..."}. Ctrl-C stops the waiting, not the job: the same
-    command again waits for it, or reports it once it has ended. How large its requests are and
-    how many it sends at once, the container says, by the profile in its artifact.
+    Waits for the job, and counts failures by their code. A line is an item, as
+    {"url": "https://..."}. Ctrl-C stops the waiting, not the job: the same command again waits for
+    it, or reports it once it has ended. How large its requests are and how many it sends at once,
+    the container says, by the profile in its artifact.
 
     \b
     Examples:

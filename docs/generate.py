@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from model.files import write_whole
 from serve.settings import MAX_HEADER_CHARS, fields, flag_name, variable_name
 
 SETTINGS_PAGE = Path(__file__).parent / "settings.md"
@@ -71,4 +72,4 @@ def _allowed(one: Any) -> str:
 
 
 if __name__ == "__main__":
-    SETTINGS_PAGE.write_text(settings_page())
+    write_whole(SETTINGS_PAGE, settings_page())

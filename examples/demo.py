@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inference.thumbnail_server import ThumbnailServer
+from model.files import whole_file
 from model.thumbnails import attributes_of, sample
 
 ROOT = Path(__file__).parents[1]
@@ -176,7 +177,8 @@ def draw_sheet(found: list[tuple[str, list[tuple[float, int]]]]) -> None:
             sheet.paste(picture, place)
             pen.text((left + CELL_PX // 2 - 14, top + CELL_PX + 4), f"{cosine:.3f}", "gray", small)
     SHEET.parent.mkdir(exist_ok=True)
-    sheet.save(SHEET)
+    with whole_file(SHEET) as file:
+        sheet.save(file, "PNG")
 
 
 if __name__ == "__main__":

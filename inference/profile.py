@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from model.files import check_folder, check_writable, write_whole
 
 FILE_NAME = "sweetspot.json"
 VERSION = 1
@@ -112,6 +112,8 @@ def find(paths: Iterable[Path], match: Match) -> Profile | None:
 def write(folder: Path, profile: Profile) -> Path:
     """Put a profile into the folder's file; it replaces its own match and keeps the others.
 
+    A service may start from the file at this moment.
+
     Raises:
         ProfileError: the file there cannot be read. OSError: the folder cannot be written.
     """
@@ -119,13 +121,18 @@ def write(folder: Path, profile: Profile) -> Path:
     others = [one for one in read(path) if one.match != profile.match] if path.exists() else []
     text = json.dumps(document([*others, profile]), indent=2) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
-    # Whole or not at all: a service may start from it at this moment.
-    handle, name = tempfile.mkstemp(dir=folder, prefix=FILE_NAME)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    Path(name).chmod(0o644)
-    Path(name).replace(path)
+    write_whole(path, text)
     return path
+
+
+def check(folder: Path) -> None:
+    """Say before a measurement what `write` would say after it. Raises as it does."""
+    path = folder / FILE_NAME
+    if path.exists():
+        read(path)
+        check_writable(path)
+    else:
+        check_folder(folder)
 
 
 def document(profiles: Iterable[Profile]) -> dict[str, Any]:

@@ -25,23 +25,21 @@ OPEN_FILES = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
 def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file to be written, which takes the place of `path` when the block ends well.
 
-    A link stays a link, the mode of a file stays its mode. What is no plain file (a terminal, a
-    pipe, /dev/null) is written to straight away.
+    A link stays a link, the mode of a file stays its mode. What was written can be read again in
+    the block. What is no plain file (a terminal, a pipe, /dev/null) is written to straight away.
 
     Raises:
         OSError: at the start where the folder or the file cannot be written, later as `write` does.
     """
     given = Path(path)
-    if str(given).startswith(OPEN_FILES) or (given.exists() and not given.is_file()):
+    if not _is_replaceable(given):
         with given.open("wb") as file:
             yield file
         return
-    target = given.resolve()
-    if target.exists() and not os.access(target, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(given))
+    target = _target(given)
     unfinished = target.with_name(UNFINISHED + secrets.token_hex(8))
     try:
-        with unfinished.open("xb") as file:
+        with unfinished.open("x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -64,9 +62,63 @@ def whole_folder(target: Path) -> Iterator[Path]:
         new, old = Path(name) / "new", Path(name) / "old"
         new.mkdir()
         yield new
-        if target.exists():
-            target.rename(old)
-        new.rename(target)
+        try:
+            if target.exists():
+                target.rename(old)
+            new.rename(target)
+        except BaseException:  # interrupted between the two, say
+            if old.exists() and not target.exists():
+                old.rename(target)
+            raise
+
+
+@contextmanager
+def whole_files(folder: Path) -> Iterator[Path]:
+    """Make a folder to be filled with files, which move into `folder` when the block ends well.
+
+    What else is in there stays.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=UNFINISHED) as name:
+        yield Path(name)
+        for path in Path(name).iterdir():
+            _take_place(path, folder / path.name)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Say before long work what `whole_file` would say after it. Nothing is left behind.
+
+    Raises:
+        OSError: the folder or the file cannot be written.
+    """
+    given = Path(path)
+    if given.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(given))
+    if _is_replaceable(given):
+        _try(_target(given).parent)
+
+
+def check_folder(folder: str | os.PathLike[str]) -> None:
+    """The same of a folder, which may be still to be made, with those above it."""
+    given = Path(folder)
+    _try(next(one for one in (given, *given.parents) if one.exists()))
+
+
+def _try(folder: Path) -> None:
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def _is_replaceable(given: Path) -> bool:
+    return not str(given).startswith(OPEN_FILES) and (given.is_file() or not given.exists())
+
+
+def _target(given: Path) -> Path:
+    """What is replaced, behind all links. Raises PermissionError where it is not to be written."""
+    target = given.resolve()
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(given))
+    return target
 
 
 def _take_place(unfinished: Path, target: Path) -> None:

@@ -47,14 +47,17 @@ def graphs_folder(checkpoint_folder: Path, precision: GraphPrecision) -> Path:
 
 
 def find(checkpoint: Checkpoint, precision: GraphPrecision) -> Graphs | None:
-    """The graphs beside a checkpoint, or None when there are none.
+    """The graphs beside a checkpoint, or None when there are none. Raises as `read` does."""
+    folder = graphs_folder(checkpoint.folder, precision)
+    return read(folder, checkpoint, precision) if folder.is_dir() else None
+
+
+def read(folder: Path, checkpoint: Checkpoint, precision: GraphPrecision) -> Graphs:
+    """The graphs in a folder.
 
     Raises:
-        CheckpointError: they are damaged, half-written, or of other weights.
+        CheckpointError: they are damaged, half-written, or of other weights than the checkpoint's.
     """
-    folder = graphs_folder(checkpoint.folder, precision)
-    if not folder.is_dir():
-        return None
     manifest = _manifest(folder)
     if manifest["checkpoint"] != checkpoint.digest:
         raise CheckpointError(

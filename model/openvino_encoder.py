@@ -39,14 +39,19 @@ Sources = dict[TowerName, Callable[[], Any]]
 
 
 class OpenVinoEncoder:
-    """Compiles each tower at its first batch, for the threads in force then."""
+    """Compiles each tower at its first batch, for the threads in force then.
 
-    def __init__(self, checkpoint: Checkpoint, config: ModelConfig) -> None:
+    graphs: instead of those beside the checkpoint.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, config: ModelConfig, graphs: Graphs | None = None
+    ) -> None:
         self._config, self._geometry = config, checkpoint.geometry
         self._threads, self._streams = max(1, config.threads), 1
         self._lock = threading.Lock()
         self._towers: dict[tuple[TowerName, int, int], _Tower] = {}
-        graphs = _graphs(checkpoint, config.precision)
+        graphs = graphs or _graphs(checkpoint, config.precision)
         precision = config.precision
         if precision == "auto":
             precision = graphs.precision if graphs else "float32"

@@ -18,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -28,6 +27,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from model.corpus import Batch, Corpus, describe, learnable, render
 from model.encoder import UInt8Array
+from model.files import check_folder, whole_files
 from model.retrieval import EVALUATION_SEED
 from model.train_tokenizer import save_tokenizer, train_tokenizer
 
@@ -124,15 +124,12 @@ def save(model: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None:
 
     Files appear in the folder only once all are whole.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder) as name:
-        unfinished = Path(name)
+    with whole_files(folder) as unfinished:
         model.save_pretrained(unfinished)
         save_tokenizer(tokenizer, unfinished)
         _save_preprocessing(model.vision_model.embeddings.image_size, unfinished)
         for path in unfinished.iterdir():
             path.chmod(0o644)  # safetensors writes 0600, and a container may serve as another user
-            path.replace(folder / path.name)
 
 
 def normalize(pixels: UInt8Array) -> torch.Tensor:
@@ -216,13 +213,22 @@ def _render(options: argparse.Namespace, progress: Progress) -> Corpus:
     return Corpus(attributes, np.stack(list(shown)))
 
 
+def _writable(given: str) -> Path:
+    """A folder; that nothing can be written to it is said before minutes of training."""
+    try:
+        check_folder(given)
+    except OSError as exc:
+        raise argparse.ArgumentTypeError(f"cannot write to {given}: {exc.strerror}") from exc
+    return Path(given)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m model.train",
         description="Train a small CLIP on generated interface thumbnails.",
         epilog="example: python -m model.train --output /tmp/checkpoint --seed 0",
     )
-    parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    parser.add_argument("--output", type=_writable, required=True, help="folder to write")
     parser.add_argument("--seed", type=int, default=0, help="of pictures, captions, weights (0)")
     parser.add_argument("--steps", type=int, default=1200, help="batches to learn from (1200)")
     parser.add_argument("--batch-size", type=int, default=256, help="pairs a batch (256)")

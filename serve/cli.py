@@ -10,7 +10,7 @@ import click
 
 from serve import settings as declared
 from serve.benchmark.commands import benchmark
-from serve.options import FiniteRange, load_settings, with_settings
+from serve.options import FiniteRange, Writable, load_settings, with_settings
 
 BACKLOG = 2048
 
@@ -88,7 +88,9 @@ def embed(
     output: str | None,
     **flags: Any,
 ) -> None:
-    """Embed files, URLs and texts without a server; `-` reads a list from standard input.
+    """Embed files, URLs and texts without a server.
+
+    `-` reads a list of files and URLs from standard input.
 
     \b
     Examples:
@@ -109,9 +111,10 @@ def embed(
 @click.option("--images", "count", type=click.IntRange(16, 2000), default=64, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="for machines")
 def check(model: str | None, count: int, *, as_json: bool) -> None:
-    """Compare embeddings with transformers' own, on every back end and precision that runs here.
+    """Compare embeddings with transformers' own.
 
-    Ends with 1 when one is below its floors.
+    On every back end and in every precision that runs here. Ends with 1 when one is below its
+    floors.
 
     \b
     Examples:
@@ -127,11 +130,13 @@ def check(model: str | None, count: int, *, as_json: bool) -> None:
 @click.command()
 @click.option("--model", help="checkpoint: a folder, a hub id, or builtin")
 @click.option(
-    "-o", "--output", type=click.Path(file_okay=False),
+    "-o", "--output", type=Writable(file_okay=False),
     help="write a whole artifact here  [default: the graphs beside the checkpoint]",
 )  # fmt: skip
 def export(model: str | None, output: str | None) -> None:
-    """Save the graphs of a checkpoint, for starts without transformers and without converting.
+    """Save the graphs of a checkpoint, for quick starts.
+
+    A service that finds them starts without transformers and converts nothing.
 
     \b
     Examples:
@@ -145,7 +150,7 @@ def export(model: str | None, output: str | None) -> None:
 
 
 @click.command()
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="artifact")
+@click.option("-o", "--output", required=True, type=Writable(file_okay=False), help="artifact")
 @click.option(
     "--thumbnails",
     type=click.Path(exists=True),
@@ -169,11 +174,11 @@ def quantize(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Make int8 graphs of a checkpoint, calibrated on your thumbnails, and prove their fidelity.
+    """Make int8 graphs of a checkpoint, and prove their fidelity.
 
-    A third of thumbnails and texts is held out. On it the first percentile of cosines to float32
-    and the share of ten nearest neighbours that stay must keep the floors; layers that hurt are
-    kept in float32 until they do, else nothing is written.
+    They are calibrated on your thumbnails and texts, of which a third is held out. On it the first
+    percentile of cosines to float32 and the share of ten nearest neighbours that stay must keep
+    the floors; layers that hurt are kept in float32 until they do, else nothing is written.
 
     \b
     Examples:

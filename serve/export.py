@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from model.config import ModelConfig
 from model.encoder import Encoder
 from model.errors import CheckpointError, ModelError
 from model.fidelity import fidelity
+from model.files import check_folder
+from model.graphs import Graphs
 from model.load import open_checkpoint
 
 # Tracing turns conditions into constants: what was saved must give what the model gives.
@@ -30,7 +31,8 @@ def run(model: str | None, output: str | None) -> int:
     except ModelError as exc:
         raise click.ClickException(str(exc)) from exc
     except OSError as exc:
-        raise click.ClickException(f"cannot write the graphs: {exc}") from exc
+        where = output or "the folder of the checkpoint"
+        raise click.ClickException(f"cannot write to {where}: {exc.strerror or exc}") from exc
     size = sum(path.stat().st_size for path in folder.iterdir())
     took_s = time.perf_counter() - start_s
     click.echo(f"{folder}: {size / 1e6:.1f} MB, exported and compared in {took_s:.1f} s")
@@ -39,19 +41,19 @@ def run(model: str | None, output: str | None) -> int:
 
 def _export(checkpoint: Checkpoint, artifact: Path) -> Path:
     from model.convert import convert
-    from model.export import copy_checkpoint, save
+    from model.export import save
     from model.openvino_encoder import OpenVinoEncoder
     from model.torch_encoder import TorchEncoder
 
+    check_folder(artifact)
     encoder = TorchEncoder(checkpoint, ModelConfig(device="cpu"))
-    copy = copy_checkpoint(checkpoint, artifact)
-    folder = save(artifact, "float32", checkpoint, convert(encoder), encoder.tokenizer)
-    try:
-        _compare(encoder, OpenVinoEncoder(copy, ModelConfig(precision="float32")))
-    except BaseException:  # interrupted, say: what was not compared is not kept
-        shutil.rmtree(folder)
-        raise
-    return folder
+
+    def check(graphs: Graphs) -> None:
+        config = ModelConfig(precision="float32")
+        _compare(encoder, OpenVinoEncoder(checkpoint, config, graphs))
+
+    towers = convert(encoder)
+    return save(artifact, "float32", checkpoint, towers, encoder.tokenizer, check=check)
 
 
 def _compare(encoder: Encoder, exported: Encoder) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from model.files import check_folder, check_writable
 from serve import settings as declared
 from serve.settings import Settings, SettingsError
 
@@ -23,6 +24,19 @@ class FiniteRange(click.FloatRange):
 
 
 SHARE = FiniteRange(0, 1)
+
+
+class Writable(click.Path):
+    """A file or a folder to write to: that it cannot be is said before all work, not after it."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """See click. Raises click.BadParameter."""
+        path = str(super().convert(value, param, ctx))
+        try:
+            (check_writable if self.file_okay else check_folder)(path)
+        except OSError as exc:
+            self.fail(f"cannot write {path}: {exc.strerror}", param, ctx)
+        return path
 
 
 def with_settings(without: Collection[str] = ()) -> Callable[[Any], Any]:

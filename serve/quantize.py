@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,13 +51,10 @@ def run(settings: Settings, asked: Asked) -> int:
 
 
 def _quantize(settings: Settings, asked: Asked, console: Console) -> tuple[dict[str, Any], Path]:
-    from model.export import copy_checkpoint, save
+    from model.export import save
     from model.openvino_encoder import OpenVinoEncoder
     from model.quantize import Floors, as_report, quantize
 
-    Path(asked.output).mkdir(parents=True, exist_ok=True)
-    if not os.access(asked.output, os.W_OK):
-        raise click.ClickException(f"cannot write to {asked.output}")
     floors = Floors(asked.min_cosine, asked.min_overlap)
     checkpoint = open_checkpoint(settings.model)
     said = texts(asked.texts)
@@ -68,10 +64,8 @@ def _quantize(settings: Settings, asked: Asked, console: Console) -> tuple[dict[
     console.print(f"calibrating on {len(pixels)} thumbnails{left_out} and {len(said)} texts")
     towers = quantize(encoder, pixels, said, floors, console.print)
     report = as_report(towers, floors, generated=not (asked.thumbnails or asked.texts))
-    artifact = Path(asked.output)
-    copy_checkpoint(checkpoint, artifact)
     graphs = {name: tower.graph for name, tower in towers.items()}
-    folder = save(artifact, "int8", checkpoint, graphs, encoder.tokenizer, report)
+    folder = save(Path(asked.output), "int8", checkpoint, graphs, encoder.tokenizer, report)
     return report, folder
 
 

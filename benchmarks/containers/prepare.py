@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.containers.container import Container
 from benchmarks.containers.ours import VARIANTS
 from benchmarks.containers.running import ROOT, LeftOut, last_words
+from model.files import whole_folder
 from tests.checkpoints import make_checkpoint
 
 FOLDER = ROOT / ".peers"
@@ -53,9 +54,8 @@ def model_of(container: Container, *, tune: bool) -> Path:
     """The folder that a container serves; every variant of ours has its own. Raises LeftOut."""
     checkpoint = MODELS / "checkpoint"
     if not checkpoint.exists():
-        unfinished = MODELS / "unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        make_checkpoint(unfinished, "vit-b-32").rename(checkpoint)
+        with whole_folder(checkpoint) as unfinished:
+            make_checkpoint(unfinished, "vit-b-32")
     if container.name not in VARIANTS:
         return checkpoint
     variant, folder = VARIANTS[container.name], MODELS / container.name
@@ -101,15 +101,12 @@ def _requirements(name: str) -> Path:
 
 def _make(made_by: Sequence[str], checkpoint: Path, folder: Path) -> None:
     """By the variant's command; or a copy, whose weights are the same file."""
-    if "{model}" not in made_by:
-        shutil.copytree(checkpoint, folder, copy_function=os.link)
-    if made_by:
-        words = [one.format(model=checkpoint, folder=folder) for one in made_by]
-        try:
+    with whole_folder(folder) as unfinished:
+        if "{model}" not in made_by:
+            shutil.copytree(checkpoint, unfinished, copy_function=os.link, dirs_exist_ok=True)
+        if made_by:
+            words = [one.format(model=checkpoint, folder=unfinished) for one in made_by]
             _run(f"{folder.name}-make", [sys.executable, "-m", "sweetspot", *words])
-        except LeftOut:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
 
 
 def _tune(name: str, folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.gpu.parts import Part
 from benchmarks.gpu.plan import Ended, Found, Numbers
 from benchmarks.record import facts
+from model.files import write_whole
 
 NAME = "gpu.json"
 RUNNING = "running"
@@ -44,6 +45,4 @@ class Document:
         self._write()
 
     def _write(self) -> None:
-        half_done = self.path.with_suffix(".part")
-        half_done.write_text(json.dumps(self._document, indent=2, default=str) + "\n")
-        half_done.replace(self.path)
+        write_whole(self.path, json.dumps(self._document, indent=2, default=str) + "\n")

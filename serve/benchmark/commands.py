@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from serve import settings as declared
-from serve.options import SHARE, FiniteRange, load_settings, with_settings
+from serve.options import SHARE, FiniteRange, Writable, load_settings, with_settings
 
 MIXES = ("thumbnails", "small", "photos", "png")
 ENCODER_ONLY = (
@@ -30,14 +30,14 @@ def _only(names: Collection[str]) -> list[str]:
 
 @click.group()
 def benchmark() -> None:
-    """Measure the encoder's batch sizes, the whole pipeline, or a running endpoint."""
+    """Measure the encoder, the pipeline, or a running endpoint."""
 
 
 @benchmark.command("encoder")
 @click.option("--json", "as_json", is_flag=True, help="print the profile, for machines")
 @click.option("--exhaustive", is_flag=True, help="also measure every image batch from 1 to 64")
 @click.option("--all", "every", is_flag=True, help="every back end and precision that runs here")
-@click.option("--report", type=click.Path(dir_okay=False), help="write an HTML page with charts")
+@click.option("--report", type=Writable(dir_okay=False), help="write an HTML page with charts")
 @click.option("--write-profile", type=click.Path(file_okay=False), help="folder of sweetspot.json")
 @click.option("--compare", type=click.Path(exists=True, dir_okay=False), help="an older profile")
 @click.option("--max-loss", type=SHARE, default=0.1, show_default=True, help="that may be lost")
@@ -85,7 +85,7 @@ def with_output(what: str) -> Callable[[Any], Any]:
     """Give a command the options that say where its results go. what: may not be slower."""
     options = (
         click.option("--json", "as_json", is_flag=True, help="print one document, for machines"),
-        click.option("--report", type=click.Path(dir_okay=False), help="write an HTML page"),
+        click.option("--report", type=Writable(dir_okay=False), help="write an HTML page"),
         click.option(
             "--compare", type=click.Path(exists=True, dir_okay=False), help="an older document"
         ),
@@ -123,7 +123,9 @@ LATENCY = click.option(
 @with_output("the pipeline")
 @with_settings(without=_only(PIPELINE_ONLY))
 def benchmark_pipeline(**given: Any) -> None:
-    """Measure what `serve` would run here, from URLs to embeddings: what limits it?
+    """Measure all from URLs to embeddings, and say what limits it.
+
+    It measures what `serve` would run here.
 
     \b
     Examples:
@@ -163,7 +165,9 @@ def benchmark_pipeline(**given: Any) -> None:
               help="recommend only what keeps this p95 of a request")  # fmt: skip
 @with_output("the best combination")
 def benchmark_endpoint(**asked: Any) -> None:
-    """Put load on a running endpoint: how many images a request, how many requests at once?
+    """Put load on a running endpoint, and say how to ask it.
+
+    How many images a request, how many requests at once?
 
     \b
     Examples:

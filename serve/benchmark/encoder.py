@@ -25,7 +25,7 @@ from serve.benchmark.choice import advice, embeddings, smallest_cosine
 from serve.benchmark.encoder_show import show_all, show_threads, show_tower, telling
 from serve.benchmark.exhaustive import compare_with_all
 from serve.benchmark.page import page
-from serve.benchmark.profiles import Measured, keep, lost_against
+from serve.benchmark.profiles import Measured, check_kept, keep, lost_against
 from serve.benchmark.terminal import write_page
 from serve.compose import model_config
 from serve.plan import tower_profile, tuning_bytes, versions
@@ -55,6 +55,8 @@ def run(settings: Settings, asked: Asked) -> int:
     Returns:
         The exit code: 1 when it was interrupted or a sweet spot lost too much, else 0.
     """
+    if asked.write_profile:
+        check_kept(Path(asked.write_profile))
     console = Console(stderr=asked.as_json)
     every: list[Measured] = []
     first = None

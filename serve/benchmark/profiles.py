@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from inference.profile import Profile, ProfileError, Threads, TowerProfile, find, write
+from inference.profile import Profile, ProfileError, Threads, TowerProfile, check, find, write
 from inference.threads import MeasuredThreads
 from inference.tune import Tuned
 from model.encoder import EncoderSpec
@@ -63,10 +65,24 @@ def keep(console: Console, folder: Path, found: Measured) -> None:
     if doubts:
         console.print(f"[yellow]no profile is written: {doubts[0]}[/]")
         return
+    with _in_plain_words(folder):
+        path = write(folder, found.profile())
+    console.print(f"profile: {path}", highlight=False)
+
+
+def check_kept(folder: Path) -> None:
+    """Say that a profile cannot be written there, before it is measured."""
+    with _in_plain_words(folder):
+        check(folder)
+
+
+@contextmanager
+def _in_plain_words(folder: Path) -> Iterator[None]:
     try:
-        console.print(f"profile: {write(folder, found.profile())}", highlight=False)
+        yield
     except (OSError, ProfileError) as exc:
-        raise click.ClickException(f"cannot write a profile to {folder}: {exc}") from exc
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        raise click.ClickException(f"cannot write a profile to {folder}: {reason}") from exc
 
 
 def lost_against(console: Console, older: Path, found: Measured, max_loss: float) -> bool:

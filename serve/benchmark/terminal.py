@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Protocol
 
 import click
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from model.files import write_whole
 from serve.benchmark.chart import CHOSEN
 from serve.benchmark.rows import Rows
 
@@ -57,7 +57,7 @@ def table(rows: Rows) -> Table:
 def write_page(console: Console, path: str, html: str) -> None:
     """Write a report and say where. Raises ClickException when it cannot be written."""
     try:
-        Path(path).write_text(html, encoding="utf-8")
+        write_whole(path, html)
     except OSError as exc:
         raise click.ClickException(f"cannot write {path}: {exc.strerror}") from exc
     console.print(f"report: {path}", highlight=False, markup=False)

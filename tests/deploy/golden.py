@@ -3,9 +3,10 @@
 import json
 
 from deploy.template import template
+from model.files import write_whole
 from tests.deploy.configs import KINDS
 from tests.deploy.test_template import GOLDEN
 
 if __name__ == "__main__":
     for kind, config in KINDS.items():
-        (GOLDEN / f"{kind}.json").write_text(json.dumps(template(config), indent=2) + "\n")
+        write_whole(GOLDEN / f"{kind}.json", json.dumps(template(config), indent=2) + "\n")

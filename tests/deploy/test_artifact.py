@@ -179,7 +179,7 @@ def test_a_checkpoint_that_is_not_whole_leaves_the_artifact_that_was_there(tmp_p
     ran = artifact("--model", folder, "-o", output)
     assert "tokenizer.json is not valid JSON" in ran.output
     assert output.read_bytes() == before
-    assert not list(tmp_path.glob(".artifact-*"))
+    assert {one.name for one in tmp_path.iterdir()} == {"checkpoint", "model.tar.gz"}
 
 
 def change_weights(folder):
@@ -214,6 +214,16 @@ def test_graphs_of_another_checkpoint_are_refused(folder):
     config["text_config"]["eos_token_id"] = 3
     (folder / "config.json").write_text(json.dumps(config))
     assert "of another checkpoint" in artifact("--model", "builtin", "--quantized", folder).output
+
+
+def test_a_link_stays_and_what_is_no_file_is_refused(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "there.tar.gz")
+    assert artifact("--model", "builtin", "-o", tmp_path / "link").exit_code == 0
+    assert (tmp_path / "link").is_symlink()
+    assert tarfile.is_tarfile(tmp_path / "there.tar.gz")
+    os.mkfifo(tmp_path / "pipe")
+    assert "pipe is no plain file" in artifact("--model", "builtin", "-o", tmp_path / "pipe").output
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_full_disk_is_said_and_leaves_nothing_behind(tmp_path):

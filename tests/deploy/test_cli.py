@@ -43,9 +43,10 @@ def test_of_the_other_packages_it_imports_what_describes_and_nothing_that_works(
         for package, names in imports.findall(path.read_text())
         for name in names.split(", ")
     }
-    # Beside what a checkpoint is: what it raises, its graphs, what its fingerprint follows from.
+    # Beside what a checkpoint is: what it raises, its graphs, what its fingerprint follows from;
+    # and how a file is written.
     describing = {"serve.settings", "inference.profile", "model.checkpoint"}
-    assert found == describing | {"model.errors", "model.graphs", "model.config"}
+    assert found == describing | {"model.errors", "model.graphs", "model.config", "model.files"}
 
 
 def test_render_prints_the_template_of_the_flags(tmp_path):

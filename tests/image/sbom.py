@@ -7,6 +7,7 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+from model.files import write_whole
 from tests.image.engine import IMAGE, MEMORY, engine
 
 FOLDERS = ("/srv/packages", "/srv/app")
@@ -53,4 +54,4 @@ def _inside(program, *arguments):
 
 
 if __name__ == "__main__":
-    print(bill())
+    write_whole("sbom.json", bill() + "\n")

@@ -5,11 +5,19 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from model.files import whole_file, whole_folder, write_whole
+from model.files import (
+    check_folder,
+    check_writable,
+    whole_file,
+    whole_files,
+    whole_folder,
+    write_whole,
+)
 
 
 def names(folder):
@@ -131,3 +139,57 @@ def test_a_folder_outlives_a_failure(tmp_path):
         half_filled(target)
     assert names(tmp_path) == ["graphs"]
     assert names(target) == ["kept"]
+
+
+def test_a_folder_outlives_one_that_cannot_take_its_place(tmp_path):
+    target = tmp_path / "graphs"
+    target.mkdir()
+    (target / "kept").touch()
+    with pytest.raises(FileNotFoundError), whole_folder(target) as folder:
+        folder.rmdir()
+    assert names(target) == ["kept"]
+
+
+def test_files_move_into_a_folder_once_all_are_whole(tmp_path):
+    (tmp_path / "mine").touch()
+    (tmp_path / "replaced").write_text("old")
+    for failure in (KeyboardInterrupt, None):
+        with suppress(KeyboardInterrupt), whole_files(tmp_path) as folder:
+            (folder / "new").touch()
+            (folder / "replaced").write_text("new")
+            assert (tmp_path / "replaced").read_text() == "old"
+            if failure:
+                raise failure
+        assert (tmp_path / "replaced").read_text() == ("old" if failure else "new")
+        assert names(tmp_path) == ["mine", "replaced"] if failure else ["mine", "new", "replaced"]
+
+
+@pytest.mark.parametrize("name", ["file", "new", "link"])
+def test_what_can_be_written_is_left_alone_by_the_check(tmp_path, name):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "later")
+    check_writable(tmp_path / name)
+    check_folder(tmp_path / "to" / "be" / "made")
+    assert names(tmp_path) == ["file", "link"]
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize("special", ["pipe", "/dev/null", "/dev/stdout"])
+def test_the_check_opens_nothing_that_somebody_reads(tmp_path, special):
+    os.mkfifo(tmp_path / "pipe")
+    check_writable(tmp_path / special)
+
+
+@pytest.mark.parametrize("place", ["no/file", "file/file", "folder"])
+def test_what_cannot_be_written_is_said_by_the_check(tmp_path, place):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="[a-z]"):
+        check_writable(tmp_path / place)
+
+
+@pytest.mark.parametrize("place", ["file", "file/to/be/made", "/proc/to/be/made"])
+def test_a_folder_that_cannot_be_made_is_said_by_the_check(tmp_path, place):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="[a-z]"):
+        check_folder(tmp_path / place)
