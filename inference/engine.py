@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -19,7 +18,6 @@ from inference.errors import (
     DeadlineExceeded,
     EncodeFailed,
     FetchError,
-    ItemError,
     TextInvalid,
 )
 from inference.fetch import Fetcher
@@ -48,11 +46,9 @@ from inference.types import (
     is_unicode,
     lane_of,
 )
+from inference.unforeseen import Unforeseen
 from inference.urls import tidy
 from model.encoder import Encoder, EncoderSpec, UInt8Array
-from model.errors import DecodeError
-
-log = logging.getLogger(__name__)
 
 # How often a waiting request looks whether its client is still there.
 CLIENT_CHECK_S = 0.1
@@ -76,6 +72,7 @@ class Engine:
         self._hangs = Hangs(config.hang_s)
         self._batcher = Batcher(config, self._hangs, clock)
         self._roster = Roster()
+        self._unforeseen = Unforeseen()
         self._decoded = 0
         self._decoded_lock = threading.Lock()
         self._drain_by_s = float("inf")
@@ -284,7 +281,7 @@ class Engine:
             try:
                 self._send(job)
             except Exception as exc:  # noqa: BLE001 - a pool that is closed, say
-                failed.append((job, _failure(exc)))
+                failed.append((job, self._unforeseen.failure(exc)))
                 self._withdraw(job)
                 unsent += self._announced(self._admission.done(job))
         for job, failure in failed:
@@ -409,17 +406,7 @@ class Engine:
     def _fail(self, job: Job, exc: Exception) -> None:
         passing = isinstance(exc, FetchError) and exc.retryable
         if passing and time.monotonic() >= job.request.deadline_s:
-            exc = DeadlineExceeded(
-                LATE_MESSAGE
-            )  # the request's limit cut the fetch off, not its own
+            exc = DeadlineExceeded(LATE_MESSAGE)  # it cut the fetch off, not the fetch's own limit
         self._withdraw(job)
         self._start(self._admission.done(job))
-        job.finish(_failure(exc))
-
-
-def _failure(exc: Exception) -> Failure:
-    """An item's own error, or what nobody foresaw, which is logged."""
-    if isinstance(exc, ItemError | DecodeError):
-        return Failure.of(exc)
-    log.error("an item failed unexpectedly", exc_info=exc)
-    return Failure.of(EncodeFailed("internal error"))
+        job.finish(self._unforeseen.failure(exc))

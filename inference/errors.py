@@ -14,7 +14,8 @@ ItemError                     one item; becomes a Failure, never harms its neigh
 │   └── S3NotFound            no such bucket or key
 ├── TextInvalid               nothing to embed, or not a text
 ├── DeadlineExceeded          the request's deadline came first
-└── EncodeFailed              the forward pass failed
+├── EncodeFailed              the forward pass failed
+└── Internal                  a fault of the service: its code, its memory, what is installed
 RequestError
 ├── Overloaded                no permits left; retry later
 ├── UnknownModel              no model of that name
@@ -118,9 +119,16 @@ class DeadlineExceeded(ItemError):
 
 
 class EncodeFailed(ItemError):
-    """The forward pass failed, or something nobody foresaw."""
+    """The forward pass failed, or the service is stopping."""
 
     code = "encode_failed"
+    retryable = True
+
+
+class Internal(ItemError):
+    """What no item can cause: a mistake in the code, no memory, a package that is missing."""
+
+    code = "internal"
     retryable = True
 
 

@@ -16,6 +16,7 @@ from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from model.errors import CorruptImage, TooManyPixels, UnsupportedImage
+from model.faults import picture_faults
 from model.headers import check_exif, check_header
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -32,18 +33,13 @@ def open_image(data: bytes, max_pixels: int) -> ImageFile:
     """Read the header only, of an image in one of FORMATS. max_pixels: width x height.
 
     Raises:
-        UnsupportedImage, CorruptImage, TooManyPixels: see `model.errors`. Others: Pillow's own.
+        UnsupportedImage, CorruptImage, TooManyPixels: see `model.errors`.
     """
     if not data:
         raise CorruptImage("empty image")
     check_header(data)
     _check_avif(data)
-    try:
-        image = Image.open(_Metered(data), formats=FORMATS)
-    except UnidentifiedImageError as exc:
-        if _begins_like_an_image(data):
-            raise CorruptImage("damaged image header") from exc
-        raise UnsupportedImage("not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image") from exc
+    image = _open(data, max_pixels)
     _check_pixels(image, max_pixels)
     _check_scans(image, data)
     if isinstance(image, TiffImageFile):
@@ -51,6 +47,18 @@ def open_image(data: bytes, max_pixels: int) -> ImageFile:
         # Of a single page Pillow would read every further directory, too.
         image.is_animated = True
     return image
+
+
+def _open(data: bytes, max_pixels: int) -> ImageFile:
+    with picture_faults():
+        try:
+            return Image.open(_Metered(data), formats=FORMATS)
+        except UnidentifiedImageError as exc:
+            if _begins_like_an_image(data):
+                raise CorruptImage("damaged image header") from exc
+            raise UnsupportedImage("not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF image") from exc
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
+            raise TooManyPixels(f"more than {max_pixels:,} pixels") from exc
 
 
 @cache
@@ -82,10 +90,9 @@ def _check_avif(data: bytes) -> None:
     """Pillow unpacks this format's EXIF while it opens it: look before."""
     if data[4:8] != b"ftyp":
         return
-    try:
+    exif = b""
+    with suppress(CorruptImage), picture_faults():  # Pillow meets the same, and says what it is
         _, _, _, _, exif, _, _ = _avif.AvifDecoder(data, "auto", 1).get_info()
-    except Exception:  # noqa: BLE001 - Pillow meets the same, and says what it is
-        return
     check_exif(exif or b"")
 
 

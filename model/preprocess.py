@@ -17,6 +17,7 @@ torch is imported with the first picture that needs it, not with this file: whoe
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -24,7 +25,8 @@ from PIL.ImageFile import ImageFile
 
 from model.config import Policy
 from model.encoder import UInt8Array
-from model.errors import CorruptImage, DecodeError, TooManyPixels
+from model.errors import CorruptImage, TooManyPixels
+from model.faults import picture_faults
 from model.geometry import SUPPORT, Axis, Filter, Geometry, axes, rows_first
 from model.headers import check_exif
 from model.opening import open_image
@@ -71,26 +73,18 @@ def preprocess(
         uint8 [S, S, 3], RGB, 0..255.
 
     Raises:
-        UnsupportedImage, CorruptImage, TooManyPixels: see `model.errors`.
+        UnsupportedImage, CorruptImage, TooManyPixels: see `model.errors`; the image is at fault.
+        Any other: this code or this machine is.
     """
     if isinstance(geometry, int):
         geometry = Geometry.clip(geometry)
-    try:
-        with open_image(data, max_pixels) as image:
-            if policy == "reference":
-                with room.take(_decoding_bytes(image, image.size)):
-                    return _reference(image, geometry)
-            whole, extent = image.size, _draft(image, geometry)
-            with room.take(_decoding_bytes(image, whole)):
-                return _display(image, extent, geometry, light)
-    except DecodeError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
-        raise TooManyPixels(f"more than {max_pixels:,} pixels") from exc
-    except MemoryError as exc:
-        raise TooManyPixels("not enough memory to decode it") from exc
-    except Exception as exc:  # Pillow raises nearly every type for damaged files
-        raise CorruptImage(f"damaged image: {_reason(exc)}") from exc
+    with open_image(data, max_pixels) as image:
+        if policy == "reference":
+            with room.take(_decoding_bytes(image, image.size)):
+                return _reference(image, geometry)
+        whole, extent = image.size, _draft(image, geometry)
+        with room.take(_decoding_bytes(image, whole)):
+            return _display(image, extent, geometry, light)
 
 
 def _decoding_bytes(image: ImageFile, whole: tuple[int, int]) -> int:
@@ -103,7 +97,8 @@ def _decoding_bytes(image: ImageFile, whole: tuple[int, int]) -> int:
 def _display(
     image: Image.Image, extent: tuple[float, float], geometry: Geometry, light: bool
 ) -> UInt8Array:
-    image.load()
+    with picture_faults():
+        image.load()
     orientation = _orientation(image)
     if orientation in ONTO_ITS_SIDE:
         geometry = geometry.on_its_side()
@@ -124,19 +119,18 @@ def _draft(image: Image.Image, geometry: Geometry) -> tuple[float, float]:
     if geometry.filter == "nearest":  # picks px of the whole picture: a fraction has others
         return image.size
     side = SCALED_DECODE_MARGIN * geometry.longest
-    _, (*_, width, height) = image.draft(None, (side, side)) or (None, (0, 0, *image.size))
+    with picture_faults():
+        drafted = image.draft(None, (side, side))
+    _, (*_, width, height) = drafted or (None, (0, 0, *image.size))
     return width, height
 
 
 def _orientation(image: Image.Image) -> int:
     """By EXIF, 1 to 8; one that cannot be read counts as none, as in viewers."""
-    try:
+    with suppress(CorruptImage), picture_faults():
         check_exif(image.info.get("exif") or b"")
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except TooManyPixels:
-        raise
-    except Exception:  # noqa: BLE001 - a damaged EXIF block raises nearly every type
-        return 1
+    return 1
 
 
 def _turn(pixels: UInt8Array, orientation: int) -> UInt8Array:
@@ -185,6 +179,8 @@ def _reference(image: Image.Image, geometry: Geometry) -> UInt8Array:
         raise TooManyPixels(
             f"resizes to {width} x {height} pixels, the limit is {MAX_RESIZED_PIXELS:,}"
         )
+    with picture_faults():
+        image.load()
     rgb = _to_rgb(image, wide=False)
     resized = np.asarray(rgb.resize((width, height), _pillows(geometry.filter)))
     left, top, size = across.start, down.start, geometry.size
@@ -226,13 +222,9 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    if "A" not in image.getbands() and image.info.get("transparency") is None:
-        return image.convert("RGB")
-    rgba = image.convert("RGBA")
+    with picture_faults():
+        if "A" not in image.getbands() and image.info.get("transparency") is None:
+            return image.convert("RGB")
+        rgba = image.convert("RGBA")
     white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
     return Image.alpha_composite(white, rgba).convert("RGB")
-
-
-def _reason(exc: Exception) -> str:
-    """A library's message, short and on one line."""
-    return " ".join(str(exc).split())[:120] or type(exc).__name__

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer as Backend
 
 from model.encoder import BoolArray
 from model.errors import CheckpointError
+from model.faults import checkpoint_faults
 
 
 class Tokenizer:
@@ -37,10 +38,8 @@ class Tokenizer:
         """As transformers reads a checkpoint's files; imports it, which takes a second or two."""
         from transformers import AutoTokenizer
 
-        try:
+        with checkpoint_faults("the tokenizer", folder):
             tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except Exception as exc:  # tokenizers raises bare Exception
-            raise CheckpointError(f"the tokenizer in {folder} cannot be loaded: {exc}") from exc
         if tokenizer.eos_token_id is None:
             raise CheckpointError(f"the tokenizer in {folder} has no end token")
         return cls(tokenizer.backend_tokenizer, tokenizer.eos_token_id, context_length)
@@ -48,10 +47,8 @@ class Tokenizer:
     @classmethod
     def of_file(cls, path: Path, end: int, context_length: int) -> Self:
         """As `save` wrote it."""
-        try:
+        with checkpoint_faults("the tokenizer", path):
             backend = Backend.from_file(str(path))
-        except Exception as exc:  # tokenizers raises bare Exception
-            raise CheckpointError(f"{path} cannot be loaded: {exc}") from exc
         return cls(backend, end, context_length)
 
     def save(self, path: Path) -> None:

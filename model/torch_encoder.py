@@ -17,6 +17,7 @@ from model.config import ModelConfig, Precision
 from model.driver import check_driver, driver_cuda, has_bfloat16
 from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
 from model.errors import CheckpointError, OutOfMemory
+from model.faults import checkpoint_faults
 from model.preprocess import preprocess
 from model.spec import spec_of
 from model.staging import Staging
@@ -153,7 +154,7 @@ def _load(checkpoint: Checkpoint, unit: float) -> Any:
     """Transformers' model, every weight found, its first convolution folded for unit * pixels."""
     disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
     loader: Any = CLIPModel.from_pretrained
-    try:
+    with checkpoint_faults("the model", checkpoint.folder), memory_errors():
         model, report = loader(
             checkpoint.folder,
             use_safetensors=True,
@@ -162,8 +163,6 @@ def _load(checkpoint: Checkpoint, unit: float) -> Any:
             attn_implementation="sdpa",
             output_loading_info=True,
         )
-    except Exception as exc:  # transformers raises nearly every type for a bad folder
-        raise CheckpointError(f"the model in {checkpoint.folder} cannot be loaded: {exc}") from exc
     if report["missing_keys"]:
         missing = min(report["missing_keys"])
         raise CheckpointError(f"the weights in {checkpoint.folder} lack {missing}")
