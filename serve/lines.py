@@ -70,13 +70,13 @@ def _json_line(line: bytes) -> Line:
 
 
 def _csv_row(row: list[str]) -> Line:
+    if not "".join(row).strip():
+        return Unreadable("the line is empty"), None
     match row:
         case [url]:
             return ImageUrl(url), None
         case [url, item_id] if item_id.isprintable():
             return ImageUrl(url), item_id
-        case []:
-            return Unreadable("the line is empty"), None
         case _:
             return Unreadable("the line is not url or url,id"), None
 

@@ -79,6 +79,12 @@ def test_a_url_a_line_of_csv():
     assert request.ids == [None, "7", None, None, 'e"f']
 
 
+@pytest.mark.parametrize("line", ["", " ", "\t \r", '""', '"  "', " , "])
+def test_a_line_of_csv_that_holds_blanks_only_is_empty(line):
+    request = parsed(CSV, f"https://a/b\n{line}\nhttps://a/c\n")
+    assert request.items[1:] == [Unreadable("the line is empty"), ImageUrl("https://a/c")]
+
+
 def test_one_query_of_plain_text():
     request = parsed("text/plain", "dark login screen\n", "lane=bulk")
     assert request.items == [Text("dark login screen\n")]
