@@ -42,11 +42,12 @@ def open_engine(settings: Settings, *, may_tune: bool = True) -> Engine:
     for one in settings.each_model():
         try:
             encoder, planned = _prepared(one, threads, may_tune=may_tune)
-        except (CheckpointError, OutOfMemory) as exc:
+        except (CheckpointError, OutOfMemory, MemoryError) as exc:
             if not settings.models:
                 raise
-            log.error("model %s is left out: %s", one.model_name, exc)  # noqa: TRY400 - one line
-            reasons[one.model_name or ""] = str(exc)
+            reason = str(exc) or "no memory"
+            log.error("model %s is left out: %s", one.model_name, reason)  # noqa: TRY400 - one line
+            reasons[one.model_name or ""] = reason
             continue
         if engine is None:
             engine, threads = engine_of(one, encoder, planned), planned.threads
