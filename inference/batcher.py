@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from inference.config import BatchConfig, EngineConfig
+from inference.contention import Contention
 from inference.errors import EncodeFailed
 from inference.forward import Forward
 from inference.hangs import Hangs
-from inference.live import BatchTimes, Verdict
+from inference.live import BatchTimes
+from inference.machine import processor_times
 from inference.scheduler import Batch, Entry, Scheduler
 from inference.types import TOWERS, Lane, Target, Tower
 from model.encoder import Encoder
@@ -57,7 +59,7 @@ class Batcher:
         self._scheduler = Scheduler(config.interactive_wait_s)
         self._changed = threading.Condition()
         self._closing = False
-        self._verdicts: dict[Target, Verdict] = {}
+        self._contention: dict[Target, Contention] = {}
         self._running: Counter[str] = Counter()
         self._threads = [
             threading.Thread(target=self._run, name=f"batcher-{number}", daemon=True)
@@ -73,7 +75,7 @@ class Batcher:
             self._forwards[model] = Forward(encoder, partial(self._keep_to, model))
             self._configs |= targets
             self._scheduler.add(targets)
-            self._verdicts |= {one: self._scheduler.live[one].verdict for one in targets}
+            self._contention |= {target: Contention(processor_times) for target in targets}
 
     def remove(self, model: str) -> None:
         """Forget a model, once none of its items waits, is on its way or runs."""
@@ -84,7 +86,7 @@ class Batcher:
             self._scheduler.remove(model)
             del self._forwards[model], self._running[model]
             for tower in TOWERS:
-                del self._configs[Target(model, tower)], self._verdicts[Target(model, tower)]
+                del self._configs[Target(model, tower)], self._contention[Target(model, tower)]
 
     def expect(self, target: Target, lane: Lane) -> None:
         """Announce an item; `submit` or `withdraw` must follow."""
@@ -172,21 +174,19 @@ class Batcher:
         with self._hangs.watch(f"a forward pass of {len(payloads)} {batch.tower}s"):
             results = self._forwards[batch.target.model].run(batch.tower, payloads)
         end_s = self._clock()
-        self._note(batch, end_s - start_s)
+        self._note(batch, start_s, end_s)
         for entry, result in zip(batch.entries, results, strict=True):
             entry.times.add("queue", entry.queued_s, start_s)
             entry.times.add("encode", start_s, end_s)
             entry.done(result)
 
-    def _note(self, batch: Batch, service_s: float) -> None:
-        """Keep the time that a batch took; say when tuning and present part."""
+    def _note(self, batch: Batch, start_s: float, end_s: float) -> None:
+        """Keep the time that a batch took; say when other processes begin to slow them, and end."""
         with self._changed:
-            self._scheduler.ran(batch, service_s)
-            live, before = self._scheduler.live[batch.target], self._verdicts[batch.target]
-            verdict = self._verdicts[batch.target] = live.verdict
-            slowdown = live.slowdown
-        if verdict != before:
-            log.warning(
-                "%s batches take %.2f times what they were tuned by: %s",
-                batch.tower, slowdown, verdict,
-            )  # fmt: skip
+            contention = self._contention[batch.target]
+            slowdown = self._scheduler.ran(batch, end_s - start_s)
+            changed = slowdown is not None and contention.note(slowdown, start_s, end_s)
+            words = contention.words() if changed else ""
+        if changed:
+            level = logging.WARNING if contention.verdict.is_slowed else logging.INFO
+            log.log(level, "%s batches %s", batch.tower, words)

@@ -5,17 +5,12 @@ from __future__ import annotations
 import statistics
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import Literal
 
 from inference.curve import Curve
 
 # Batches that the present is judged by, and how many of them it takes to judge.
 RECENT = 64
 ENOUGH = 16
-# From here on the tuning no longer holds.
-DRIFTED = 1.5
-
-Verdict = Literal["slower", "faster", "as tuned"]
 
 
 @dataclass(frozen=True)
@@ -36,25 +31,21 @@ class LiveTimes:
         self._ratios: deque[float] = deque(maxlen=RECENT)
         self.total_s = 0.0
 
-    def record(self, n: int, service_s: float) -> None:
-        """A batch of n took this long."""
+    def record(self, n: int, service_s: float) -> float | None:
+        """A batch of n took this long. Returns that over the curve's time; None without a curve."""
         self._counts[n] += 1
         self.total_s += service_s
         self._recent_ms.setdefault(n, deque(maxlen=RECENT)).append(1000 * service_s)
-        if self._curve is not None:
-            self._ratios.append(1000 * service_s / self._curve.latency_ms(n))
+        if self._curve is None:
+            return None
+        ratio = 1000 * service_s / self._curve.latency_ms(n)
+        self._ratios.append(ratio)
+        return ratio
 
     @property
     def slowdown(self) -> float:
         """Live service times over the curve's, the median of recent batches; 1 until enough ran."""
         return statistics.median(self._ratios) if len(self._ratios) >= ENOUGH else 1.0
-
-    @property
-    def verdict(self) -> Verdict:
-        """Whether the tuning still holds."""
-        if self.slowdown > DRIFTED:
-            return "slower"
-        return "faster" if self.slowdown < 1 / DRIFTED else "as tuned"
 
     def by_size(self) -> dict[int, BatchTimes]:
         """What is known of each batch size that ran, in order."""

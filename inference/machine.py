@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import platform
+import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -14,6 +16,17 @@ PROC = Path("/proc")
 # Version 2 of control groups, then version 1, whose "none" is a number beyond any memory.
 MEMORY_LIMITS = (Path("memory.max"), Path("memory/memory.limit_in_bytes"))
 KIB, GIB = 2**10, 2**30
+# Of a core's line in /proc/stat: idle, and waiting for a disk.
+IDLE_TICKS = slice(4, 6)
+
+
+@dataclass(frozen=True)
+class ProcessorTimes:
+    """So far, s: what this process has used, and nobody has of the `cores` that it may use."""
+
+    cores: int
+    own_s: float
+    idle_s: float
 
 
 def cpu_name(cpu_info: Path = CPU_INFO) -> str:
@@ -72,6 +85,19 @@ def resident_bytes(proc: Path = PROC) -> int:
     return _field_bytes(proc / "self" / "status", "VmRSS") or 0
 
 
+def processor_times(proc: Path = PROC) -> ProcessorTimes | None:
+    """The times at this moment; None where the system does not say."""
+    usable = {f"cpu{number}" for number in _usable_numbers()}
+    try:
+        lines = (proc / "stat").read_text(encoding="utf-8").splitlines()
+        rows = [row for line in lines if (row := line.split()) and row[0] in usable]
+        ticks = sum(int(tick) for row in rows for tick in row[IDLE_TICKS])
+    except (OSError, ValueError):
+        return None
+    idle_s = ticks / os.sysconf("SC_CLK_TCK")
+    return ProcessorTimes(len(rows), time.process_time(), idle_s) if rows else None
+
+
 def _limit_bytes(cgroup: Path) -> int | None:
     for name in MEMORY_LIMITS:
         try:
@@ -93,8 +119,12 @@ def _field_bytes(path: Path, name: str) -> int | None:
 
 
 def _usable() -> int:
+    return len(_usable_numbers())
+
+
+def _usable_numbers() -> set[int]:
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    return affinity(0) if affinity else set(range(os.cpu_count() or 1))
 
 
 def _quota(cgroup: Path) -> float | None:

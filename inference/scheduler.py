@@ -138,12 +138,12 @@ class Scheduler:
             return self._pop("interactive", *interactive)
         return self._pop("bulk", *bulk) if bulk is not None else None
 
-    def ran(self, batch: Batch, service_s: float) -> None:
-        """A batch has run: remember what it took."""
+    def ran(self, batch: Batch, service_s: float) -> float | None:
+        """A batch has run: remember what it took. Returns that over the curve's, where one is."""
         self._had_s[batch.target.model] += service_s
-        self.live[batch.target].record(len(batch.entries), service_s)
         if batch.lane == "interactive":
             self._interactive_s += service_s
+        return self.live[batch.target].record(len(batch.entries), service_s)
 
     def wait_s(self, now_s: float) -> float | None:
         """How long until `next` may say otherwise by itself; None when nobody waits."""

@@ -147,7 +147,7 @@ def _of_towers(reports: Mapping[tuple[str, Tower], TowerReport]) -> Iterator[Met
         {of: report.limit for of, report in reports.items()},
     )  # fmt: skip
     yield _gauge(
-        "slowdown", "Service times now over those of the tuning; far from 1 is drift",
+        "slowdown", "Service times now over those of the tuning, which had the cores for itself",
         {of: report.slowdown for of, report in reports.items()},
     )  # fmt: skip
     waiting = GaugeMetricFamily(

@@ -1,6 +1,7 @@
 """How many cores a container has."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from inference.machine import (
     memory_bytes,
     memory_in_words,
     peak_bytes,
+    processor_times,
 )
 
 USABLE = len(os.sched_getaffinity(0))
@@ -86,3 +88,34 @@ def test_the_peak_is_measured_anew():
     del held
     forget_peak()
     assert peak_bytes() < before
+
+
+def test_the_idle_times_of_the_usable_cores_count(tmp_path):
+    """Of user, nice, system, idle, iowait, irq, softirq, steal, guest and guest_nice."""
+    number = min(os.sched_getaffinity(0))
+    rows = [
+        "cpu 9 9 9 9 9 9 9 9 9 9",
+        f"cpu{number} 100 20 300 4000 50 6 7 8 90 9",
+        "cpu99999 1 1 1 1 1 1 1 1 1 1",
+        "intr 5",
+    ]
+    (tmp_path / "stat").write_text("\n".join(rows))
+    times = processor_times(tmp_path)
+    assert times.cores == 1
+    assert times.idle_s == pytest.approx(4050 / os.sysconf("SC_CLK_TCK"))
+
+
+@pytest.mark.parametrize("text", [None, "", "intr 5", "cpu0 a b c d e f g h"])
+def test_a_system_that_tells_no_processor_times(tmp_path, text):
+    if text is not None:
+        (tmp_path / "stat").write_text(text)
+    assert processor_times(tmp_path) is None
+
+
+def test_this_process_is_not_idle():
+    before, start_s = processor_times(), time.perf_counter()
+    while processor_times().own_s < before.own_s + 0.2:
+        pass
+    after, end_s = processor_times(), time.perf_counter()
+    idle_s, own_s = after.idle_s - before.idle_s, after.own_s - before.own_s
+    assert own_s + idle_s <= after.cores * (end_s - start_s + 2 / os.sysconf("SC_CLK_TCK"))
