@@ -21,6 +21,7 @@ from inference.errors import (
     TextInvalid,
 )
 from inference.fetch import Fetcher
+from inference.files import read_file
 from inference.hangs import Hangs
 from inference.inline import check_size, decode_base64, decode_data_url, is_data_url
 from inference.pools import Pools
@@ -35,6 +36,7 @@ from inference.types import (
     Failure,
     ImageBase64,
     ImageBytes,
+    ImageFile,
     ImageUrl,
     Item,
     Lane,
@@ -314,7 +316,11 @@ class Engine:
             case ImageUrl(text) | ImageBase64(text) if is_data_url(text):
                 decode.submit(self._prepare, job, lambda: decode_data_url(text, limit))
             case ImageUrl(url):
-                self._pools.fetch[job.lane].submit(self._fetch, job, tidy(url))
+                fetch = partial(self._fetcher.fetch, tidy(url), job.request.deadline_s)
+                self._pools.fetch[job.lane].submit(self._fetch, job, fetch)
+            case ImageFile(path):
+                read = partial(read_file, path, limit, lambda: not job.request.closed)
+                self._pools.fetch[job.lane].submit(self._fetch, job, read)
             case ImageBase64(text):
                 decode.submit(self._prepare, job, lambda: decode_base64(text, limit))
             case ImageBytes(data):
@@ -328,8 +334,8 @@ class Engine:
         if not is_unicode(text):
             raise TextInvalid("the text is not valid Unicode")
 
-    def _fetch(self, job: Job, url: str) -> None:
-        """Fetch an image's bytes and have them preprocessed.
+    def _fetch(self, job: Job, get_data: Callable[[], bytes]) -> None:
+        """Fetch or read an image's bytes and have them preprocessed.
 
         The fetching thread waits for the decoding one, so that encoded images in memory are never
         more than there are fetching threads.
@@ -337,7 +343,7 @@ class Engine:
         try:
             self._check_wanted(job)
             with job.times.measure("fetch"):
-                data = self._fetcher.fetch(url, job.request.deadline_s)
+                data = get_data()
             self._pools.decode[job.lane].submit(self._prepare, job, lambda: data).result()
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this item's
             self._fail(job, exc)
