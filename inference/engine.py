@@ -18,6 +18,7 @@ from inference.errors import (
     DeadlineExceeded,
     EncodeFailed,
     FetchError,
+    Overloaded,
     TextInvalid,
 )
 from inference.fetch import Fetcher
@@ -25,7 +26,7 @@ from inference.files import read_file
 from inference.hangs import Hangs
 from inference.inline import check_size, decode_base64, decode_data_url, is_data_url
 from inference.pools import Pools
-from inference.request import LATE, LATE_MESSAGE, Job, Request, merge
+from inference.request import LATE, LATE_MESSAGE, Job, Request, Single, merge
 from inference.roster import Member, Roster
 from inference.scheduler import Entry
 from inference.stream import Group, Stream
@@ -212,6 +213,41 @@ class Engine:
         """
         keep = 2 * self._config.window
         return self._stream(items, deadline_s, client_left, lane, models, keep)
+
+    def submit(
+        self,
+        item: Item,
+        deadline_s: float,
+        done: Callable[[Result], None],
+        lane: Lane = "bulk",
+    ) -> Single:
+        """Start one item of the default model, and wait for nothing.
+
+        Args:
+            item: of any kind.
+            deadline_s: an instant of `time.monotonic`, after which its fetch ends. Whoever asks
+                calls `give_up` of what is returned then: nobody else watches the clock.
+            done: called once with the result, in the thread that has it; to be quick.
+            lane: where it queues.
+
+        Raises:
+            Overloaded: no permit is free.
+        """
+        used = self._roster.use(())
+
+        def ended(result: Result) -> None:
+            self._roster.release(used)
+            done(result)
+
+        request = Single(item, deadline_s, lane, used, ended)
+        try:
+            request.answer(partial(self._known, request))
+            if request.has_more:
+                self._start(self._admission.enter(request))
+        except Overloaded:
+            self._roster.release(used)
+            raise
+        return request
 
     def _stream(
         self,
