@@ -12,6 +12,7 @@ from inference.fetch import Fetcher
 from inference.files import CHUNK_BYTES, read_file
 from inference.types import Embedding, ImageFile
 from model.fake import FakeEncoder
+from tests.e2e.service import ROOT
 from tests.images import png
 from tests.inference.test_engine import LOCAL, embed, image_vector
 
@@ -97,3 +98,15 @@ def test_the_engine_reads_files_and_each_fails_alone(tmp_path):
     assert [one.code for one in results[1:5]] == [
         "file_unreadable", "fetch_too_large", "decode_unsupported", "file_unreadable",
     ]  # fmt: skip
+
+
+def test_only_the_embed_command_names_files_of_this_machine():
+    """Whoever speaks with the service could read them else."""
+    folders = ("deploy", "serve", "inference")
+    found = {
+        str(path.relative_to(ROOT))
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        if "ImageFile" in path.read_text()
+    }
+    assert found == {"inference/types.py", "inference/engine.py", "serve/embed/inputs.py"}
