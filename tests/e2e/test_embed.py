@@ -173,6 +173,24 @@ def test_a_signal_in_the_midst_of_the_imports_ends_in_a_line():
         assert ended(process) == (130, "interrupted: nothing was embedded")
 
 
+def test_a_signal_while_the_model_loads_ends_in_a_line(tmp_path):
+    """Out of a read of the checkpoint that waits for ever."""
+    os.mkfifo(config := tmp_path / "config.json")
+    words = ("embed", "--text", "a", "--model", tmp_path)
+    writers = []
+
+    def is_read():
+        with suppress(OSError):  # nobody reads it yet
+            writers.append(os.open(config, os.O_WRONLY | os.O_NONBLOCK))
+        return writers
+
+    with running(backend=tuple(map(str, words))) as process:
+        wait_for(is_read)
+        process.send_signal(signal.SIGTERM)
+        assert ended(process) == (130, "interrupted: nothing was embedded")
+    os.close(writers[0])
+
+
 def test_a_second_signal_ends_a_run_that_hangs():
     """In a write to somebody who does not read."""
     with running("-", "--format", "jsonl") as process:
