@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 
 from inference.types import ImageFile, ImageUrl, Item, Text
 
+# A data URL of 20 MiB has 28 million characters, and three times as many where each is escaped.
+MAX_LINE_BYTES = 100 * 2**20
 SCHEMES = ("http://", "https://", "s3://", "data:")
 
 
@@ -60,7 +62,9 @@ def _lines() -> Iterator[str]:
     """
     try:
         with open(0, "rb", closefd=False) as stdin:
-            for line in stdin:
+            while line := stdin.readline(MAX_LINE_BYTES):
+                if len(line) == MAX_LINE_BYTES:
+                    raise InputBroken(f"a line of {MAX_LINE_BYTES:,} bytes in standard input")
                 if name := os.fsdecode(line).strip():
                     yield name
     except OSError as exc:

@@ -267,6 +267,12 @@ def test_input_that_breaks_off_leaves_the_rows_before_it(tmp_path):
     assert len(rows_of(out)) == QUICK
 
 
+def test_input_without_an_end_of_line_ends_at_its_bound():
+    with Path("/dev/zero").open("rb") as zeros, running("-", stdin=zeros) as process:
+        code, said = ended(process)
+    assert (code, said.partition(":")[0]) == (1, "a line of 104,857,600 bytes in standard input")
+
+
 def test_a_pipe_is_an_input_as_any_other():
     reading, writing = os.pipe()
     os.write(writing, png())
