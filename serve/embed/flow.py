@@ -134,8 +134,8 @@ class _Flow:
         self._stopped.set()
         self._room.release()
         self._turns.release()
-        for one in list(self._started):
-            one.give_up()
+        while self._started:
+            self._started.popleft().give_up()
 
     def _start(self, index: int, source: Source) -> None:
         """Start an item; wait where late ones still have all permits."""
