@@ -18,13 +18,15 @@ from inference.errors import (
     DeadlineExceeded,
     EncodeFailed,
     FetchError,
+    Overloaded,
     TextInvalid,
 )
 from inference.fetch import Fetcher
+from inference.files import read_file
 from inference.hangs import Hangs
 from inference.inline import check_size, decode_base64, decode_data_url, is_data_url
 from inference.pools import Pools
-from inference.request import LATE, LATE_MESSAGE, Job, Request, merge
+from inference.request import LATE, LATE_MESSAGE, Job, Request, Single, merge
 from inference.roster import Member, Roster
 from inference.scheduler import Entry
 from inference.stream import Group, Stream
@@ -35,6 +37,7 @@ from inference.types import (
     Failure,
     ImageBase64,
     ImageBytes,
+    ImageFile,
     ImageUrl,
     Item,
     Lane,
@@ -211,6 +214,41 @@ class Engine:
         keep = 2 * self._config.window
         return self._stream(items, deadline_s, client_left, lane, models, keep)
 
+    def submit(
+        self,
+        item: Item,
+        deadline_s: float,
+        done: Callable[[Result], None],
+        lane: Lane = "bulk",
+    ) -> Single:
+        """Start one item of the default model, and wait for nothing.
+
+        Args:
+            item: of any kind.
+            deadline_s: an instant of `time.monotonic`, after which its fetch ends. Whoever asks
+                calls `give_up` of what is returned then: nobody else watches the clock.
+            done: called once with the result, in the thread that has it; to be quick.
+            lane: where it queues.
+
+        Raises:
+            Overloaded: no permit is free.
+        """
+        used = self._roster.use(())
+
+        def ended(result: Result) -> None:
+            self._roster.release(used)
+            done(result)
+
+        request = Single(item, deadline_s, lane, used, ended)
+        try:
+            request.answer(partial(self._known, request))
+            if request.has_more:
+                self._start(self._admission.enter(request))
+        except Overloaded:
+            self._roster.release(used)
+            raise
+        return request
+
     def _stream(
         self,
         items: Sequence[Item],
@@ -314,7 +352,11 @@ class Engine:
             case ImageUrl(text) | ImageBase64(text) if is_data_url(text):
                 decode.submit(self._prepare, job, lambda: decode_data_url(text, limit))
             case ImageUrl(url):
-                self._pools.fetch[job.lane].submit(self._fetch, job, tidy(url))
+                fetch = partial(self._fetcher.fetch, tidy(url), job.request.deadline_s)
+                self._pools.fetch[job.lane].submit(self._fetch, job, fetch)
+            case ImageFile(path):
+                read = partial(read_file, path, limit, lambda: not job.request.closed)
+                self._pools.fetch[job.lane].submit(self._fetch, job, read)
             case ImageBase64(text):
                 decode.submit(self._prepare, job, lambda: decode_base64(text, limit))
             case ImageBytes(data):
@@ -328,8 +370,8 @@ class Engine:
         if not is_unicode(text):
             raise TextInvalid("the text is not valid Unicode")
 
-    def _fetch(self, job: Job, url: str) -> None:
-        """Fetch an image's bytes and have them preprocessed.
+    def _fetch(self, job: Job, get_data: Callable[[], bytes]) -> None:
+        """Fetch or read an image's bytes and have them preprocessed.
 
         The fetching thread waits for the decoding one, so that encoded images in memory are never
         more than there are fetching threads.
@@ -337,7 +379,7 @@ class Engine:
         try:
             self._check_wanted(job)
             with job.times.measure("fetch"):
-                data = self._fetcher.fetch(url, job.request.deadline_s)
+                data = get_data()
             self._pools.decode[job.lane].submit(self._prepare, job, lambda: data).result()
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this item's
             self._fail(job, exc)

@@ -12,6 +12,7 @@ ItemError                     one item; becomes a Failure, never harms its neigh
 │   ├── FetchRedirects        too many hops, or one from https to http
 │   ├── S3Denied              no credentials, or no permission
 │   └── S3NotFound            no such bucket or key
+├── FileUnreadable            a local file is not there, or not to be read
 ├── TextInvalid               nothing to embed, or not a text
 ├── DeadlineExceeded          the request's deadline came first
 ├── EncodeFailed              the forward pass failed
@@ -103,6 +104,12 @@ class S3NotFound(FetchError):
     """No such bucket or key."""
 
     code = "s3_not_found"
+
+
+class FileUnreadable(ItemError):
+    """A local file is not there, or not to be read."""
+
+    code = "file_unreadable"
 
 
 class TextInvalid(ItemError):

@@ -109,6 +109,32 @@ class Request:
         return [*self.take(), *((index, LATE) for index in missing)]
 
 
+class Single(Request):
+    """A request of one item, whose result is told to `done`, once, by the thread that has it."""
+
+    def __init__(
+        self,
+        item: Item,
+        deadline_s: float,
+        lane: Lane,
+        models: tuple[str, ...],
+        done: Callable[[Result], None],
+    ) -> None:
+        super().__init__([item], deadline_s, lane, models=models)
+        self._done = done
+
+    def finish(self, item: Item, result: Result) -> None:  # noqa: ARG002 - there is one
+        """Tell its result, unless it was given up."""
+        with self._changed:
+            told, self.closed = self.closed, True
+        if not told:
+            self._done(result)
+
+    def give_up(self) -> None:
+        """The deadline is there: tell that, unless it is done, and shed what runs of it."""
+        self.finish(next(iter(self._indices)), LATE)
+
+
 class Job:
     """One distinct item of a request on its way, with what each stage took of it."""
 

@@ -53,6 +53,13 @@ class ImageBytes:
 
 
 @dataclass(frozen=True)
+class ImageFile:
+    """An image in a file or pipe of this machine. Never made of what came over the wire."""
+
+    path: str
+
+
+@dataclass(frozen=True)
 class Text:
     """A query or caption."""
 
@@ -66,7 +73,7 @@ class Unreadable:
     reason: str
 
 
-Item = ImageUrl | ImageBase64 | ImageBytes | Text | Unreadable
+Item = ImageUrl | ImageBase64 | ImageBytes | ImageFile | Text | Unreadable
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import click
 
 from serve import settings as declared
 from serve.benchmark.commands import benchmark
+from serve.embed.signals import guarded
 from serve.options import FiniteRange, Writable, load_settings, with_settings
 
 BACKLOG = 2048
@@ -79,7 +80,7 @@ def _listen(host: str, port: int) -> socket.socket:
     show_default=True,
     help="how to write the embeddings",
 )
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="file to write to")
+@click.option("-o", "--output", type=Writable(dir_okay=False), help="file to write to")
 @with_settings(without=SERVER_ONLY)
 def embed(
     inputs: tuple[str, ...],
@@ -100,10 +101,12 @@ def embed(
     """
     if not inputs and not texts:
         raise click.UsageError("nothing to embed: name files, URLs, or --text")
-    settings, _ = load_settings(flags)
-    from serve.embed import run
+    with guarded():
+        settings, _ = load_settings(flags)
+        from serve.embed.command import Asked, run
 
-    raise SystemExit(run(settings, inputs, texts, form, output))
+        code = run(settings, Asked(inputs, texts, form, output))
+    raise SystemExit(code)
 
 
 @click.command()

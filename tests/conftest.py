@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from inference.thumbnail_server import ThumbnailServer
+from tests.servers import GatedServer
 
 # Before boto3 is imported anywhere: no credentials but these, no metadata service.
 os.environ |= {
@@ -52,3 +53,10 @@ def connections(monkeypatch):
 def thumbnail_server():
     with ThumbnailServer() as server:
         yield server
+
+
+@pytest.fixture
+def gated_server():
+    with GatedServer() as server:
+        yield server
+        server.gate.set()

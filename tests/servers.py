@@ -5,6 +5,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from inference.thumbnail_server import Reply, ThumbnailServer
+from tests.images import png
 
 
 class MeetingServer(ThumbnailServer):
@@ -18,6 +19,26 @@ class MeetingServer(ThumbnailServer):
     def _find(self, path):
         self._barrier.wait(timeout=60)
         return Reply(self._body)
+
+
+class GatedServer(ThumbnailServer):
+    """`/gate` answers when the gate is opened, everything else at once."""
+
+    def __init__(self):
+        super().__init__()
+        self._reply = Reply(png(), "image/png")
+        self.reached, self.gate = threading.Event(), threading.Event()
+
+    def _find(self, path):
+        if path == "/gate":
+            self.reached.set()
+            self.gate.wait(60)
+        return self._reply
+
+    def urls(self, before, after=0):
+        """Quick ones, the gate, and quick ones."""
+        quick = self.thumbnails(before + after)
+        return [*quick[:before], self.url("/gate"), *quick[before:]]
 
 
 class LocalServer:

@@ -70,6 +70,8 @@ def test_what_was_there_outlives_a_full_disk(tmp_path, monkeypatch, name, write)
         ("benchmark", "encoder", "--backend", "fake", "--write-profile", "{folder}"),
         ("benchmark", "pipeline", "--backend", "fake", "--report", "{nowhere}"),
         ("benchmark", "endpoint", "--url", "http://127.0.0.1:9", "--report", "{nowhere}"),
+        ("embed", "--text", "a", "--model", "./nosuch", "-o", "{nowhere}"),
+        ("embed", "--text", "a", "--model", "./nosuch", "-o", "{folder}"),
         ("export", "-o", "{file}/graphs"),
         ("quantize", "-o", "{file}/graphs"),
     ],

@@ -215,3 +215,13 @@ def test_a_compressed_body_is_refused_by_its_name(service):
     response = service.invoke({"text": "a"}, headers={"Content-Encoding": "gzip"})
     assert code_of(response) == (415, "unsupported_media_type")
     assert "Content-Encoding" in response.json()["error"]["message"]
+
+
+def test_a_file_of_the_machine_cannot_be_named(service, tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(png())
+    urls = [str(path), f"file://{path}", f"file:{path}"]
+    results = service.invoke({"urls": urls}).json()["results"]
+    assert [one["error"]["code"] for one in results] == ["fetch_blocked"] * 3
+    for key in ("file", "path", "image_file", "ImageFile"):
+        assert code_of(service.invoke({"inputs": [{key: str(path)}]})) == (400, "bad_request")

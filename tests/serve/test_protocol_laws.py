@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from inference.types import Item
+from inference.types import ImageFile, Item
 from serve.answers import RENDERERS, negotiate
 from serve.app import create_app
 from serve.compose import open_engine
@@ -46,6 +46,7 @@ def test_a_body_is_a_request_or_refused(content_type, attributes, body):
     else:
         assert 0 < len(request.items) == len(request.ids) <= MAX_ITEMS
         assert all(isinstance(item, Item) for item in request.items)
+        assert not any(isinstance(item, ImageFile) for item in request.items)
 
 
 @given(valid_requests)
