@@ -29,14 +29,14 @@ from benchmarks.containers.spread import Spread, spread
 from benchmarks.peaks import float32_gops, int8_gops
 from benchmarks.record import record
 from benchmarks.service import MODEL
-from inference.machine import cores
-from inference.runners import Run, image_runner, on_streams
+from inference.profile.machine import cores
+from inference.tuning.runners import Run, image_runner, on_streams
+from model.backends.torch_encoder import TorchEncoder
 from model.config import ModelConfig
 from model.encoder import Encoder
-from model.fidelity import fidelity
+from model.fidelity.cosines import fidelity
 from model.load import load, open_checkpoint, runnable
-from model.thumbnails import sample
-from model.torch_encoder import TorchEncoder
+from model.synthetic.thumbnails import sample
 from tests.checkpoints import make_checkpoint
 
 SIZES = (1, 2, 4, 8, 12, 16, 24, 32)

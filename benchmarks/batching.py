@@ -15,10 +15,10 @@ from rich.table import Table
 
 from benchmarks.record import record
 from benchmarks.service import MODEL, image_batches, tuned_checkpoint
-from inference.loadtest import closed_loop
-from serve.benchmark.client import HttpTarget, invoke
-from serve.benchmark.payload import Bulk
-from serve.benchmark.thumbnails import served
+from inference.loadtest.run import closed_loop
+from serve.benchmark.endpoint_load.client import HttpTarget, invoke
+from serve.benchmark.endpoint_load.payload import Bulk
+from serve.benchmark.endpoint_load.thumbnails import served
 from tests.e2e.service import started
 
 CLIENTS, URLS, POOL, LATENCY_MS = 16, 16, 256, 20.0

@@ -20,16 +20,17 @@ import numpy as np
 import orjson
 from PIL import Image, ImageFile
 
-from inference.fetch import Fetcher
-from inference.runners import image_runner, on_streams
+from inference.fetching.fetcher import Fetcher
 from inference.stats import StageTimes
+from inference.tuning.runners import image_runner, on_streams
 from inference.types import Answer, Embedding
 from model.encoder import Encoder
 from model.load import load
-from serve import answers, protocol, settings
-from serve.benchmark.thumbnails import served
+from serve import settings
+from serve.benchmark.endpoint_load.thumbnails import served
 from serve.compose import fetch_config, model_config
 from serve.plan import Plan, plan
+from serve.wire import answers, protocol
 
 IMAGES, URLS, LATENCY_MS = 128, 16, 20.0
 ENCODE_S, ANSWERS = 4.0, 100

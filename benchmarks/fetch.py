@@ -13,11 +13,11 @@ from rich.table import Table
 
 from benchmarks.record import record
 from inference.config import EngineConfig, FetchConfig, UrlConfig
-from inference.engine import Engine
-from inference.fetch import Fetcher
-from inference.thumbnail_server import ThumbnailServer
+from inference.engine.engine import Engine
+from inference.fetching.fetcher import Fetcher
+from inference.loadtest.thumbnail_server import ThumbnailServer
 from inference.types import Embedding, ImageUrl
-from model.fake import FakeEncoder
+from model.backends.fake import FakeEncoder
 
 URLS, LATENCY_S, ROUNDS = 32, 0.2, 5
 THREADS = (1, 4, 8, 16, 32)

@@ -25,7 +25,7 @@ from rich.console import Console
 
 from benchmarks.record import record
 from benchmarks.service import MODEL
-from serve.benchmark.thumbnails import served
+from serve.benchmark.endpoint_load.thumbnails import served
 from tests.checkpoints import make_checkpoint
 from tests.e2e.service import started
 

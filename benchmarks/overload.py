@@ -33,8 +33,8 @@ from benchmarks.containers.processes import cpu_s, machine_cpu_s
 from benchmarks.crowd import clients, pings
 from benchmarks.record import record
 from benchmarks.service import MODEL, tuned_checkpoint
-from inference.load import percentile
-from serve.benchmark.thumbnails import served
+from inference.loadtest.summary import percentile
+from serve.benchmark.endpoint_load.thumbnails import served
 from tests.checkpoints import make_checkpoint
 from tests.e2e.service import started
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from inference.machine import cores
-from model.runtime import openvino
+from inference.profile.machine import cores
+from model.backends.runtime import openvino
 
 ops = openvino.opset13
 SIDE = 2048

@@ -35,8 +35,8 @@ from benchmarks.containers.prepare import model_of, stage_budget
 from benchmarks.containers.running import Running
 from benchmarks.containers.turn import LATENCY_MS, take_turn
 from benchmarks.record import record
-from serve.benchmark.payload import Rounds
-from serve.benchmark.thumbnails import served
+from serve.benchmark.endpoint_load.payload import Rounds
+from serve.benchmark.endpoint_load.thumbnails import served
 
 NAMES = (
     *("flask", "flask-threads", "litserve", "infinity", "infinity-compiled"),

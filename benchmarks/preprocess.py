@@ -26,10 +26,10 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from benchmarks.containers.spread import spread
 from benchmarks.record import record
 from model.config import ModelConfig
-from model.fidelity import fidelity
+from model.fidelity.cosines import fidelity
+from model.images.preprocess import preprocess
 from model.load import load
-from model.mixes import Picture, photo, thumbnail
-from model.preprocess import preprocess
+from model.synthetic.mixes import Picture, photo, thumbnail
 
 SIZE, ROUNDS = 224, 9
 THUMBNAILS, PHOTOS = 96, 12

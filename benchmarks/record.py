@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from inference.machine import cores, cpu_name
+from inference.profile.machine import cores, cpu_name
 from model.files import write_whole
-from serve.benchmark.documents import versions
+from serve.benchmark.report.documents import versions
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "transformers", "pillow", "numpy", "requests", "flask", "gunicorn", "openvino")

@@ -34,12 +34,12 @@ def measure() -> None:
     """In the process of one setting: print images/s alone, beside decoders, and decodes/s."""
     if not os.environ.get("GOMP_SPINCOUNT"):
         os.environ.pop("GOMP_SPINCOUNT", None)
-    import model.torch_encoder  # loads OpenMP with this environment, before load() sets it
+    import model.backends.torch_encoder  # loads OpenMP with this environment, before load() sets it
     from model.config import ModelConfig
     from model.load import load
-    from model.thumbnails import sample
+    from model.synthetic.thumbnails import sample
 
-    assert model.torch_encoder
+    assert model.backends.torch_encoder
     encoder = load(ModelConfig(model="builtin", device="cpu"))
     images = [sample(seed).data for seed in range(16)]
     pixels = np.stack([encoder.preprocess(image) for image in images])

@@ -35,12 +35,12 @@ from benchmarks.containers.running import ROOT, LeftOut, Running
 from benchmarks.containers.turn import LATENCY_MS, URLS
 from benchmarks.record import record
 from benchmarks.service import MODEL
-from inference.load import percentile
-from model.attributes import combinations
-from model.captions import caption
-from serve.benchmark.client import Body
-from serve.benchmark.payload import screenshots
-from serve.benchmark.thumbnails import served
+from inference.loadtest.summary import percentile
+from model.synthetic.attributes import combinations
+from model.synthetic.captions import caption
+from serve.benchmark.endpoint_load.client import Body
+from serve.benchmark.endpoint_load.payload import screenshots
+from serve.benchmark.endpoint_load.thumbnails import served
 
 NAMES = ("flask-threads", "sweetspot", "sweetspot-cold", "sweetspot-int8")
 IMAGES = 64

@@ -20,7 +20,7 @@ from rich.console import Console
 from benchmarks.containers.spread import spread
 from benchmarks.record import record
 from benchmarks.service import MODEL, tuned_checkpoint
-from serve.benchmark.thumbnails import served
+from serve.benchmark.endpoint_load.thumbnails import served
 from tests.e2e.service import started, without_proxies
 from tests.e2e.transform import advertised, transform
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from deploy.errors import DeployError
-from inference import profile
-from inference.profile import Profile, ProfileError
-from model import checkpoint, graphs
-from model.checkpoint import Checkpoint
+from inference.profile import profile
+from inference.profile.profile import Profile, ProfileError
+from model.checkpoints import checkpoint, graphs
+from model.checkpoints.checkpoint import Checkpoint
 from model.config import POLICY_VERSIONS
 from model.errors import CheckpointError
 from model.files import UNFINISHED, whole_file

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from deploy import endpoint_cli, stack_cli
-from deploy.artifact_cli import artifact
+from deploy.client.wire import EndpointError
+from deploy.commands import endpoint_cli, stack_cli
+from deploy.commands.artifact_cli import artifact
+from deploy.commands.options import from_flags, with_config
+from deploy.commands.transform_cli import transform
 from deploy.errors import DeployError
-from deploy.job import transform_job
-from deploy.options import from_flags, with_config
-from deploy.template import template
-from deploy.transform_cli import transform
-from deploy.wire import EndpointError
+from deploy.template.job import transform_job
+from deploy.template.template import template
 from model.files import write_whole
 
 

@@ -11,11 +11,11 @@ from operator import mul
 from pathlib import Path
 from typing import Any
 
-from deploy.wire import Answer, Embedded, Item, encode_item
+from deploy.client.wire import Answer, Embedded, Item, encode_item
 
 KNOWN = Path(__file__).parent / "known"
 TEXT = "a dark login screen"
-# The lowest that `sweetspot check` allows of any precision: model.check.FLOORS, int8.
+# The lowest that `sweetspot check` allows of any precision: model.fidelity.check.FLOORS, int8.
 COSINE = 0.99
 # Base64 carries float32: its rounding over a thousand dimensions.
 NORM = 1e-3

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from deploy import names
 from deploy.aws import in_plain_words
-from deploy.config import TIMEOUT_S
 from deploy.errors import DeployError
+from deploy.template import names
+from deploy.template.config import TIMEOUT_S
 from serve import settings
 
 ENDED = ("Completed", "Failed", "Stopped")

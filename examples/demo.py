@@ -28,9 +28,9 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
 
-from inference.thumbnail_server import ThumbnailServer
+from inference.loadtest.thumbnail_server import ThumbnailServer
 from model.files import whole_file
-from model.thumbnails import attributes_of, sample
+from model.synthetic.thumbnails import attributes_of, sample
 
 ROOT = Path(__file__).parents[1]
 # A query, and the attributes of which the set holds at least ANSWERS thumbnails.

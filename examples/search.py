@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from deploy.client import Client, Embedded, EndpointError, Result
-from inference.thumbnail_server import ThumbnailServer
-from model.attributes import Attributes
-from model.thumbnails import attributes_of, draw, encode
+from deploy.client.client import Client, Embedded, EndpointError, Result
+from inference.loadtest.thumbnail_server import ThumbnailServer
+from model.synthetic.attributes import Attributes
+from model.synthetic.thumbnails import attributes_of, draw, encode
 
 Float32Array = NDArray[np.float32]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inference.curve import Curve
+from inference.profile.curve import Curve
 
 
 @dataclass(frozen=True)

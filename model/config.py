@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from model.room import UNLIMITED, Room
+from model.memory_budget import UNLIMITED, Room
 
 Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["auto", "torch", "openvino", "fake"]

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.checkpoint import Checkpoint, locate, verify
+from model.checkpoints.checkpoint import Checkpoint, locate, verify
 from model.config import Backend, Device, ModelConfig, Precision
 from model.errors import CheckpointError
 
@@ -52,7 +52,7 @@ def load(config: ModelConfig) -> Encoder:
             configuration cannot run here.
     """
     if config.backend == "fake":
-        from model.fake import FakeEncoder
+        from model.backends.fake import FakeEncoder
 
         return FakeEncoder(config)
     config = settle(config)
@@ -60,10 +60,10 @@ def load(config: ModelConfig) -> Encoder:
     # docs/decisions/0005: read once, when torch loads its OpenMP.
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     if config.backend == "openvino":
-        from model.openvino_encoder import OpenVinoEncoder
+        from model.backends.openvino_encoder import OpenVinoEncoder
 
         return OpenVinoEncoder(checkpoint, config)
-    from model.torch_encoder import TorchEncoder
+    from model.backends.torch_encoder import TorchEncoder
 
     return TorchEncoder(checkpoint, config)
 
@@ -111,7 +111,7 @@ def card_precisions() -> tuple[Precision, ...]:
         return ()
     import torch
 
-    from model.driver import check_driver, driver_cuda, has_bfloat16
+    from model.backends.driver import check_driver, driver_cuda, has_bfloat16
 
     check_driver(driver_cuda(), torch.version.cuda)
     if not torch.cuda.is_available():
@@ -142,7 +142,7 @@ def open_checkpoint(model: str | None) -> Checkpoint:
     found = locate(model)
     if isinstance(found, Path):
         return verify(found)
-    from model.hub import download
+    from model.checkpoints.hub import download
 
     return verify(download(found), name=found)
 
@@ -160,11 +160,11 @@ def _may_be_cuda(config: ModelConfig) -> bool:
 def _openvino_has(config: ModelConfig, precision: Precision) -> bool:
     """Whether this processor has a precision, or the checkpoint graphs of it."""
     if precision == "int8":
-        from model.graphs import find
+        from model.checkpoints.graphs import find
 
         return find(open_checkpoint(config.model), "int8") is not None
     if precision == "bfloat16":  # of this processor: a card's is asked of torch
-        from model.runtime import core
+        from model.backends.runtime import core
 
         return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return True

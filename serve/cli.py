@@ -10,7 +10,7 @@ import click
 
 from serve import settings as declared
 from serve.benchmark.commands import benchmark
-from serve.embed.signals import guarded
+from serve.commands.embed.signals import guarded
 from serve.options import FiniteRange, Writable, load_settings, with_settings
 
 BACKLOG = 2048
@@ -47,8 +47,8 @@ def serve(**flags: Any) -> None:
     from model.errors import CheckpointError
     from model.load import precheck
     from serve.compose import model_config
-    from serve.server import Server
-    from serve.telemetry import configure_logging
+    from serve.http.server import Server
+    from serve.observe.telemetry import configure_logging
 
     configure_logging()
     try:
@@ -103,7 +103,7 @@ def embed(
         raise click.UsageError("nothing to embed: name files, URLs, or --text")
     with guarded():
         settings, _ = load_settings(flags)
-        from serve.embed.command import Asked, run
+        from serve.commands.embed.command import Asked, run
 
         code = run(settings, Asked(inputs, texts, form, output))
     raise SystemExit(code)
@@ -125,7 +125,7 @@ def check(model: str | None, count: int, *, as_json: bool) -> None:
       sweetspot check --model ./checkpoint --images 200 --json
     """
     settings, _ = load_settings({"model": model})
-    from serve.check import run
+    from serve.commands.check import run
 
     raise SystemExit(run(settings, count, as_json=as_json))
 
@@ -147,7 +147,7 @@ def export(model: str | None, output: str | None) -> None:
       sweetspot export --model openai/clip-vit-base-patch32 -o ./artifact
     """
     settings, _ = load_settings({"model": model})
-    from serve.export import run
+    from serve.commands.export import run
 
     raise SystemExit(run(settings.model, output))
 
@@ -189,7 +189,7 @@ def quantize(
       sweetspot quantize --model ./checkpoint --thumbnails urls.txt --texts queries.txt -o ./int8
     """
     settings, _ = load_settings(flags)
-    from serve.quantize import Asked, run
+    from serve.commands.quantize import Asked, run
 
     asked = Asked(output, thumbnails, texts, min_cosine, min_overlap, as_json)
     raise SystemExit(run(settings, asked))

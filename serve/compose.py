@@ -7,17 +7,17 @@ from dataclasses import replace
 from functools import cache
 
 from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
-from inference.engine import Engine
-from inference.fetch import Fetcher
-from inference.machine import cores, memory_bytes
-from inference.profile import Threads
-from inference.threads import plain
+from inference.engine.engine import Engine
+from inference.fetching.fetcher import Fetcher
+from inference.profile.machine import cores, memory_bytes
+from inference.profile.profile import Threads
+from inference.tuning.threads import plain
 from inference.types import LANES
 from model.config import ModelConfig
 from model.encoder import Encoder
 from model.errors import CheckpointError, OutOfMemory
 from model.load import load, settle
-from model.room import Room
+from model.memory_budget import Room
 from serve import user_agent
 from serve.plan import Plan, given_threads, plan
 from serve.settings import MIB, Settings

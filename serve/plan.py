@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from inference.config import BatchConfig
-from inference.curve import Curve, Point, fit, sweet_spot
-from inference.machine import cores, cores_in_words, cpu_name, memory_bytes, memory_in_words
-from inference.profile import (
+from inference.profile.curve import Curve, Point, fit, sweet_spot
+from inference.profile.machine import cores, cores_in_words, cpu_name, memory_bytes, memory_in_words
+from inference.profile.profile import (
     FILE_NAME,
     Match,
     MeasuredPoint,
@@ -20,11 +20,11 @@ from inference.profile import (
     TowerProfile,
     find,
 )
-from inference.runners import Run, image_runner, on_streams, text_runner
-from inference.threads import plain, words
-from inference.tune import QUICK, Tuned, tune
+from inference.tuning.runners import Run, image_runner, on_streams, text_runner
+from inference.tuning.threads import plain, words
+from inference.tuning.tune import QUICK, Tuned, tune
 from inference.types import Tower
-from model.checkpoint import locate
+from model.checkpoints.checkpoint import locate
 from model.encoder import Encoder, EncoderSpec
 from serve.settings import Settings, cache_folder
 

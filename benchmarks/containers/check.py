@@ -9,10 +9,10 @@ import numpy as np
 import requests
 
 from benchmarks.containers.running import LeftOut, Running
-from inference.load import RequestFailed
+from inference.loadtest.summary import RequestFailed
 from model.encoder import Float32Array
-from model.fidelity import fidelity
-from model.parity import Reference
+from model.fidelity.cosines import fidelity
+from model.fidelity.parity import Reference
 
 
 def reference(checkpoint: Path, urls: Sequence[str]) -> Float32Array:

@@ -25,7 +25,10 @@ class Variant:
     made_by: tuple[str, ...] = ()
     tuned: bool = True
     min_cosine: float = EXACT
-    imports: str = "import serve.app, serve.service, model.openvino_encoder, model.resize"
+    imports: str = (
+        "import serve.http.app, serve.http.service, "
+        "model.backends.openvino_encoder, model.images.resize"
+    )
 
 
 EXPORT = ("export", "--model", "{model}", "-o", "{folder}")
@@ -40,7 +43,7 @@ VARIANTS = {
     "sweetspot-torch": Variant(
         "... by torch in float32",
         ("--backend", "torch"),
-        imports="import serve.app, serve.service, model.torch_encoder",
+        imports="import serve.http.app, serve.http.service, model.backends.torch_encoder",
     ),
     "sweetspot-cold": Variant("... a bare checkpoint, without a profile", tuned=False),
 }

@@ -14,8 +14,8 @@ from benchmarks.containers.prepare import versions_of
 from benchmarks.containers.spread import Spread, ratios, spread
 from benchmarks.containers.turn import CLIENTS, LATENCY_MS, URLS, Turn
 from benchmarks.service import MODEL
-from inference.load import pooled
-from inference.machine import cores
+from inference.loadtest.summary import pooled
+from inference.profile.machine import cores
 
 # Everything is compared with what a user would write who knows of threads, and with the nearest
 # sibling.

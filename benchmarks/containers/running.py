@@ -16,7 +16,7 @@ import urllib3
 
 from benchmarks.containers.container import QUIET, Container, Site
 from benchmarks.containers.processes import cpu_s, peak_mib
-from inference.load import RequestFailed
+from inference.loadtest.summary import RequestFailed
 from tests.e2e.service import free_port, without_proxies
 
 ROOT = Path(__file__).parents[2]

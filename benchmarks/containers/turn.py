@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from benchmarks.containers.processes import cpu_s, machine_cpu_s
 from benchmarks.containers.running import Running
-from inference.load import Load, Outcome
-from inference.loadtest import closed_loop
-from serve.benchmark.payload import Rounds
+from inference.loadtest.run import closed_loop
+from inference.loadtest.summary import Load, Outcome
+from serve.benchmark.endpoint_load.payload import Rounds
 
 CLIENTS, URLS, LATENCY_MS = 4, 16, 20.0
 

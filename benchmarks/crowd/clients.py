@@ -16,7 +16,7 @@ from http import HTTPStatus
 
 from benchmarks.crowd.http import BROKEN, Connection, post
 from benchmarks.crowd.window import Window
-from serve.benchmark.payload import Bulk
+from serve.benchmark.endpoint_load.payload import Bulk
 
 # Half-sent bodies by their whole length: one that the event loop awaits, one that a thread reads.
 SMALL_BYTES, LARGE_BYTES = 1_000, 200_000

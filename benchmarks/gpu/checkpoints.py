@@ -18,7 +18,7 @@ from transformers import CLIPConfig, CLIPModel
 from transformers.utils.logging import disable_progress_bar
 
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan
-from model.checkpoint import BUILTIN_FOLDER, weights_bytes
+from model.checkpoints.checkpoint import BUILTIN_FOLDER, weights_bytes
 
 CONTEXT, MIB = 77, 2**20
 

@@ -23,10 +23,10 @@ from benchmarks.gpu.encoders import (
     precisions,
 )
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan, rounded
-from inference.curve import Point, fit, sweet_spot
-from inference.runners import SAMPLE_TEXTS
+from inference.profile.curve import Point, fit, sweet_spot
+from inference.tuning.runners import SAMPLE_TEXTS
+from model.backends.torch_encoder import TorchEncoder, memory_errors
 from model.errors import OutOfMemory
-from model.torch_encoder import TorchEncoder, memory_errors
 
 # Of one size.
 BUDGET_S, MIN_ROUNDS, MAX_ROUNDS = 0.15, 2, 30

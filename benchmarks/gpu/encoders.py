@@ -11,12 +11,12 @@ import torch
 
 from benchmarks.gpu.checkpoints import checkpoint
 from benchmarks.gpu.plan import Plan
-from inference.machine import forget_peak, peak_bytes
-from model.checkpoint import verify
+from inference.profile.machine import forget_peak, peak_bytes
+from model.backends.torch_encoder import DTYPES, TorchEncoder
+from model.checkpoints.checkpoint import verify
 from model.config import ModelConfig, Policy, Precision
 from model.encoder import UInt8Array
 from model.load import card_precisions, load
-from model.torch_encoder import DTYPES, TorchEncoder
 
 MIB = 2**20
 # What serves by default first: a run may end before the last.

@@ -9,8 +9,8 @@ import time
 import torch
 
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan
-from inference.machine import cores, cpu_name, memory_in_words
-from model.driver import check_driver, driver_cuda, has_bfloat16
+from inference.profile.machine import cores, cpu_name, memory_in_words
+from model.backends.driver import check_driver, driver_cuda, has_bfloat16
 
 MIB = 2**20
 

@@ -16,16 +16,16 @@ import torch
 
 from benchmarks.gpu.encoders import MIB, clean, noise, opened, precisions
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan
+from inference.batching.forward import Forward
 from inference.config import BatchConfig, EngineConfig, FetchConfig
-from inference.engine import Engine
-from inference.fetch import Fetcher
-from inference.forward import Forward
+from inference.engine.engine import Engine
+from inference.fetching.fetcher import Fetcher
 from inference.types import Embedding, ImageBytes, Result
-from model.check import FLOORS
+from model.backends.torch_encoder import TorchEncoder
 from model.encoder import BoolArray, Encoder, EncoderSpec, Float32Array, UInt8Array
 from model.errors import OutOfMemory
-from model.thumbnails import sample
-from model.torch_encoder import TorchEncoder
+from model.fidelity.check import FLOORS
+from model.synthetic.thumbnails import sample
 
 # A small batch, and how many times that is far too large.
 SMALL, QUICK_SMALL, TIMES, QUICK_TIMES = 16, 2, 64, 4

@@ -12,13 +12,13 @@ import numpy as np
 from benchmarks.gpu.encoders import clean, held_mib, noise, opened, precisions
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan, rounded
 from inference.config import BatchConfig, EngineConfig, FetchConfig
-from inference.engine import Engine
-from inference.fetch import Fetcher
+from inference.engine.engine import Engine
+from inference.fetching.fetcher import Fetcher
 from inference.types import Embeddings, ImageBytes, Item, Result, Text
-from model.check import FLOORS
+from model.backends.torch_encoder import TorchEncoder
 from model.encoder import Float32Array, UInt8Array
-from model.thumbnails import Thumbnail, sample
-from model.torch_encoder import TorchEncoder
+from model.fidelity.check import FLOORS
+from model.synthetic.thumbnails import Thumbnail, sample
 
 SECONDS, QUICK_SECONDS = 2.0, 0.2
 ITEMS, QUICK_ITEMS, STREAMS, DEADLINE_S = 32, 4, 2, 20.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from benchmarks.gpu.checkpoints import checkpoint
 from benchmarks.gpu.encoders import opened, precisions
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan
-from model.check import Expected
-from model.checkpoint import verify
+from model.checkpoints.checkpoint import verify
+from model.fidelity.check import Expected
 
 # Thumbnails, and a few more texts: the reference takes some 0.3 s for each on ViT-L/14.
 IMAGES, QUICK_IMAGES = 16, 8

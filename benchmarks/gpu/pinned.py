@@ -9,9 +9,9 @@ import torch
 
 from benchmarks.gpu.encoders import noise, opened, precisions
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan, rounded
-from inference.runners import on_streams
-from model.staging import Staging
-from model.torch_encoder import TorchEncoder
+from inference.tuning.runners import on_streams
+from model.backends.staging import Staging
+from model.backends.torch_encoder import TorchEncoder
 
 STREAMS = (1, 2)
 ROUNDS, BATCHES = 5, 8

@@ -10,13 +10,13 @@ from benchmarks.gpu.checkpoints import checkpoint
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan
 from benchmarks.gpu.readings import Spent, limit, of_card, read, spent, watching_card
 from benchmarks.gpu.started import Service, serving, thumbnails
-from inference.load import Load
-from inference.loadtest import ClosedLoop, OpenLoop, together
-from inference.machine import cores
-from inference.threads import plain
-from serve.benchmark.client import HttpTarget
-from serve.benchmark.grid import MAX_IN_FLIGHT, call
-from serve.benchmark.payload import Bulk, screenshots, texts
+from inference.loadtest.run import ClosedLoop, OpenLoop, together
+from inference.loadtest.summary import Load
+from inference.profile.machine import cores
+from inference.tuning.threads import plain
+from serve.benchmark.endpoint_load.client import HttpTarget
+from serve.benchmark.endpoint_load.grid import MAX_IN_FLIGHT, call
+from serve.benchmark.endpoint_load.payload import Bulk, screenshots, texts
 
 # Until a service is ready, of its time.
 START_SHARE = 0.6

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import requests
 
-from serve.benchmark.thumbnails import served
+from serve.benchmark.endpoint_load.thumbnails import served
 
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from serve.benchmark.client import pause_s
+from serve.benchmark.endpoint_load.client import pause_s
 from tests.chaos.asking import Ask, draw
 from tests.chaos.checking import Circumstances, Finding, check, read
 from tests.chaos.items import SECRET, Catalogue

@@ -15,10 +15,10 @@ from click.testing import CliRunner
 from moto import mock_aws
 
 from deploy.artifact import ArtifactError, contents, write
-from model.checkpoint import BUILTIN_FOLDER, verify
+from model.backends.spec import spec_of
+from model.checkpoints.checkpoint import BUILTIN_FOLDER, verify
+from model.checkpoints.graphs import find
 from model.config import ModelConfig
-from model.graphs import find
-from model.spec import spec_of
 from sweetspot import main
 from tests.e2e.service import ROOT
 

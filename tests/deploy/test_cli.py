@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.template import template
+from deploy.template.template import template
 from tests.deploy.cloud import deploy
 from tests.deploy.configs import IMAGE, KINDS
 
@@ -45,8 +45,13 @@ def test_of_the_other_packages_it_imports_what_describes_and_nothing_that_works(
     }
     # Beside what a checkpoint is: what it raises, its graphs, what its fingerprint follows from;
     # and how a file is written.
-    describing = {"serve.settings", "inference.profile", "model.checkpoint"}
-    assert found == describing | {"model.errors", "model.graphs", "model.config", "model.files"}
+    describing = {"serve.settings", "inference.profile.profile", "model.checkpoints.checkpoint"}
+    assert found == describing | {
+        "model.errors",
+        "model.checkpoints.graphs",
+        "model.config",
+        "model.files",
+    }
 
 
 def test_render_prints_the_template_of_the_flags(tmp_path):

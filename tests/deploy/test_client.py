@@ -19,13 +19,20 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from deploy import transports
-from deploy.asking import ask as send
-from deploy.chunks import Limits
-from deploy.client import Client, Embedded, EndpointError, Failed, FingerprintChanged, Patience
-from deploy.in_order import InOrder
-from deploy.transports import connect
-from deploy.wire import encode_item
+from deploy.client import transports
+from deploy.client.chunks import Limits
+from deploy.client.client import (
+    Client,
+    Embedded,
+    EndpointError,
+    Failed,
+    FingerprintChanged,
+    Patience,
+)
+from deploy.client.in_order import InOrder
+from deploy.client.retrying import ask as send
+from deploy.client.transports import connect
+from deploy.client.wire import encode_item
 from tests.deploy.container import Container, embedding, refusal
 from tests.e2e.service import ROOT
 from tests.servers import LocalServer, ScriptedContainer
@@ -103,7 +110,7 @@ def test_a_retry_after_beyond_patience_is_not_waited_for():
 
 
 def test_every_retry_is_said_in_words(caplog):
-    caplog.set_level(logging.WARNING, "deploy.asking")
+    caplog.set_level(logging.WARNING, "deploy.client.retrying")
     with Container([OVERLOADED]) as container:
         embed(container)
     assert "asking again in 0.0 s: overloaded: as asked" in caplog.text
@@ -235,8 +242,8 @@ def test_no_more_is_read_and_sent_than_the_window_holds():
 def test_a_program_that_ends_waits_for_no_answer(leave):
     """Once by Ctrl-C, once because it has what it wanted."""
     program = (
-        "import sys, deploy.client\n"
-        "client = deploy.client.Client(sys.argv[1], items=1, concurrency=2)\n"
+        "import sys, deploy.client.client\n"
+        "client = deploy.client.client.Client(sys.argv[1], items=1, concurrency=2)\n"
         "results = client.embed_texts(['a', 'never answered'])\n"
         "print(next(results).index, flush=True)\n"
         f"{leave}\n"
@@ -562,7 +569,7 @@ def test_the_bar_changes_no_result():
 
 def test_the_client_needs_neither_torch_nor_flask_nor_numpy():
     program = (
-        "import sys, deploy.client\n"
+        "import sys, deploy.client.client\n"
         "heavy = {'torch', 'flask', 'numpy', 'PIL'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

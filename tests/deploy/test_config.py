@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from deploy import capacity
-from deploy.config import Config, Network, Objects, Serverless
 from deploy.errors import ConfigError
-from inference.profile import Match, MeasuredPoint, Profile, Threads, TowerProfile
+from deploy.template import capacity
+from deploy.template.config import Config, Network, Objects, Serverless
+from inference.profile.profile import Match, MeasuredPoint, Profile, Threads, TowerProfile
 from tests.deploy.configs import IMAGE, KINDS, OBJECTS, SUBNETS, VPC
 
 WRONG = [

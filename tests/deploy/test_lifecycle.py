@@ -16,9 +16,9 @@ import boto3
 import botocore.session
 import pytest
 
-from deploy.lifecycle import GOOD, down, up
-from deploy.stack import Stacks
-from deploy.template import template
+from deploy.stack.lifecycle import GOOD, down, up
+from deploy.stack.stack import Stacks
+from deploy.template.template import template
 from tests.deploy.cloud import (
     ACCOUNT,
     ENDPOINT,
@@ -170,7 +170,7 @@ def of_designs(cloud, pause=None):
 
 
 def rendered():
-    from deploy.config import Config
+    from deploy.template.config import Config
 
     return template(Config("designs", IMAGE, instance_type="ml.m5.large"))
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import boto3
 import pytest
 
-from deploy.config import Config
-from deploy.plan import plan
-from deploy.stack import DEAD, Stacks
-from deploy.template import template
+from deploy.stack.plan import plan
+from deploy.stack.stack import DEAD, Stacks
+from deploy.template.config import Config
+from deploy.template.template import template
 from tests.deploy.cloud import (
     ACCOUNT,
     FLAGS,

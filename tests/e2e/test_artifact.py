@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from model.thumbnails import sample
+from model.synthetic.thumbnails import sample
 from tests.checkpoints import make_checkpoint
 from tests.e2e.service import command, started
 

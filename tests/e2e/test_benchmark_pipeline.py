@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from model import mixes as drawn
+from model.synthetic import mixes as drawn
 from serve.benchmark.commands import MIXES
 from tests.e2e.service import ROOT, command
 

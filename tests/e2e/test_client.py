@@ -8,9 +8,9 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from deploy.client import Client, Embedded, Failed
-from inference.thumbnail_server import Reply, ThumbnailServer
-from model.fake import FakeEncoder
+from deploy.client.client import Client, Embedded, Failed
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
+from model.backends.fake import FakeEncoder
 from tests.e2e.service import free_port, started
 from tests.images import jpeg
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.thumbnail_server import ThumbnailServer
+from inference.loadtest.thumbnail_server import ThumbnailServer
 from tests.e2e.service import started
 
 pytestmark = pytest.mark.skipif(not Path("/proc/stat").exists(), reason="Linux says who is busy")

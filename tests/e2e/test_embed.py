@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.fake import FakeEncoder
+from model.backends.fake import FakeEncoder
 from tests.e2e.service import ROOT, command, without_proxies
 from tests.images import png
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from deploy.client import Client, EndpointError
-from inference.thumbnail_server import ThumbnailServer
+from deploy.client.client import Client, EndpointError
+from inference.loadtest.thumbnail_server import ThumbnailServer
 from serve.compose import open_engine
 from serve.settings import Settings
 from sweetspot import main

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.contention import HOLD, WINDOW_S, Contention, Verdict, Window
-from inference.machine import ProcessorTimes
+from inference.batching.contention import HOLD, WINDOW_S, Contention, Verdict, Window
+from inference.profile.machine import ProcessorTimes
 
 # As measured on two cores, with a caller that uses one of them; and beside a busy process.
 QUIET = Window(slowdown=1.5, own=0.8, others=0.92, idle=0.28)

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
-from inference.engine import Engine
+from inference.engine.engine import Engine
 from inference.errors import ClientLeft, Overloaded
-from inference.fetch import Fetcher
-from inference.thumbnail_server import Reply, ThumbnailServer
+from inference.fetching.fetcher import Fetcher
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from inference.types import Embedding, Failure, ImageBase64, ImageBytes, ImageUrl, Text
-from model.fake import FakeEncoder
+from model.backends.fake import FakeEncoder
 from tests.images import jpeg, png
 from tests.servers import MeetingServer
 

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.config import BatchConfig, EngineConfig, FetchConfig
-from inference.curve import Point, fit
-from inference.engine import Engine
+from inference.engine.engine import Engine
 from inference.errors import ClientLeft, Overloaded
-from inference.fetch import Fetcher
-from inference.thumbnail_server import Reply, ThumbnailServer
+from inference.fetching.fetcher import Fetcher
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
+from inference.profile.curve import Point, fit
 from inference.types import Embedding, Failure, ImageBytes, ImageUrl, Text, lane_of
-from model.fake import FakeEncoder
+from model.backends.fake import FakeEncoder
 from tests.images import png
 from tests.inference.test_engine import (
     LOCAL,

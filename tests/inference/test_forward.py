@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.batching.forward import Forward
 from inference.config import BatchConfig
-from inference.forward import Forward
 from inference.types import Embedding, ImageBytes, Text
+from model.backends.fake import FakeEncoder
 from model.errors import OutOfMemory
-from model.fake import FakeEncoder
 from tests.images import png
 from tests.inference.test_engine import embed, image_vector, opened, soon, text_vector
 

@@ -1,6 +1,6 @@
 """What hangs is found by its age."""
 
-from inference.hangs import Hangs
+from inference.stalls import Hangs
 
 
 def test_the_oldest_is_named_once_it_is_too_old():

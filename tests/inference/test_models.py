@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference.batching.scheduler import Entry, Scheduler
 from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
-from inference.curve import Point, fit
-from inference.engine import Engine
+from inference.engine.engine import Engine
 from inference.errors import UnknownModel
-from inference.fetch import Fetcher
-from inference.scheduler import Entry, Scheduler
+from inference.fetching.fetcher import Fetcher
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
+from inference.profile.curve import Point, fit
 from inference.stats import ItemTimes, StageTimes
-from inference.thumbnail_server import Reply, ThumbnailServer
 from inference.types import Embeddings, Failure, ImageUrl, Target, Text
+from model.backends.fake import FakeEncoder
 from model.config import ModelConfig
-from model.fake import FakeEncoder
 from tests.images import png
 
 LOCAL = FetchConfig(UrlConfig(allow_hosts=("127.0.0.1",)))

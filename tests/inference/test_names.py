@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from inference.errors import FetchDns
-from inference.names import Names
+from inference.fetching.dns import Names
 
 
 class Server:

@@ -8,7 +8,7 @@ import numpy as np
 
 from inference.config import BatchConfig
 from inference.types import Embedding, Text
-from model.fake import FakeEncoder
+from model.backends.fake import FakeEncoder
 from tests.inference.test_engine import opened, soon, text_vector, wait_for
 
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.config import BatchConfig
-from inference.text_cache import ENTRY_BYTES, TextCache
+from inference.engine.text_cache import ENTRY_BYTES, TextCache
 from inference.types import Embedding, ImageBytes, Text
-from model.fake import FakeEncoder
+from model.backends.fake import FakeEncoder
 from tests.images import png
 from tests.inference.test_engine import (
     RecordingEncoder,

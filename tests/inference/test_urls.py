@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from inference.config import UrlConfig
 from inference.errors import FetchBlocked
-from inference.urls import UrlPolicy, follow, is_public, normal_host, parse, tidy
+from inference.fetching.urls import UrlPolicy, follow, is_public, normal_host, parse, tidy
 
 PUBLIC = ["8.8.8.8", "93.184.216.34", "1.1.1.1", "2606:4700::1111", "2a00:1450:4001::5"]
 PUBLIC += ["64:ff9b::808:808"]

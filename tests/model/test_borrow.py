@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.borrow import borrowed
+from model.images.pixels import borrowed
 from tests.images import speckles
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from model.checkpoints.faults import checkpoint_faults
 from model.errors import CheckpointError, OutOfMemory
-from model.faults import checkpoint_faults
 
 WORDS = {
     Exception("a bad vocabulary"): "the tokenizer in /x cannot be loaded: a bad vocabulary",

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from model.checkpoint import fingerprint, verify
+from model.checkpoints.checkpoint import fingerprint, verify
+from model.checkpoints.image_processor import DEFAULTS, read
 from model.errors import CheckpointError
-from model.geometry import FILTERS, Geometry
-from model.image_processor import DEFAULTS, read
-from model.preprocess import preprocess
+from model.images.geometry import FILTERS, Geometry
+from model.images.preprocess import preprocess
 from tests.checkpoints import make_checkpoint
 from tests.images import encode, jpeg, oriented, picture, png, speckles
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model.mapped import MAPS, let_go
+from model.backends.mapped import MAPS, let_go
 
 SIZE = 64 * mmap.PAGESIZE
 

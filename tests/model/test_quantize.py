@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from model.checkpoint import BUILTIN_FOLDER, verify
+from model.backends.export import copy_checkpoint, save
+from model.backends.openvino_encoder import OpenVinoEncoder
+from model.checkpoints.checkpoint import BUILTIN_FOLDER, verify
 from model.config import ModelConfig
-from model.export import copy_checkpoint, save
-from model.fidelity import Cosines, Fidelity
+from model.fidelity.cosines import Cosines, Fidelity
+from model.fidelity.quantize import BelowFloors, Floors, as_report, quantize
 from model.load import load
-from model.openvino_encoder import OpenVinoEncoder
-from model.quantize import BelowFloors, Floors, as_report, quantize
-from model.retrieval import embed, evaluation_set, recalls
-from model.thumbnails import sample
+from model.synthetic.thumbnails import sample
+from model.training.retrieval import embed, evaluation_set, recalls
 
 # A layer whose input has channels far from the rest.
 HURT = (2,)

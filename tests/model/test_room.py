@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import TooManyPixels
-from model.preprocess import preprocess
-from model.room import MIB, Room
+from model.images.preprocess import preprocess
+from model.memory_budget import MIB, Room
 from tests.images import encode, jpeg, picture, png
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.attributes import combinations
 from model.config import ModelConfig
-from model.fidelity import fidelity
+from model.fidelity.cosines import fidelity
 from model.load import load
-from model.mixes import photo, thumbnail
-from model.thumbnails import draw, encode
+from model.synthetic.attributes import combinations
+from model.synthetic.mixes import photo, thumbnail
+from model.synthetic.thumbnails import draw, encode
 from tests.images import encode as encode_as
 
 

@@ -5,10 +5,10 @@ import logging
 
 import pytest
 
-from inference.machine import cores, memory_bytes
-from inference.profile import MeasuredPoint, Profile, Threads, TowerProfile, write
-from inference.threads import plain
-from model.fake import FakeEncoder
+from inference.profile.machine import cores, memory_bytes
+from inference.profile.profile import MeasuredPoint, Profile, Threads, TowerProfile, write
+from inference.tuning.threads import plain
+from model.backends.fake import FakeEncoder
 from serve.compose import within_memory
 from serve.plan import UNTUNED_SIZE, match_of, plan, versions
 from serve.settings import Settings

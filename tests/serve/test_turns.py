@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve.turns import LEAST_S, MOST_S, RETURNS_PER_PLACE, RETURNS_PER_S, Turns
+from serve.http.retry_times import LEAST_S, MOST_S, RETURNS_PER_PLACE, RETURNS_PER_S, Turns
 
 
 class Clock:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.fetch import Fetcher
+from inference.fetching.fetcher import Fetcher
 from serve import user_agent
 from serve.compose import fetch_config
 from serve.settings import load

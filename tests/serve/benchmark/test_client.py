@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from inference.load import Outcome, RequestFailed
-from serve.benchmark.client import (
+from inference.loadtest.summary import Outcome, RequestFailed
+from serve.benchmark.endpoint_load.client import (
     Body,
     HttpTarget,
     SageMakerTarget,

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from inference.batcher import TowerReport
-from inference.live import BatchTimes
+from inference.batching.batcher import TowerReport
+from inference.batching.live import BatchTimes
 from inference.types import Embedding, Failure
-from serve.benchmark.meter import Meter
-from serve.benchmark.stages import Spent
+from serve.benchmark.pipeline_stages.meter import Meter
+from serve.benchmark.pipeline_stages.stages import Spent
 
 
 class Rig:

@@ -7,11 +7,17 @@ from html.parser import HTMLParser
 import pytest
 
 from inference.config import BatchConfig
-from inference.profile import Threads
-from serve.benchmark.pipeline_page import pipeline_page
-from serve.benchmark.pipeline_record import Asked, Found, check_same, compare, document
-from serve.benchmark.pipeline_tables import notes, shared_sentence
-from serve.benchmark.stages import Spent
+from inference.profile.profile import Threads
+from serve.benchmark.pipeline_stages.pipeline_page import pipeline_page
+from serve.benchmark.pipeline_stages.pipeline_record import (
+    Asked,
+    Found,
+    check_same,
+    compare,
+    document,
+)
+from serve.benchmark.pipeline_stages.pipeline_tables import notes, shared_sentence
+from serve.benchmark.pipeline_stages.stages import Spent
 from serve.plan import Plan
 from tests.serve.benchmark.loads import load
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from serve.benchmark.cells import recommend
-from serve.benchmark.interactive import Interactive
-from serve.benchmark.record import Asked, Found, compare, document
+from serve.benchmark.endpoint_load.cells import recommend
+from serve.benchmark.endpoint_load.interactive import Interactive
+from serve.benchmark.endpoint_load.record import Asked, Found, compare, document
 from tests.serve.benchmark.loads import cell, load
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.profile import Threads
-from serve.benchmark.stages import Spent, Stage, limit, stages
+from inference.profile.profile import Threads
+from serve.benchmark.pipeline_stages.stages import Spent, Stage, limit, stages
 
 THREADS = Threads(encoder=2, streams=2, decode=4, io=32)
 shares = st.floats(0, 1)

@@ -1,0 +1,1 @@
+"""The client for applications: a long list of thumbnails in, results in order out."""

@@ -1,0 +1,93 @@
+"""The way to an asynchronous endpoint: an object of S3 in, an object out."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from deploy.client.transports import JSON, choosing
+from deploy.client.wire import EndpointError, clip
+from deploy.template.names import parse_uri
+
+POLL_S = 2.0
+# An instance that starts from zero takes minutes.
+MAX_POLLS = 1200 // int(POLL_S)
+
+
+class AsyncTransport:
+    """An endpoint by its name. A Transport; its objects are deleted once they were read.
+
+    Args:
+        name: of the endpoint.
+        folder: `s3://bucket/prefix/` of requests, which the endpoint's role may read.
+        runtime: boto3's client of `sagemaker-runtime`.
+        s3: boto3's.
+        pause: waits so many seconds.
+        model: one of several that the container serves; None is its first.
+    """
+
+    def __init__(
+        self, name: str, folder: str, runtime: Any, s3: Any, pause: Callable[[float], Any],
+        model: str | None = None,
+    ) -> None:  # fmt: skip
+        self._choice = choosing(model)
+        self._name, self._folder = name, folder.rstrip("/")
+        self._runtime, self._s3, self._pause = runtime, s3, pause
+
+    def send(self, body: bytes) -> bytes:
+        """POST a JSON body once, and return the answer's. Raises EndpointError."""
+        source = f"{self._folder}/sweetspot-{uuid.uuid4()}.json"
+        try:
+            self._s3.put_object(**_place(source), Body=body)
+            said = self._begin(source)
+            good, answer = self._wait(said["OutputLocation"], said.get("FailureLocation"))
+            self._s3.delete_object(**_place(source))
+        except (BotoCoreError, ClientError) as exc:
+            raise EndpointError("aws", str(exc), retryable=False) from exc
+        if not good:
+            raise EndpointError("async_failed", clip(answer), retryable=False)
+        return answer
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _begin(self, source: str) -> dict[str, str]:
+        """Where the answer, or the failure, will be."""
+        try:
+            said: dict[str, str] = self._runtime.invoke_endpoint_async(
+                EndpointName=self._name, InputLocation=source, ContentType=JSON, Accept=JSON,
+                **self._choice,
+            )  # fmt: skip
+        except ClientError:  # refused: nobody will read it
+            self._s3.delete_object(**_place(source))
+            raise
+        return said
+
+    def _wait(self, output: str, failure: str | None) -> tuple[bool, bytes]:
+        """Whether it went well, and what came."""
+        for _ in range(MAX_POLLS):
+            for good, uri in ((True, output), (False, failure)):
+                answer = self._take(uri) if uri else None
+                if answer is not None:
+                    return good, answer
+            self._pause(POLL_S)
+        minutes = MAX_POLLS * POLL_S / 60
+        message = f"no answer in {minutes:.0f} minutes; it will be in {output}"
+        raise EndpointError("timeout", message, retryable=False)
+
+    def _take(self, uri: str) -> bytes | None:
+        """An object, which is deleted; None while it is not there."""
+        try:
+            body: bytes = self._s3.get_object(**_place(uri))["Body"].read()
+        except self._s3.exceptions.NoSuchKey:
+            return None
+        self._s3.delete_object(**_place(uri))
+        return body
+
+
+def _place(uri: str) -> dict[str, str]:
+    bucket, key = parse_uri(uri, "")
+    return {"Bucket": bucket, "Key": key}

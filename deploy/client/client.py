@@ -1,0 +1,181 @@
+"""A client for applications: a long list of thumbnails in, embeddings out, in order, as they come.
+
+    with Client("designs") as client:
+        for result in client.embed_urls(urls):
+            ...
+
+Needs neither NumPy nor torch: an embedding is an `array("f")`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterable, Mapping, Sized
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from deploy.client.chunks import USUAL_ITEMS, Limits, items_for
+from deploy.client.in_order import InOrder
+from deploy.client.progress import with_bar
+from deploy.client.retrying import Patience, ask
+from deploy.client.transports import connect
+from deploy.client.wire import FRAME_BYTES, Embedded, EndpointError, Failed, Item, Result
+from inference.profile.profile import read
+
+__all__ = [
+    "Client",
+    "Embedded",
+    "EndpointError",
+    "Failed",
+    "FingerprintChanged",
+    "Patience",
+    "Result",
+]
+
+# Real-time endpoints take 25 MB; serverless ones 4 MB.
+MAX_BODY_BYTES = 25_000_000
+MAX_ITEMS, MAX_CONCURRENCY = 50_000, 256
+
+
+class FingerprintChanged(EndpointError):
+    """Two answers are of different models: their embeddings do not compare."""
+
+    def __init__(self, first: str, then: str) -> None:
+        message = f"answers of fingerprint {first}, then of {then}: their embeddings do not compare"
+        super().__init__("fingerprint_changed", message, retryable=False)
+
+
+class Client:
+    """Asks one endpoint. May be used from many threads, but not across a fork.
+
+    Args:
+        endpoint: a URL (`http://localhost:8080`), or the name of a SageMaker endpoint.
+        client: boto3's of `sagemaker-runtime`, for a name, without retries of its own, which
+            would multiply; made here by default.
+        model: one of several that the endpoint serves, by its name; its first by default.
+        items: most items a request; 64 by default.
+        profile: a `sweetspot.json` of the endpoint's machine: then requests are whole multiples
+            of the batches it found best.
+        concurrency: requests in flight, over each call.
+        max_body_bytes: of one request.
+        patience: how long to try what may pass.
+
+    Attributes:
+        fingerprint: of the first answer; all later ones have to agree.
+
+    Raises:
+        ValueError: an argument cannot be, or AWS is not configured here.
+        ProfileError: the profile cannot be read.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        client: Any = None,
+        model: str | None = None,
+        items: int | None = None,
+        profile: str | Path | None = None,
+        concurrency: int = 4,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        patience: Patience | None = None,
+    ) -> None:
+        if items is not None and profile is not None:
+            raise ValueError("give items or profile, not both")
+        if profile is not None:
+            items = min(_items_of(Path(profile)), MAX_ITEMS)
+        items = USUAL_ITEMS if items is None else items
+        _check("items", items, 1, MAX_ITEMS)
+        _check("concurrency", concurrency, 1, MAX_CONCURRENCY)
+        _check("max_body_bytes", max_body_bytes, FRAME_BYTES + 1, 2**31)
+        self._limits = Limits(items, max_body_bytes)
+        self._concurrency = concurrency
+        self._patience = patience or Patience()
+        self._transport = connect(endpoint, client, concurrency, model)
+        self._lock = threading.Lock()
+        self.fingerprint: str | None = None
+
+    def embed_urls(
+        self, urls: Iterable[str], *, progress: bool = False
+    ) -> Generator[Result, None, None]:
+        """Embed thumbnails by URL (http, https, s3, data); see `embed`."""
+        return self._start(urls, "url", progress=progress)
+
+    def embed_texts(
+        self, texts: Iterable[str], *, progress: bool = False
+    ) -> Generator[Result, None, None]:
+        """Embed texts; see `embed`."""
+        return self._start(texts, "text", progress=progress)
+
+    def embed_images(
+        self, images: Iterable[bytes], *, progress: bool = False
+    ) -> Generator[Result, None, None]:
+        """Embed encoded images (PNG, JPEG, ...), sent along; see `embed`."""
+        return self._start(images, "image", progress=progress)
+
+    def embed(
+        self, items: Iterable[Mapping[str, Any]], *, progress: bool = False
+    ) -> Generator[Result, None, None]:
+        """Embed items of any kind.
+
+        Args:
+            items: `{"url": ...}`, `{"text": ...}` or `{"image": bytes}`, each with an `id` of its
+                own if you like. Read as they are needed, so they may be a generator of millions.
+            progress: a bar on standard error, when that is a terminal.
+
+        Returns:
+            A generator of one Embedded or Failed per item, in order, as they come. Nothing is
+            sent ahead of who asks for results, but for the requests in flight.
+
+        Raises:
+            EndpointError: while iterating: the endpoint refuses, cannot be reached for longer
+                than patience lasts, or answers by another model (FingerprintChanged).
+            ValueError: while iterating: an item is none.
+        """
+        return self._start(items, None, progress=progress)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def _start(
+        self, given: Iterable[Any], kind: str | None, *, progress: bool
+    ) -> Generator[Result, None, None]:
+        if isinstance(given, str | bytes | Mapping):
+            raise TypeError(f"many items are wanted, not one {type(given).__name__}")
+        items = iter(given) if kind is None else ({kind: one} for one in given)
+        walk = InOrder(items, self._ask, self._limits, self._concurrency, self._patience)
+        total = len(given) if isinstance(given, Sized) else None
+        return with_bar(walk.results(), total) if progress else walk.results()
+
+    def _ask(self, items: list[Item], bulk: bool, leaving: threading.Event) -> tuple[Result, ...]:
+        answer = ask(self._transport, items, self._patience, leaving, bulk=bulk)
+        with self._lock:
+            self.fingerprint = self.fingerprint or answer.fingerprint
+            if answer.fingerprint != self.fingerprint:
+                raise FingerprintChanged(self.fingerprint, answer.fingerprint)
+        return answer.results
+
+
+def _items_of(path: Path) -> int:
+    """For the most demanding of the machines that the file knows."""
+    return max(map(items_for, read(path)), default=USUAL_ITEMS)
+
+
+def _check(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be from {low} to {high}, not {value}")

@@ -1,0 +1,192 @@
+"""The two ways to an endpoint: its URL, and its name through SageMaker's runtime."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import urllib3
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.exceptions import ReadTimeoutError as BotoReadTimeoutError
+from botocore.exceptions import SSLError as BotoSSLError
+from urllib3.exceptions import HTTPError, LocationParseError, ReadTimeoutError, SSLError
+
+from deploy.client.wire import EndpointError, clip, decode_refusal
+from serve.settings import MODEL_NAME
+
+JSON = "application/json"
+PATH = "/invocations"
+CONNECT_TIMEOUT_S = 5.0
+# SageMaker gives a container 60 s; more than that is a hang.
+READ_TIMEOUT_S = 70.0
+# How long the bytes of an answer may take on their way, and how many there may be: 50,000 items of
+# 1,024 dimensions are 280 MB.
+ANSWER_TIMEOUT_S = 300.0
+MAX_ANSWER_BYTES = 2**29
+CHUNK_BYTES = 2**20
+OK = 200
+HEADER = "X-Amzn-SageMaker-Custom-Attributes"
+_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
+
+
+class Transport(Protocol):
+    """An endpoint. May be used from many threads."""
+
+    def send(self, body: bytes) -> bytes:
+        """POST a JSON body once, and return that of a 200. Raises EndpointError."""
+
+    def close(self) -> None:
+        """Close its connections."""
+
+
+def connect(endpoint: str, client: Any, connections: int, model: str | None = None) -> Transport:
+    """By URL or by name.
+
+    Args:
+        endpoint: either.
+        client: boto3's of `sagemaker-runtime`, or None.
+        connections: at once.
+        model: one of several that the container serves, by its name; None is its first.
+
+    Raises:
+        ValueError: neither an http(s) URL nor a name, no model's name, or AWS is not configured
+            here.
+    """
+    if model is not None and not MODEL_NAME.fullmatch(model):
+        raise ValueError(f"{model!r} is no model's name: up to 64 of A-Z, a-z, 0-9, . _ -")
+    if "://" not in endpoint:
+        if not _NAME.fullmatch(endpoint):
+            raise ValueError(f"{endpoint!r} is neither a URL (http://...) nor an endpoint's name")
+        return SageMakerTransport(endpoint, client, connections, model)
+    if client is not None:
+        raise ValueError(f"{endpoint} is a URL: a boto3 client goes with an endpoint's name")
+    return HttpTransport(endpoint, connections, model)
+
+
+class HttpTransport:
+    """A container by its URL, with or without `/invocations`."""
+
+    def __init__(self, url: str, connections: int, model: str | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+            raise ValueError(f"{url} is no URL of an endpoint: http://localhost:8080, say")
+        self._headers = {"Content-Type": JSON, "Accept": JSON} | choosing(model, HEADER)
+        self._url = url.rstrip("/").removesuffix(PATH) + PATH
+        timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)
+        self._pool = urllib3.PoolManager(maxsize=connections, retries=False, timeout=timeout)
+
+    def send(self, body: bytes) -> bytes:
+        """See Transport."""
+        try:
+            with self._pool.request(
+                "POST", self._url, body=body, headers=self._headers, preload_content=False
+            ) as reply:
+                said = _whole(reply.read1)
+        except SSLError as exc:
+            raise EndpointError("tls", _reason(exc), retryable=False) from exc
+        except LocationParseError as exc:
+            raise EndpointError("connect", _reason(exc), retryable=False) from exc
+        except ReadTimeoutError as exc:
+            raise EndpointError("timeout", _reason(exc), retryable=True) from exc
+        except HTTPError as exc:
+            raise EndpointError("connect", _reason(exc), retryable=True) from exc
+        if reply.status != OK:
+            raise decode_refusal(reply.status, said)
+        return said
+
+    def close(self) -> None:
+        """See Transport."""
+        self._pool.clear()
+
+
+class SageMakerTransport:
+    """An endpoint by its name; a container's error is read out of SageMaker's ModelError."""
+
+    def __init__(self, name: str, client: Any, connections: int, model: str | None = None) -> None:
+        self._name = name
+        self._choice = choosing(model)
+        self._owned = client is None
+        self._client = client or _runtime(connections)
+
+    def send(self, body: bytes) -> bytes:
+        """See Transport."""
+        try:
+            answer = self._client.invoke_endpoint(
+                EndpointName=self._name, ContentType=JSON, Accept=JSON, Body=body, **self._choice
+            )
+            with closing(answer["Body"]) as said:
+                return _whole(said.read)
+        except ClientError as exc:
+            raise _refused(exc) from exc
+        except BotoSSLError as exc:
+            raise EndpointError("tls", str(exc), retryable=False) from exc
+        except BotoReadTimeoutError as exc:
+            raise EndpointError("timeout", str(exc), retryable=True) from exc
+        except (BotoConnectionError, HTTPClientError, IncompleteReadError) as exc:
+            raise EndpointError("connect", str(exc), retryable=True) from exc
+        except BotoCoreError as exc:
+            raise EndpointError(type(exc).__name__, str(exc), retryable=False) from exc
+
+    def close(self) -> None:
+        """See Transport. A client that was handed in stays open."""
+        if self._owned:
+            self._client.close()
+
+
+def choosing(model: str | None, parameter: str = "CustomAttributes") -> dict[str, str]:
+    """The custom attributes that choose a model, as boto3's parameter, or as a header of a name."""
+    return {} if model is None else {parameter: f"model={model}"}
+
+
+def _whole(read: Callable[[int], bytes]) -> bytes:
+    """An answer's body, bounded. read: at most so many bytes, none at the end."""
+    begun_s, parts, size = time.monotonic(), [], 0
+    while part := read(CHUNK_BYTES):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_ANSWER_BYTES:
+            message = f"the answer has more than {MAX_ANSWER_BYTES:,} bytes"
+            raise EndpointError("bad_answer", message, retryable=False)
+        if time.monotonic() - begun_s > ANSWER_TIMEOUT_S:
+            message = f"the answer takes more than {ANSWER_TIMEOUT_S:.0f} s to come"
+            raise EndpointError("timeout", message, retryable=True)
+    return b"".join(parts)
+
+
+def _runtime(connections: int) -> Any:
+    """A client that never retries on its own. Raises ValueError without a region."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        retries={"total_max_attempts": 1},
+        max_pool_connections=connections,
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+    )
+    try:
+        return boto3.client("sagemaker-runtime", config=config)
+    except BotoCoreError as exc:
+        raise ValueError(f"AWS cannot be asked: {exc}") from exc
+
+
+def _refused(exc: ClientError) -> EndpointError:
+    response: Any = exc.response
+    code, message = response["Error"]["Code"], response["Error"].get("Message", "")
+    if code == "ModelError":
+        said = str(response.get("OriginalMessage") or message)
+        return decode_refusal(int(response.get("OriginalStatusCode") or 500), said.encode())
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    may_pass = status == 429 or status >= 500 or code.startswith("Throttl")
+    return EndpointError(code, clip(message.encode()), retryable=may_pass)
+
+
+def _reason(exc: BaseException) -> str:
+    """The system's own words where there are some: `connection refused`."""
+    cause = exc.__cause__ or exc
+    return cause.strerror.lower() if isinstance(cause, OSError) and cause.strerror else str(exc)

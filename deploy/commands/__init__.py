@@ -1,0 +1,1 @@
+"""What a person types and sees: the options, the tables, and each command of `deploy`."""

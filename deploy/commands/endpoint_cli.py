@@ -1,0 +1,164 @@
+"""`sweetspot deploy invoke | smoke | logs`: what an endpoint answers, what its container says."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deploy.errors import DeployError
+from deploy.template import names
+
+if TYPE_CHECKING:
+    from deploy.client.wire import Result
+    from deploy.smoke import Ask
+
+# Somebody waits; a serverless endpoint that starts takes as long.
+PATIENCE_S = 30.0
+URLS = ("http://", "https://", "s3://", "data:")
+_model = click.option("--model", help="one of several that it serves  [default: its first]")
+
+
+@click.command()
+@click.argument("endpoint")
+@click.argument("inputs", nargs=-1)
+@click.option("--text", "texts", multiple=True, help="a text to embed; may be repeated")
+@_model
+@click.option("--json", "as_json", is_flag=True, help="a JSON object for each input, on a line")
+def invoke(
+    endpoint: str, inputs: tuple[str, ...], texts: tuple[str, ...], *, model: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Embed files, URLs and texts by a deployment.
+
+    Or by a container at a URL. Ends with 1 when any has failed.
+
+    \b
+    Examples:
+      sweetspot deploy invoke designs https://example.com/a.jpg --text "dark login screen"
+      sweetspot deploy invoke designs shots/*.png --json
+      sweetspot deploy invoke http://localhost:8080 s3://thumbnails/a.png
+    """
+    from deploy.client.wire import Failed, encode_item
+
+    if not inputs and not texts:
+        raise click.UsageError("nothing to embed: name files, URLs, or --text")
+    with _asking(endpoint, model) as ask:
+        given = [*map(_item, inputs), *({"text": one} for one in texts)]
+        answer = ask([encode_item(*one) for one in enumerate(given)])
+    for name, result in zip((*inputs, *texts), answer.results, strict=True):
+        click.echo(json.dumps(_as_dict(name, result)) if as_json else _line(name, result))
+    raise SystemExit(1 if any(isinstance(one, Failed) for one in answer.results) else 0)
+
+
+@click.command()
+@click.argument("endpoint")
+@click.option("--against", help="another deployment or URL of the same checkpoint")
+@_model
+@click.option("--json", "as_json", is_flag=True, help="for machines")
+def smoke(endpoint: str, against: str | None, model: str | None, *, as_json: bool) -> None:
+    """Check that a deployment embeds as it should.
+
+    A thumbnail and a text: unit norm, the same vector again, and parity with vectors that are known
+    of the built-in model, or with another container of the same checkpoint. Ends with 1 when a
+    check has failed.
+
+    \b
+    Examples:
+      sweetspot deploy smoke designs
+      sweetspot deploy smoke both --model components --against http://localhost:8080
+    """
+    from rich.console import Console
+
+    from deploy.commands import show
+    from deploy.smoke import smoke as checks_of
+
+    with _asking(endpoint, model) as ask:
+        if against is None:
+            found = checks_of(ask)
+        else:
+            with _asking(against, None) as other:
+                found = checks_of(ask, other)
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found]))
+    else:
+        Console().print(show.checks(found))
+    raise SystemExit(1 if any(one.ok is False for one in found) else 0)
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--lines", type=click.IntRange(1, 10_000), default=50, show_default=True, help="most of them"
+)
+@click.option("--job", is_flag=True, help="NAME is a transform job's")
+def logs(name: str, lines: int, *, job: bool) -> None:
+    """Print the last lines of a deployment's containers.
+
+    Those of a failed start, too.
+
+    \b
+    Examples:
+      sweetspot deploy logs designs
+      sweetspot deploy logs monday --job --lines 1000 > monday.log
+    """
+    from deploy import aws
+    from deploy.stack.logs import tail
+    from deploy.template import role
+
+    names.check_name(name)
+    group, prefix = (role.JOB_LOGS, f"{name}/") if job else (role.ENDPOINT_LOGS + name, None)
+    found = tail(aws.client("logs"), group, lines, prefix=prefix)
+    if not found:
+        raise DeployError(f"no line of {name} in {group}")
+    for line in found:
+        at = datetime.fromtimestamp(line.at_ms / 1000, UTC)
+        click.echo(f"{at:%Y-%m-%dT%H:%M:%S}Z {line.stream} {line.text}")
+
+
+@contextmanager
+def _asking(endpoint: str, model: str | None) -> Iterator[Ask]:
+    """One request to an endpoint, and again while that may help."""
+    from deploy.client.retrying import Patience, ask
+    from deploy.stack.reach import reach
+
+    transport, leaving = reach(endpoint, model), threading.Event()
+    try:
+        yield lambda items: ask(transport, items, Patience(total_s=PATIENCE_S), leaving, bulk=False)
+    finally:
+        transport.close()
+
+
+def _item(given: str) -> dict[str, Any]:
+    if given.lower().startswith(URLS):
+        return {"url": given}
+    try:
+        return {"image": Path(given).read_bytes()}
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else str(exc)
+        raise DeployError(f"{given} cannot be read: {reason}") from exc
+
+
+def _as_dict(name: str, result: Result) -> dict[str, Any]:
+    from deploy.client.wire import Failed
+
+    if isinstance(result, Failed):
+        error = {"code": result.code, "message": result.message, "retryable": result.retryable}
+        return {"input": name, "error": error}
+    return {"input": name, "embedding": result.embedding.tolist()}
+
+
+def _line(name: str, result: Result) -> str:
+    from deploy.client.wire import Failed
+
+    if isinstance(result, Failed):
+        return f"{name}: {result.code}: {result.message}"
+    first = " ".join(f"{one:+.3f}" for one in result.embedding[:4])
+    return f"{name}: {first} ...  {len(result.embedding)} dimensions"

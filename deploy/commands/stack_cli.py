@@ -1,0 +1,175 @@
+"""`sweetspot deploy plan | up | status | down`: one stack, and all that is in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deploy import aws
+from deploy.commands.options import from_flags, with_config
+from deploy.errors import DeployError
+from deploy.template.role import log_group
+from deploy.template.template import template
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from deploy.stack.stack import Event, Stacks
+
+_json = click.option("--json", "as_json", is_flag=True, help="for machines")
+
+
+@click.command()
+@with_config
+@_json
+def plan(*, as_json: bool, **flags: Any) -> None:
+    """Show what `up` would change, and change nothing.
+
+    CloudFormation is asked by a change set, which is deleted again.
+
+    \b
+    Example:
+      sweetspot deploy plan designs --image IMAGE --artifact s3://BUCKET/model.tar.gz
+    """
+    from deploy.commands import show
+    from deploy.stack.plan import plan as changes_of
+
+    config = from_flags(**flags)
+    found = changes_of(_stacks(config.name), template(config))
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found]))
+    elif not found:
+        click.echo(f"{config.name}: nothing would change")
+    else:
+        _print(show.changes(found))
+
+
+@click.command()
+@with_config
+@_json
+def up(*, as_json: bool, **flags: Any) -> None:
+    """Make a deployment, or change it, and wait.
+
+    Takes up whatever an earlier attempt has left. When it fails, all goes back to what was, and the
+    reason and the container's last lines are shown. Ctrl-C stops the waiting alone.
+
+    \b
+    Examples:
+      sweetspot deploy up designs --image IMAGE --artifact s3://BUCKET/model.tar.gz
+      sweetspot deploy up jobs --image IMAGE --mode async --input s3://jobs/in/ --output s3://jobs/out/
+    """
+    from deploy.stack.lifecycle import up as bring_up
+
+    config = from_flags(**flags)
+    rendered = template(config)
+    with _acting(config.name, len(rendered["Resources"]), log_group(config)) as stacks:
+        made = bring_up(stacks, rendered)
+    if as_json:
+        click.echo(json.dumps({"action": made.action, "outputs": made.stack.outputs}))
+        return
+    hint = "" if config.mode == "transform" else f"; try it: sweetspot deploy smoke {config.name}"
+    click.echo(f"{config.name} {made.action}{hint}", err=True)
+    for name, value in made.stack.outputs.items():
+        click.echo(f"{name} {value}")
+
+
+@click.command()
+@click.argument("name")
+@_json
+def status(name: str, *, as_json: bool) -> None:
+    """Show what a deployment is now.
+
+    Ends with 1 when it does not answer.
+
+    \b
+    Example:
+      sweetspot deploy status designs
+    """
+    from deploy.commands import show
+    from deploy.stack.status import status as status_of
+
+    stacks = _stacks(name)
+    stack = stacks.find()
+    if stack is None:
+        raise DeployError(f"{name}: no such deployment here")
+    sagemaker, cloudwatch = aws.client("sagemaker"), aws.client("cloudwatch")
+    found = status_of(name, stack, stacks.cloudformation, sagemaker, cloudwatch)
+    if as_json:
+        click.echo(json.dumps(asdict(found) | {"healthy": found.healthy}))
+    else:
+        _print(show.status(found))
+    raise SystemExit(0 if found.healthy else 1)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="do not ask")
+@_json
+def down(name: str, *, yes: bool, as_json: bool) -> None:
+    """Take away all that `up` has made, and say what is left.
+
+    \b
+    Example:
+      sweetspot deploy down designs
+    """
+    from deploy.commands import show
+    from deploy.stack.lifecycle import down as take_down
+
+    if _stacks(name).find() is None:
+        click.echo("{}" if as_json else f"{name}: nothing is there")
+        return
+    if not yes:
+        click.confirm(f"Take {name} away, and all that answers there?", abort=True, err=True)
+    with _acting(name, None, None) as stacks:
+        taken = take_down(stacks)
+    outputs = taken.outputs if taken else {}
+    if as_json:
+        click.echo(json.dumps(show.left(outputs)))
+        return
+    click.echo(f"{name} is taken away", err=True)
+    if outputs:
+        click.echo(show.leftovers(outputs))
+
+
+@contextmanager
+def _acting(name: str, resources: int | None, group: str | None) -> Iterator[Stacks]:
+    """A stack whose events people see, and the reasons of which they learn when it fails.
+
+    resources: in it, if known. group: of logs, when a container may have had something to say.
+    """
+    from deploy.commands import show
+    from deploy.stack.failure import Reasons, last_words
+    from deploy.stack.lifecycle import StackFailed
+
+    begun_ms = int(datetime.now(UTC).timestamp() * 1000)
+    reasons = Reasons(aws.client("sagemaker"))
+    try:
+        with show.events(resources) as tell:
+            yield _stacks(name, tell, reasons.hear)
+    except StackFailed as exc:
+        lines = [str(exc), *reasons.said]
+        if group is not None:
+            lines += last_words(aws.client("logs"), group, begun_ms)
+        raise DeployError("\n  ".join(lines)) from exc
+    except KeyboardInterrupt:
+        raise DeployError(
+            f"no longer waiting; AWS goes on, and `sweetspot deploy status {name}` tells"
+        ) from None
+
+
+def _stacks(name: str, *listeners: Callable[[Event], None]) -> Stacks:
+    from deploy.stack.reach import stacks
+
+    return stacks(name, *listeners)
+
+
+def _print(table: Table) -> None:
+    from rich.console import Console
+
+    Console().print(table)

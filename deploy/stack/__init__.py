@@ -1,0 +1,1 @@
+"""The CloudFormation stack: brought up, watched, taken down, and why it failed."""

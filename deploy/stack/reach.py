@@ -1,0 +1,63 @@
+"""From the name of a deployment, or a URL, to who answers there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from deploy import aws
+from deploy.client.async_transport import AsyncTransport
+from deploy.client.transports import Transport, connect
+from deploy.errors import DeployError
+from deploy.stack.stack import Event, Stack, Stacks
+from deploy.template import names
+
+
+def reach(endpoint: str, model: str | None = None) -> Transport:
+    """endpoint: a deployment's name, or a container's URL. model: one of several there.
+
+    Raises:
+        DeployError: nothing of that name answers.
+    """
+    if "://" in endpoint:
+        return _connected(endpoint, model)
+    outputs = standing(endpoint).outputs
+    if "EndpointName" not in outputs:
+        raise DeployError(f"{endpoint} is for batch transform: nothing answers there")
+    name = outputs["EndpointName"]
+    if "Input" not in outputs:
+        return _connected(name, model)
+    runtime, s3 = aws.client("sagemaker-runtime"), aws.client("s3")
+    return AsyncTransport(name, outputs["Input"], runtime, s3, threading.Event().wait, model)
+
+
+def stacks(name: str, *listeners: Callable[[Event], None]) -> Stacks:
+    """The stack of a deployment here, whether there is one or not; see Stacks.
+
+    Raises:
+        DeployError: no such name can be, or AWS is not configured here.
+    """
+    names.check_name(name)
+    return Stacks(aws.client("cloudformation"), name, threading.Event().wait, listeners)
+
+
+def standing(name: str) -> Stack:
+    """The stack of a deployment that stands.
+
+    Raises:
+        DeployError: there is none, or it has not been made whole.
+    """
+    found = stacks(name).find()
+    if found is None:
+        raise DeployError(f"{name}: no such deployment here; `sweetspot deploy up` makes one")
+    if not found.outputs:
+        why = f": {found.reason}" if found.reason else ""
+        raise DeployError(f"{name} is {found.status}{why}")
+    return found
+
+
+def _connected(endpoint: str, model: str | None) -> Transport:
+    try:
+        return connect(endpoint, None, 1, model)
+    except ValueError as exc:
+        raise DeployError(str(exc)) from exc

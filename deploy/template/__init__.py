@@ -1,0 +1,1 @@
+"""All that AWS will read, made by pure functions."""

@@ -1,0 +1,1 @@
+"""What happens to a request, from its admission to its last result."""

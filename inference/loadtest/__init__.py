@@ -1,0 +1,1 @@
+"""Load on a service, a local server of thumbnails for it, and a summary of what came of it."""

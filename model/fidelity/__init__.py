@@ -1,0 +1,1 @@
+"""Agreement with transformers, and int8 within it."""

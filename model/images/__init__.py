@@ -1,0 +1,1 @@
+"""Encoded bytes to the pixels that an encoder reads."""

@@ -1,0 +1,1 @@
+"""The training of the built-in model, and what its retrieval is worth."""

@@ -1,0 +1,1 @@
+"""The commands that serve nothing: embed, check, export, quantize."""

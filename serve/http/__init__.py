@@ -1,0 +1,1 @@
+"""Sockets, the worker, Flask, bodies, `/invocations`, the multi-model API."""
