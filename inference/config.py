@@ -60,7 +60,7 @@ class EngineConfig:
     item waits for the batch that runs, at most. streams: forward passes at once.
     io_threads, cpu_threads: that fetch and decode, of either lane. text_cache_bytes: of embeddings
     of texts; the default is some 6,200 queries of 512 dimensions, little beside any weights.
-    hang_s: a decoding or a forward pass that takes longer is taken to hang; the largest image
+    stall_s: a decoding or a forward pass that takes longer is taken to hang; the largest image
     allowed takes some 2 s.
     """
 
@@ -76,4 +76,4 @@ class EngineConfig:
     max_image_bytes: int = 20 * 2**20
     max_text_chars: int = 65_536
     text_cache_bytes: int = 16 * 2**20
-    hang_s: float = 60.0
+    stall_s: float = 60.0

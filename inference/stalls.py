@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class Hangs:
+class Stalls:
     """Watches work that no deadline ends: decoding, and forward passes.
 
     limit_s: what takes longer is taken to hang. As many are watched as there are threads.

@@ -10,7 +10,6 @@ from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from benchmarks.gpu.parts import FIRST, Part
@@ -84,12 +83,7 @@ class Supervisor:
         """The supervisor itself."""
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         """Nothing is left running."""
         self._drop()
 

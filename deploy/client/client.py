@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterable, Mapping, Sized
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from deploy.client.chunks import USUAL_ITEMS, Limits, items_for
@@ -143,12 +142,7 @@ class Client:
         """Itself."""
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         """Close."""
         self.close()
 

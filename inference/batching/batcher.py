@@ -21,7 +21,7 @@ from inference.batching.scheduler import Batch, Entry, Scheduler
 from inference.config import BatchConfig, EngineConfig
 from inference.errors import EncodeFailed
 from inference.profile.machine import processor_times
-from inference.stalls import Hangs
+from inference.stalls import Stalls
 from inference.types import TOWERS, Lane, Target, Tower
 from model.encoder import Encoder
 
@@ -49,10 +49,10 @@ class Batcher:
     def __init__(
         self,
         config: EngineConfig,
-        hangs: Hangs,
+        stalls: Stalls,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._hangs = hangs
+        self._stalls = stalls
         self._clock = clock
         self._forwards: dict[str, Forward] = {}
         self._configs: dict[Target, BatchConfig] = {}
@@ -171,7 +171,7 @@ class Batcher:
     def _serve(self, batch: Batch) -> None:
         start_s = self._clock()
         payloads = [entry.payload for entry in batch.entries]
-        with self._hangs.watch(f"a forward pass of {len(payloads)} {batch.tower}s"):
+        with self._stalls.watch(f"a forward pass of {len(payloads)} {batch.tower}s"):
             results = self._forwards[batch.target.model].run(batch.tower, payloads)
         end_s = self._clock()
         self._note(batch, start_s, end_s)

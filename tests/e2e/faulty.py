@@ -38,7 +38,7 @@ class FaultyEncoder(FakeEncoder):
 def opening(settings):
     from serve.compose import fetch_config
 
-    return Engine(FaultyEncoder(), Fetcher(fetch_config(settings, 4)), EngineConfig(hang_s=1.0))
+    return Engine(FaultyEncoder(), Fetcher(fetch_config(settings, 4)), EngineConfig(stall_s=1.0))
 
 
 if __name__ == "__main__":

@@ -250,7 +250,7 @@ def test_an_item_that_comes_in_the_instant_of_the_end_has_failed():
     """It saw the engine open, and finds the batcher closed: no wait until the deadline."""
     engine = Engine(FakeEncoder(), Fetcher(LOCAL), EngineConfig())
     engine.close()
-    engine._closing = False
+    engine._pipeline.preparation.closing = False
     (result,) = engine.embed([Text("late")], soon(60)).results
     assert (result.code, result.message) == ("encode_failed", "the service is stopping")
     assert engine.items_in_flight == 0

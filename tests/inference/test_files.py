@@ -111,6 +111,6 @@ def test_only_the_embed_command_names_files_of_this_machine():
     }
     assert found == {
         "inference/types.py",
-        "inference/engine/engine.py",
+        "inference/engine/preparation.py",
         "serve/commands/embed/inputs.py",
     }

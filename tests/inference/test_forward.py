@@ -125,7 +125,7 @@ def test_a_batching_thread_that_died_is_trouble():
 def test_what_hangs_is_trouble_until_it_ends():
     hold = threading.Event()
     slow = FakeEncoder(fixed_s=1.0, sleep=lambda _: hold.wait(30) and None)
-    with opened(slow, hang_s=0.0) as engine:
+    with opened(slow, stall_s=0.0) as engine:
         assert engine.trouble() is None
         late = engine.embed([Text("a")], time.monotonic() + 0.05).results[0]
         assert late.code == "deadline_exceeded"

@@ -1,11 +1,11 @@
 """What hangs is found by its age."""
 
-from inference.stalls import Hangs
+from inference.stalls import Stalls
 
 
 def test_the_oldest_is_named_once_it_is_too_old():
     now_s = 0.0
-    hangs = Hangs(10.0, clock=lambda: now_s)
+    hangs = Stalls(10.0, clock=lambda: now_s)
     assert hangs.found() is None
     with hangs.watch("the first"):
         now_s = 5.0
