@@ -16,7 +16,8 @@ from rich.table import Table
 from benchmarks.record import record
 from benchmarks.service import MODEL, image_batches, tuned_checkpoint
 from inference.loadtest.run import closed_loop
-from serve.benchmark.endpoint_load.client import HttpTarget, invoke
+from serve.asking.transports import HttpTransport
+from serve.benchmark.endpoint_load.client import invoke
 from serve.benchmark.endpoint_load.payload import Bulk
 from serve.benchmark.endpoint_load.thumbnails import served
 from tests.e2e.service import started
@@ -29,7 +30,7 @@ def measure(folder: Path, checkpoint: Path, size: str, urls: list[str]) -> dict[
     """Images a second, and the mean batch that the service formed."""
     options = ["--model", str(checkpoint), "--batch-size", size]
     with started(folder, *options) as service:
-        target = HttpTarget(service.url(""), CLIENTS)
+        target = HttpTransport(service.url(""), CLIENTS)
         bulk = Bulk("urls", urls)
         load = closed_loop(lambda: invoke(target, bulk.body(URLS)), CLIENTS, DURATION_S, WARM_UP_S)
         count, items = image_batches(service.url(""))

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from deploy.client.wire import EndpointError
 from deploy.commands import endpoint_cli, stack_cli
 from deploy.commands.artifact_cli import artifact
 from deploy.commands.options import from_flags, with_config
@@ -16,6 +15,7 @@ from deploy.errors import DeployError
 from deploy.template.job import transform_job
 from deploy.template.template import template
 from model.files import write_whole
+from serve.wire.client_side import EndpointError
 
 
 class _Plain(click.Group):

@@ -11,7 +11,7 @@ from operator import mul
 from pathlib import Path
 from typing import Any
 
-from deploy.client.wire import Answer, Embedded, Item, encode_item
+from serve.wire.client_side import Answer, Embedded, Item, encode_item
 
 KNOWN = Path(__file__).parent / "known"
 TEXT = "a dark login screen"

@@ -8,6 +8,7 @@ from functools import cache
 
 from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
 from inference.engine.engine import Engine
+from inference.fetching import user_agent
 from inference.fetching.fetcher import Fetcher
 from inference.profile.machine import cores, memory_bytes
 from inference.profile.profile import Threads
@@ -18,7 +19,6 @@ from model.encoder import Encoder
 from model.errors import CheckpointError, OutOfMemory
 from model.load import load, settle
 from model.memory_budget import Room
-from serve import user_agent
 from serve.plan import Plan, given_threads, plan
 from serve.settings import MIB, Settings
 

@@ -14,7 +14,7 @@ from inference.loadtest.run import ClosedLoop, OpenLoop, together
 from inference.loadtest.summary import Load
 from inference.profile.machine import cores
 from inference.tuning.threads import plain
-from serve.benchmark.endpoint_load.client import HttpTarget
+from serve.asking.transports import HttpTransport
 from serve.benchmark.endpoint_load.grid import MAX_IN_FLIGHT, call
 from serve.benchmark.endpoint_load.payload import Bulk, screenshots, texts
 
@@ -90,7 +90,7 @@ def _steps(
     service: Service, sizes: Sizes, urls: Sequence[str], streams: int
 ) -> Iterator[dict[str, Load] | Spent]:
     """Singles alone, bulk alone and what it used, all together."""
-    target = HttpTarget(service.url, sizes.clients + 2 * MAX_IN_FLIGHT)
+    target = HttpTransport(service.url, sizes.clients + 2 * MAX_IN_FLIGHT)
     body = partial(Bulk("urls", urls).body, sizes.urls)
     bulk = ClosedLoop(call(target, body), sizes.clients)
     asks = {"text": call(target, texts()), "screenshot": call(target, screenshots())}

@@ -8,9 +8,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deploy.client.transports import JSON, choosing
-from deploy.client.wire import EndpointError, clip
 from deploy.template.names import parse_uri
+from serve.asking.transports import JSON, choosing
+from serve.wire.client_side import EndpointError, clip
 
 POLL_S = 2.0
 # An instance that starts from zero takes minutes.
@@ -29,20 +29,22 @@ class AsyncTransport:
         model: one of several that the container serves; None is its first.
     """
 
+    is_local = False
+
     def __init__(
         self, name: str, folder: str, runtime: Any, s3: Any, pause: Callable[[float], Any],
         model: str | None = None,
     ) -> None:  # fmt: skip
         self._choice = choosing(model)
-        self._name, self._folder = name, folder.rstrip("/")
+        self.name, self._folder = name, folder.rstrip("/")
         self._runtime, self._s3, self._pause = runtime, s3, pause
 
-    def send(self, body: bytes) -> bytes:
-        """POST a JSON body once, and return the answer's. Raises EndpointError."""
+    def send(self, body: bytes, content_type: str = JSON) -> bytes:
+        """POST a body once, and return the answer's. Raises EndpointError."""
         source = f"{self._folder}/sweetspot-{uuid.uuid4()}.json"
         try:
             self._s3.put_object(**_place(source), Body=body)
-            said = self._begin(source)
+            said = self._begin(source, content_type)
             good, answer = self._wait(said["OutputLocation"], said.get("FailureLocation"))
             self._s3.delete_object(**_place(source))
         except (BotoCoreError, ClientError) as exc:
@@ -54,11 +56,11 @@ class AsyncTransport:
     def close(self) -> None:
         """Nothing is open."""
 
-    def _begin(self, source: str) -> dict[str, str]:
+    def _begin(self, source: str, content_type: str) -> dict[str, str]:
         """Where the answer, or the failure, will be."""
         try:
             said: dict[str, str] = self._runtime.invoke_endpoint_async(
-                EndpointName=self._name, InputLocation=source, ContentType=JSON, Accept=JSON,
+                EndpointName=self.name, InputLocation=source, ContentType=content_type, Accept=JSON,
                 **self._choice,
             )  # fmt: skip
         except ClientError:  # refused: nobody will read it

@@ -6,8 +6,8 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from deploy.client.wire import FRAME_BYTES, Item
 from inference.profile.profile import Profile
+from serve.wire.client_side import FRAME_BYTES, Item
 
 # Fewer URLs a request spend their time on the way.
 USUAL_ITEMS = 64

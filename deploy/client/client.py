@@ -18,9 +18,9 @@ from deploy.client.chunks import USUAL_ITEMS, Limits, items_for
 from deploy.client.in_order import InOrder
 from deploy.client.progress import with_bar
 from deploy.client.retrying import Patience, ask
-from deploy.client.transports import connect
-from deploy.client.wire import FRAME_BYTES, Embedded, EndpointError, Failed, Item, Result
 from inference.profile.profile import read
+from serve.asking.transports import connect
+from serve.wire.client_side import FRAME_BYTES, Embedded, EndpointError, Failed, Item, Result
 
 __all__ = [
     "Client",

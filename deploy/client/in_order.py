@@ -17,7 +17,7 @@ from typing import Any
 
 from deploy.client.chunks import Limits, fits, take
 from deploy.client.retrying import Patience, pause_s
-from deploy.client.wire import EndpointError, Failed, Item, Result, encode_item
+from serve.wire.client_side import EndpointError, Failed, Item, Result, encode_item
 
 # `ask(items, bulk, leaving)`: the results of one request.
 Ask = Callable[[list[Item], bool, threading.Event], tuple[Result, ...]]

@@ -11,8 +11,8 @@ from functools import partial
 
 import tenacity
 
-from deploy.client.transports import Transport
-from deploy.client.wire import Answer, EndpointError, Item, decode_answer, encode_body
+from serve.asking.transports import Transport
+from serve.wire.client_side import Answer, EndpointError, Item, decode_answer, encode_body
 
 log = logging.getLogger(__name__)
 

@@ -139,6 +139,6 @@ def _upload(written: Artifact, uri: str) -> None:
 def _bar() -> Progress:
     from rich.progress import BarColumn, DownloadColumn, TextColumn
 
-    from deploy.client.progress import on_terminal
+    from serve.observe.bars import on_terminal
 
     return on_terminal(TextColumn("{task.description}"), BarColumn(20), DownloadColumn())

@@ -17,12 +17,11 @@ from deploy.errors import DeployError
 from deploy.template import names
 
 if TYPE_CHECKING:
-    from deploy.client.wire import Result
     from deploy.smoke import Ask
+    from serve.wire.client_side import Result
 
 # Somebody waits; a serverless endpoint that starts takes as long.
 PATIENCE_S = 30.0
-URLS = ("http://", "https://", "s3://", "data:")
 _model = click.option("--model", help="one of several that it serves  [default: its first]")
 
 
@@ -46,7 +45,7 @@ def invoke(
       sweetspot deploy invoke designs shots/*.png --json
       sweetspot deploy invoke http://localhost:8080 s3://thumbnails/a.png
     """
-    from deploy.client.wire import Failed, encode_item
+    from serve.wire.client_side import Failed, encode_item
 
     if not inputs and not texts:
         raise click.UsageError("nothing to embed: name files, URLs, or --text")
@@ -137,7 +136,9 @@ def _asking(endpoint: str, model: str | None) -> Iterator[Ask]:
 
 
 def _item(given: str) -> dict[str, Any]:
-    if given.lower().startswith(URLS):
+    from serve.wire.client_side import is_url
+
+    if is_url(given):
         return {"url": given}
     try:
         return {"image": Path(given).read_bytes()}
@@ -147,7 +148,7 @@ def _item(given: str) -> dict[str, Any]:
 
 
 def _as_dict(name: str, result: Result) -> dict[str, Any]:
-    from deploy.client.wire import Failed
+    from serve.wire.client_side import Failed
 
     if isinstance(result, Failed):
         error = {"code": result.code, "message": result.message, "retryable": result.retryable}
@@ -156,7 +157,7 @@ def _as_dict(name: str, result: Result) -> dict[str, Any]:
 
 
 def _line(name: str, result: Result) -> str:
-    from deploy.client.wire import Failed
+    from serve.wire.client_side import Failed
 
     if isinstance(result, Failed):
         return f"{name}: {result.code}: {result.message}"

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from rich.markup import escape
 from rich.table import Column, Table
 
-from deploy.client.progress import counting
 from deploy.smoke import Check
 from deploy.stack.plan import Change, Property
 from deploy.stack.stack import Event
 from deploy.stack.status import Status
 from deploy.template.names import parse_image
 from deploy.template.role import JOB_LOGS
+from serve.observe.bars import counting
 
 MARKS = {"add": "+", "modify": "~", "replace": "-/+", "remove": "-"}
 COLORS = {"add": "green", "modify": "yellow", "replace": "magenta", "remove": "red"}

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from deploy import aws
 from deploy.client.async_transport import AsyncTransport
-from deploy.client.transports import Transport, connect
 from deploy.errors import DeployError
 from deploy.stack.stack import Event, Stack, Stacks
 from deploy.template import names
+from serve.asking.transports import Transport, connect
 
 
 def reach(endpoint: str, model: str | None = None) -> Transport:

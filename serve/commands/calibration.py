@@ -23,12 +23,12 @@ from model.errors import DecodeError
 from model.synthetic.thumbnails import Thumbnail, sample
 from serve.compose import fetch_config
 from serve.settings import Settings
+from serve.wire.client_side import is_url
 
 # Of both thumbnails and texts: more add minutes, not fidelity; fewer measure nothing.
 MOST, FEWEST = 600, 90
 GENERATED = 450
 IO_THREADS = 32
-URLS = ("http://", "https://", "s3://")
 
 
 def texts(path: str | None) -> list[str]:
@@ -86,7 +86,7 @@ def _some(found: list[str], words: str) -> list[str]:
 
 
 def _getter(settings: Settings, fetcher: Fetcher, name: str) -> Callable[[], bytes]:
-    if name.lower().startswith(URLS):
+    if is_url(name):
         url = tidy(name)
         return lambda: fetcher.fetch(url, time.monotonic() + settings.fetch_timeout_ms / 1000)
     return Path(name).read_bytes

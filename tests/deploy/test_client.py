@@ -19,7 +19,6 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from deploy.client import transports
 from deploy.client.chunks import Limits
 from deploy.client.client import (
     Client,
@@ -31,8 +30,9 @@ from deploy.client.client import (
 )
 from deploy.client.in_order import InOrder
 from deploy.client.retrying import ask as send
-from deploy.client.transports import connect
-from deploy.client.wire import encode_item
+from serve.asking import transports
+from serve.asking.transports import connect
+from serve.wire.client_side import encode_item
 from tests.deploy.container import Container, embedding, refusal
 from tests.e2e.service import ROOT
 from tests.servers import LocalServer, ScriptedContainer

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deploy.client.wire import Answer, Embedded, Failed
 from deploy.smoke import builtin, cosine, smoke
+from serve.wire.client_side import Answer, Embedded, Failed
 from sweetspot import main
 from tests.deploy.cloud import (
     FLAGS,

@@ -15,8 +15,8 @@ from moto.server import ThreadedMotoServer
 
 from deploy.client.async_transport import AsyncTransport
 from deploy.client.retrying import Patience, ask
-from deploy.client.wire import EndpointError, encode_item
 from model.backends.fake import FakeEncoder
+from serve.wire.client_side import EndpointError, encode_item
 from tests.e2e.service import ROOT, started, without_proxies
 from tests.e2e.test_streaming import HeldServer
 from tests.images import png

@@ -8,14 +8,15 @@ from typing import Any
 import click
 
 from inference.loadtest.summary import RequestFailed
-from serve.benchmark.endpoint_load.client import Target, ask
+from serve.asking.transports import Transport
+from serve.benchmark.endpoint_load.client import ask
 from serve.benchmark.endpoint_load.payload import Bulk
 
 # Enough that a dead link among the user's URLs does not stop the benchmark.
 IMAGES = 16
 
 
-def check(target: Target, bulk: Bulk) -> dict[str, str]:
+def check(target: Transport, bulk: Bulk) -> dict[str, str]:
     """Ask once. Returns what the model is, in words.
 
     Raises:
@@ -31,7 +32,7 @@ def check(target: Target, bulk: Bulk) -> dict[str, str]:
     return {"model": _model(answer)}
 
 
-def _no_answer(target: Target, exc: RequestFailed) -> str:
+def _no_answer(target: Transport, exc: RequestFailed) -> str:
     if exc.code == "connect":
         return f"nothing answers at {target.name}: {exc}"
     return f"the first request to {target.name} failed with {exc.code}: {exc}"

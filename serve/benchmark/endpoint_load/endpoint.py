@@ -12,9 +12,9 @@ import click
 from rich.console import Console
 
 from inference.profile.machine import cores, cpu_name
+from serve.asking.transports import HttpTransport, SageMakerTransport, Transport
 from serve.benchmark.endpoint_load.cells import Cell, recommend
 from serve.benchmark.endpoint_load.check import check
-from serve.benchmark.endpoint_load.client import HttpTarget, SageMakerTarget, Target
 from serve.benchmark.endpoint_load.endpoint_page import endpoint_page
 from serve.benchmark.endpoint_load.grid import MAX_IN_FLIGHT, closed_cells, open_cells
 from serve.benchmark.endpoint_load.interactive import KINDS, Interactive, measure, steps
@@ -46,7 +46,7 @@ def run(asked: Asked) -> int:
     return 0 if found.complete and answered and not lost else 1
 
 
-def _measure(target: Target, bulk: Bulk, asked: Asked, facts: dict[str, str]) -> Found:
+def _measure(target: Transport, bulk: Bulk, asked: Asked, facts: dict[str, str]) -> Found:
     """The grid, then single requests beside bulk, until done or interrupted."""
     cells: list[Cell] = []
     interactive, complete = None, True
@@ -67,7 +67,7 @@ def _measure(target: Target, bulk: Bulk, asked: Asked, facts: dict[str, str]) ->
     return Found(asked, facts, cells, choice, interactive, complete, versions(PACKAGES))
 
 
-def _cells(target: Target, bulk: Bulk, asked: Asked, tell: Tell) -> Iterator[Cell]:
+def _cells(target: Transport, bulk: Bulk, asked: Asked, tell: Tell) -> Iterator[Cell]:
     if asked.rate is not None:
         return open_cells(target, bulk, asked.batch, asked.rate, asked.duration_s, tell)
     return closed_cells(target, bulk, asked.batch, asked.concurrency, asked.duration_s, tell)
@@ -79,21 +79,21 @@ def _steps(asked: Asked) -> int:
     return len(asked.batch) * loads + singles
 
 
-def _target(asked: Asked) -> Target:
+def _target(asked: Asked) -> Transport:
     """The endpoint, with a connection for each thread that will ask."""
     if (asked.url is None) == (asked.endpoint_name is None):
         raise click.UsageError("say which endpoint: either --url or --endpoint-name")
     connections = max(asked.concurrency) + (len(KINDS) + 1) * MAX_IN_FLIGHT
     try:
         if asked.url is not None:
-            return HttpTarget(asked.url, connections)
-        return SageMakerTarget(str(asked.endpoint_name), connections)
+            return HttpTransport(asked.url, connections)
+        return SageMakerTransport(str(asked.endpoint_name), None, connections)
     except ValueError as exc:
         raise click.ClickException(str(exc)) from exc
 
 
 @contextmanager
-def _payload(asked: Asked, target: Target) -> Iterator[tuple[Bulk, str]]:
+def _payload(asked: Asked, target: Transport) -> Iterator[tuple[Bulk, str]]:
     """What bulk requests hold, and what that is in words."""
     if asked.urls is not None and asked.inline:
         raise click.UsageError("either --urls or --inline, not both")

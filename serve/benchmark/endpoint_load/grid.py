@@ -8,8 +8,9 @@ from functools import partial
 
 from inference.loadtest.run import closed_loop, open_loop
 from inference.loadtest.summary import Outcome
+from serve.asking.transports import Transport
 from serve.benchmark.endpoint_load.cells import Cell
-from serve.benchmark.endpoint_load.client import Body, Target, invoke
+from serve.benchmark.endpoint_load.client import Body, invoke
 from serve.benchmark.endpoint_load.payload import Bulk
 from serve.benchmark.report.terminal import Tell
 
@@ -25,13 +26,13 @@ def warm_up_s(duration_s: float) -> float:
     return min(WARM_UP_SHARE * duration_s, MAX_WARM_UP_S)
 
 
-def call(target: Target, body: Callable[[], Body]) -> Callable[[], Outcome]:
+def call(target: Transport, body: Callable[[], Body]) -> Callable[[], Outcome]:
     """A request to repeat."""
     return lambda: invoke(target, body())
 
 
 def closed_cells(
-    target: Target,
+    target: Transport,
     bulk: Bulk,
     batches: Sequence[int],
     concurrencies: Sequence[int],
@@ -49,7 +50,7 @@ def closed_cells(
 
 
 def open_cells(
-    target: Target,
+    target: Transport,
     bulk: Bulk,
     batches: Sequence[int],
     rate_per_s: float,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from inference.loadtest.run import ClosedLoop, OpenLoop, closed_loop, together
 from inference.loadtest.summary import Load, Outcome, pooled
-from serve.benchmark.endpoint_load.client import Target
+from serve.asking.transports import Transport
 from serve.benchmark.endpoint_load.grid import MAX_IN_FLIGHT, call, warm_up_s
 from serve.benchmark.endpoint_load.payload import Bulk, screenshots, texts
 from serve.benchmark.report.terminal import Tell
@@ -54,7 +54,7 @@ def steps(repeats: int) -> int:
 
 
 def measure(
-    into: Interactive, target: Target, bulk: Bulk, duration_s: float, repeats: int, tell: Tell
+    into: Interactive, target: Transport, bulk: Bulk, duration_s: float, repeats: int, tell: Tell
 ) -> None:
     """Measure into `into`.
 

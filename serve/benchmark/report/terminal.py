@@ -8,12 +8,12 @@ from typing import Protocol
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from model.files import write_whole
 from serve.benchmark.report.chart import CHOSEN
 from serve.benchmark.report.rows import Rows
+from serve.observe.bars import counting
 
 
 class Tell(Protocol):
@@ -26,16 +26,7 @@ class Tell(Protocol):
 @contextmanager
 def progress(steps: int) -> Iterator[Tell]:
     """A bar on standard error when that is a terminal; told what begins, it moves on."""
-    console = Console(stderr=True)
-    columns = (
-        BarColumn(20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    with counting(transient=True) as bar:
         task = bar.add_task("", total=steps, completed=-1)
 
         def tell(words: str, steps: int = 1) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from inference.types import ImageFile, ImageUrl, Item, Text
+from serve.wire.client_side import is_url
 
 # A data URL of 20 MiB has 28 million characters, and three times as many where each is escaped.
 MAX_LINE_BYTES = 100 * 2**20
-SCHEMES = ("http://", "https://", "s3://", "data:")
 
 
 class Source(NamedTuple):
@@ -49,7 +49,7 @@ def item_of(source: Source) -> Item:
     """What the engine is given. A file is not opened before its turn has come."""
     if source.kind == "text":
         return Text(source.name)
-    if source.name.lower().startswith(SCHEMES):
+    if is_url(source.name):
         return ImageUrl(source.name)
     return ImageFile(source.name)
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
 
+from serve.observe.bars import on_terminal
+
 
 @contextmanager
 def shown(total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar, moved on by so many rows a call. total: None shows the count and the rate."""
-    console = Console(stderr=True)
     columns = (
         TextColumn("embedding"),
         BarColumn(),
@@ -27,6 +26,6 @@ def shown(total: int | None) -> Iterator[Callable[[int], None]]:
         TaskProgressColumn(show_speed=True),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with on_terminal(*columns) as progress:
         task = progress.add_task("embedding", total=total)
         yield lambda count: progress.advance(task, count)

@@ -6,18 +6,33 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import closing
+from ipaddress import ip_address
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import urllib3
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+)
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.exceptions import ConnectTimeoutError as BotoConnectTimeoutError
 from botocore.exceptions import ReadTimeoutError as BotoReadTimeoutError
 from botocore.exceptions import SSLError as BotoSSLError
-from urllib3.exceptions import HTTPError, LocationParseError, ReadTimeoutError, SSLError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationParseError,
+    NewConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
 
-from deploy.client.wire import EndpointError, clip, decode_refusal
 from serve.settings import MODEL_NAME
+from serve.wire.client_side import ConnectionBroken, EndpointError, clip, decode_refusal
 
 JSON = "application/json"
 PATH = "/invocations"
@@ -37,8 +52,16 @@ _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 class Transport(Protocol):
     """An endpoint. May be used from many threads."""
 
-    def send(self, body: bytes) -> bytes:
-        """POST a JSON body once, and return that of a 200. Raises EndpointError."""
+    @property
+    def name(self) -> str:
+        """As people call it."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it runs on this machine, and so can fetch from it."""
+
+    def send(self, body: bytes, content_type: str = JSON) -> bytes:
+        """POST a body once, and return that of a 200. Raises EndpointError."""
 
     def close(self) -> None:
         """Close its connections."""
@@ -69,32 +92,29 @@ def connect(endpoint: str, client: Any, connections: int, model: str | None = No
 
 
 class HttpTransport:
-    """A container by its URL, with or without `/invocations`."""
+    """A container by its URL, with or without `/invocations`. Raises ValueError: it is no URL."""
 
-    def __init__(self, url: str, connections: int, model: str | None = None) -> None:
+    def __init__(self, url: str, connections: int = 1, model: str | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
             raise ValueError(f"{url} is no URL of an endpoint: http://localhost:8080, say")
-        self._headers = {"Content-Type": JSON, "Accept": JSON} | choosing(model, HEADER)
-        self._url = url.rstrip("/").removesuffix(PATH) + PATH
+        self.name = url.rstrip("/").removesuffix(PATH) + PATH
+        self.is_local = _is_loopback(parts.hostname)
+        self._headers = {"Accept": JSON} | choosing(model, HEADER)
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)
+        # No environment's proxy is asked, and nothing is sent twice behind our back.
         self._pool = urllib3.PoolManager(maxsize=connections, retries=False, timeout=timeout)
 
-    def send(self, body: bytes) -> bytes:
+    def send(self, body: bytes, content_type: str = JSON) -> bytes:
         """See Transport."""
+        headers = self._headers | {"Content-Type": content_type}
         try:
             with self._pool.request(
-                "POST", self._url, body=body, headers=self._headers, preload_content=False
+                "POST", self.name, body=body, headers=headers, preload_content=False
             ) as reply:
                 said = _whole(reply.read1)
-        except SSLError as exc:
-            raise EndpointError("tls", _reason(exc), retryable=False) from exc
-        except LocationParseError as exc:
-            raise EndpointError("connect", _reason(exc), retryable=False) from exc
-        except ReadTimeoutError as exc:
-            raise EndpointError("timeout", _reason(exc), retryable=True) from exc
         except HTTPError as exc:
-            raise EndpointError("connect", _reason(exc), retryable=True) from exc
+            raise _unreached(exc) from exc
         if reply.status != OK:
             raise decode_refusal(reply.status, said)
         return said
@@ -105,32 +125,34 @@ class HttpTransport:
 
 
 class SageMakerTransport:
-    """An endpoint by its name; a container's error is read out of SageMaker's ModelError."""
+    """An endpoint by its name; a container's error is read out of SageMaker's ModelError.
 
-    def __init__(self, name: str, client: Any, connections: int, model: str | None = None) -> None:
-        self._name = name
+    client: boto3's of `sagemaker-runtime`; None makes one, or raises ValueError without a region.
+    """
+
+    is_local = False
+
+    def __init__(
+        self, name: str, client: Any = None, connections: int = 1, model: str | None = None
+    ) -> None:
+        self.name = name
         self._choice = choosing(model)
         self._owned = client is None
-        self._client = client or _runtime(connections)
+        self._client = client or runtime_client(connections)
 
-    def send(self, body: bytes) -> bytes:
+    def send(self, body: bytes, content_type: str = JSON) -> bytes:
         """See Transport."""
         try:
             answer = self._client.invoke_endpoint(
-                EndpointName=self._name, ContentType=JSON, Accept=JSON, Body=body, **self._choice
-            )
+                EndpointName=self.name, ContentType=content_type, Accept=JSON, Body=body,
+                **self._choice,
+            )  # fmt: skip
             with closing(answer["Body"]) as said:
                 return _whole(said.read)
         except ClientError as exc:
             raise _refused(exc) from exc
-        except BotoSSLError as exc:
-            raise EndpointError("tls", str(exc), retryable=False) from exc
-        except BotoReadTimeoutError as exc:
-            raise EndpointError("timeout", str(exc), retryable=True) from exc
-        except (BotoConnectionError, HTTPClientError, IncompleteReadError) as exc:
-            raise EndpointError("connect", str(exc), retryable=True) from exc
         except BotoCoreError as exc:
-            raise EndpointError(type(exc).__name__, str(exc), retryable=False) from exc
+            raise _unreached_by_boto(exc) from exc
 
     def close(self) -> None:
         """See Transport. A client that was handed in stays open."""
@@ -158,8 +180,8 @@ def _whole(read: Callable[[int], bytes]) -> bytes:
     return b"".join(parts)
 
 
-def _runtime(connections: int) -> Any:
-    """A client that never retries on its own. Raises ValueError without a region."""
+def runtime_client(connections: int, **options: Any) -> Any:
+    """A client of SageMaker's runtime that never retries. Raises ValueError without a region."""
     import boto3
     from botocore.config import Config
 
@@ -170,7 +192,7 @@ def _runtime(connections: int) -> Any:
         read_timeout=READ_TIMEOUT_S,
     )
     try:
-        return boto3.client("sagemaker-runtime", config=config)
+        return boto3.client("sagemaker-runtime", config=config, **options)
     except BotoCoreError as exc:
         raise ValueError(f"AWS cannot be asked: {exc}") from exc
 
@@ -186,7 +208,41 @@ def _refused(exc: ClientError) -> EndpointError:
     return EndpointError(code, clip(message.encode()), retryable=may_pass)
 
 
+def _unreached(exc: HTTPError) -> EndpointError:
+    match exc:
+        case SSLError() | LocationParseError():
+            code = "tls" if isinstance(exc, SSLError) else "connect"
+            return EndpointError(code, _reason(exc), retryable=False)
+        case ReadTimeoutError():
+            return EndpointError("timeout", _reason(exc), retryable=True)
+        case NewConnectionError() | ConnectTimeoutError():
+            return EndpointError("connect", _reason(exc), retryable=True)
+        case _:
+            return ConnectionBroken(_reason(exc))
+
+
+def _unreached_by_boto(exc: BotoCoreError) -> EndpointError:
+    match exc:
+        case BotoSSLError():
+            return EndpointError("tls", str(exc), retryable=False)
+        case BotoReadTimeoutError():
+            return EndpointError("timeout", str(exc), retryable=True)
+        case EndpointConnectionError() | BotoConnectTimeoutError():
+            return EndpointError("connect", str(exc), retryable=True)
+        case BotoConnectionError() | HTTPClientError() | IncompleteReadError():
+            return ConnectionBroken(str(exc))
+        case _:
+            return EndpointError(type(exc).__name__, str(exc), retryable=False)
+
+
 def _reason(exc: BaseException) -> str:
     """The system's own words where there are some: `connection refused`."""
     cause = exc.__cause__ or exc
     return cause.strerror.lower() if isinstance(cause, OSError) and cause.strerror else str(exc)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 KINDS = ("url", "image", "text")
+SCHEMES = ("http://", "https://", "s3://", "data:")
 BYTES = (bytes, bytearray, memoryview)
 _HEAD, _JOINT = b'{"inputs":[', b","
 _TAIL = b'],"parameters":{"encoding":"base64"%s}}'
@@ -33,13 +34,20 @@ class EndpointError(Exception):
         self, code: str, message: str, *, retryable: bool, retry_after_s: float | None = None
     ) -> None:
         super().__init__(f"{code}: {message}")
-        self.code = code
+        self.code, self.message = code, message
         self.retryable = retryable
         self.retry_after_s = retry_after_s
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Without calling __init__, whose keywords pickle does not know."""
         return Exception.__new__, (type(self), *self.args), vars(self)
+
+
+class ConnectionBroken(EndpointError):
+    """The connection broke before the whole answer was there. Its code is `connect`."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("connect", message, retryable=True)
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,11 @@ class Answer:
 
     fingerprint: str
     results: tuple[Result, ...]
+
+
+def is_url(name: str) -> bool:
+    """Whether a name on a command line is an image's URL, rather than a file."""
+    return name.lower().startswith(SCHEMES)
 
 
 def encode_item(index: int, item: Any) -> Item:
