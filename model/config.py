@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from model.memory_budget import UNLIMITED, Room
+from model.memory_budget import UNLIMITED, MemoryBudget
 
 Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["auto", "torch", "openvino", "fake"]
@@ -27,7 +27,7 @@ class ModelConfig:
     precision: auto is float16 on CUDA; on OpenVINO int8 where the checkpoint holds quantized
         graphs; else float32.
     max_image_pixels: the largest width x height that is decoded.
-    room: memory for decoding, shared by all that decode.
+    budget: memory for decoding, shared by all that decode.
     threads: of one forward pass on CPU; 0 is the library's own choice.
     """
 
@@ -38,5 +38,5 @@ class ModelConfig:
     precision: Precision = "auto"
     policy: Policy = "display"
     max_image_pixels: int = 50_000_000
-    room: Room = UNLIMITED
+    budget: MemoryBudget = UNLIMITED
     threads: int = 0

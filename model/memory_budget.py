@@ -11,7 +11,7 @@ from model.errors import TooManyPixels
 MIB = 2**20
 
 
-class Room:
+class MemoryBudget:
     """So many bytes, shared by all decoding threads; whoever finds too little free waits.
 
     In turns: a large picture is not overtaken for ever by small ones.
@@ -51,4 +51,4 @@ class Room:
                 self._freed.notify_all()
 
 
-UNLIMITED = Room()
+UNLIMITED = MemoryBudget()

@@ -18,7 +18,7 @@ from model.config import ModelConfig
 from model.encoder import Encoder
 from model.errors import CheckpointError, OutOfMemory
 from model.load import load, settle
-from model.memory_budget import Room
+from model.memory_budget import MemoryBudget
 from serve.plan import Plan, given_threads, plan
 from serve.settings import MIB, Settings
 
@@ -94,9 +94,9 @@ def _threads_of(settings: Settings) -> Threads:
 
 
 @cache
-def _room() -> Room:
+def _memory_budget() -> MemoryBudget:
     """What all models decode in together."""
-    return Room(_quarter())
+    return MemoryBudget(_quarter())
 
 
 def engine_of(settings: Settings, encoder: Encoder | None, planned: Plan) -> Engine:
@@ -116,7 +116,7 @@ def model_config(settings: Settings) -> ModelConfig:
         policy=settings.preprocess,  # type: ignore[arg-type]  # checked by settings
         max_image_pixels=settings.max_image_pixels,
         threads=cores(),
-        room=_room(),
+        budget=_memory_budget(),
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from deploy.client.chunks import USUAL_ITEMS, Limits, items_for
-from deploy.client.in_order import InOrder
+from deploy.client.ordered_requests import OrderedRequests
 from deploy.client.progress import with_bar
 from deploy.client.retrying import Patience, ask
 from inference.profile.profile import read
@@ -152,7 +152,7 @@ class Client:
         if isinstance(given, str | bytes | Mapping):
             raise TypeError(f"many items are wanted, not one {type(given).__name__}")
         items = iter(given) if kind is None else ({kind: one} for one in given)
-        walk = InOrder(items, self._ask, self._limits, self._concurrency, self._patience)
+        walk = OrderedRequests(items, self._ask, self._limits, self._concurrency, self._patience)
         total = len(given) if isinstance(given, Sized) else None
         return with_bar(walk.results(), total) if progress else walk.results()
 

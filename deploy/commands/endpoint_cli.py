@@ -76,7 +76,7 @@ def smoke(endpoint: str, against: str | None, model: str | None, *, as_json: boo
     """
     from rich.console import Console
 
-    from deploy.commands import show
+    from deploy.commands import tables
     from deploy.smoke import smoke as checks_of
 
     with _asking(endpoint, model) as ask:
@@ -88,7 +88,7 @@ def smoke(endpoint: str, against: str | None, model: str | None, *, as_json: boo
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found]))
     else:
-        Console().print(show.checks(found))
+        Console().print(tables.checks(found))
     raise SystemExit(1 if any(one.ok is False for one in found) else 0)
 
 
@@ -126,9 +126,9 @@ def logs(name: str, lines: int, *, job: bool) -> None:
 def _asking(endpoint: str, model: str | None) -> Iterator[Ask]:
     """One request to an endpoint, and again while that may help."""
     from deploy.client.retrying import Patience, ask
-    from deploy.stack.reach import reach
+    from deploy.stack.resolve_target import resolve_target
 
-    transport, leaving = reach(endpoint, model), threading.Event()
+    transport, leaving = resolve_target(endpoint, model), threading.Event()
     try:
         yield lambda items: ask(transport, items, Patience(total_s=PATIENCE_S), leaving, bulk=False)
     finally:

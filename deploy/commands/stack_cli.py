@@ -37,7 +37,7 @@ def plan(*, as_json: bool, **flags: Any) -> None:
     Example:
       sweetspot deploy plan designs --image IMAGE --artifact s3://BUCKET/model.tar.gz
     """
-    from deploy.commands import show
+    from deploy.commands import tables
     from deploy.stack.plan import plan as changes_of
 
     config = from_flags(**flags)
@@ -47,7 +47,7 @@ def plan(*, as_json: bool, **flags: Any) -> None:
     elif not found:
         click.echo(f"{config.name}: nothing would change")
     else:
-        _print(show.changes(found))
+        _print(tables.changes(found))
 
 
 @click.command()
@@ -91,7 +91,7 @@ def status(name: str, *, as_json: bool) -> None:
     Example:
       sweetspot deploy status designs
     """
-    from deploy.commands import show
+    from deploy.commands import tables
     from deploy.stack.status import status as status_of
 
     stacks = _stacks(name)
@@ -103,7 +103,7 @@ def status(name: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(found) | {"healthy": found.healthy}))
     else:
-        _print(show.status(found))
+        _print(tables.status(found))
     raise SystemExit(0 if found.healthy else 1)
 
 
@@ -118,7 +118,7 @@ def down(name: str, *, yes: bool, as_json: bool) -> None:
     Example:
       sweetspot deploy down designs
     """
-    from deploy.commands import show
+    from deploy.commands import tables
     from deploy.stack.lifecycle import down as take_down
 
     if _stacks(name).find() is None:
@@ -130,11 +130,11 @@ def down(name: str, *, yes: bool, as_json: bool) -> None:
         taken = take_down(stacks)
     outputs = taken.outputs if taken else {}
     if as_json:
-        click.echo(json.dumps(show.left(outputs)))
+        click.echo(json.dumps(tables.left(outputs)))
         return
     click.echo(f"{name} is taken away", err=True)
     if outputs:
-        click.echo(show.leftovers(outputs))
+        click.echo(tables.leftovers(outputs))
 
 
 @contextmanager
@@ -143,14 +143,14 @@ def _acting(name: str, resources: int | None, group: str | None) -> Iterator[Sta
 
     resources: in it, if known. group: of logs, when a container may have had something to say.
     """
-    from deploy.commands import show
+    from deploy.commands import tables
     from deploy.stack.failure import Reasons, last_words
     from deploy.stack.lifecycle import StackFailed
 
     begun_ms = int(datetime.now(UTC).timestamp() * 1000)
     reasons = Reasons(aws.client("sagemaker"))
     try:
-        with show.events(resources) as tell:
+        with tables.events(resources) as tell:
             yield _stacks(name, tell, reasons.hear)
     except StackFailed as exc:
         lines = [str(exc), *reasons.said]
@@ -164,7 +164,7 @@ def _acting(name: str, resources: int | None, group: str | None) -> Iterator[Sta
 
 
 def _stacks(name: str, *listeners: Callable[[Event], None]) -> Stacks:
-    from deploy.stack.reach import stacks
+    from deploy.stack.resolve_target import stacks
 
     return stacks(name, *listeners)
 

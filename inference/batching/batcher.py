@@ -16,7 +16,7 @@ from functools import partial
 
 from inference.batching.contention import Contention
 from inference.batching.forward import Forward
-from inference.batching.live import BatchTimes
+from inference.batching.live_service_times import BatchTimes
 from inference.batching.scheduler import Batch, Entry, Scheduler
 from inference.config import BatchConfig, EngineConfig
 from inference.errors import EncodeFailed

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inference.batching import policy
-from inference.batching.live import LiveTimes
+from inference.batching.live_service_times import LiveServiceTimes
 from inference.config import BatchConfig
 from inference.stats import ItemTimes
 from inference.types import LANES, Lane, Result, Target, Tower
@@ -71,13 +71,13 @@ class Scheduler:
         # What interactive items got while bulk ones waited, less what bulk ones were given for it.
         self._interactive_s = 0.0
         self._closing = False
-        self.live: dict[Target, LiveTimes] = {}
+        self.live: dict[Target, LiveServiceTimes] = {}
 
     def add(self, configs: Mapping[Target, BatchConfig]) -> None:
         """From now on, items of these targets may come."""
         for target, config in configs.items():
             self._configs[target] = config
-            self.live[target] = LiveTimes(config.curve)
+            self.live[target] = LiveServiceTimes(config.curve)
             self._had_s.setdefault(target.model, 0.0)
             for lane in LANES:
                 self._queues[target, lane] = _Queue()

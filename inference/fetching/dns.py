@@ -22,7 +22,7 @@ def system_resolver(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-class Names:
+class NameLookups:
     """Looks names up in threads of its own. Who asks for a name that is under way waits for that.
 
     So a name whose servers are dead takes one place, however many thumbnails it has. Nothing is

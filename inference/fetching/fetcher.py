@@ -29,7 +29,7 @@ from inference.errors import (
     FetchTls,
     FetchTooLarge,
 )
-from inference.fetching.dns import Names, Resolver, system_resolver
+from inference.fetching.dns import NameLookups, Resolver, system_resolver
 from inference.fetching.s3 import S3Reader, split
 from inference.fetching.transport import GuardedAdapter
 from inference.fetching.urls import UrlPolicy, follow
@@ -62,7 +62,7 @@ class Fetcher:
         self._s3 = S3Reader(config, self._watch)
         self._watchdog = Watchdog()
         self._fuse = threading.local()
-        self._session = self._new_session(Names(resolver))
+        self._session = self._new_session(NameLookups(resolver))
 
     def fetch(self, url: str, deadline_s: float) -> bytes:
         """Fetch one http, https or s3 URL; what may pass is tried again after a pause.
@@ -98,7 +98,7 @@ class Fetcher:
         """Have this thread's fetch cut off at its limit, in whatever phase it is."""
         self._fuse.current.watch(connection)
 
-    def _new_session(self, names: Names) -> requests.Session:
+    def _new_session(self, names: NameLookups) -> requests.Session:
         session = _Session()
         # No proxy, .netrc or CA bundle from the environment; no cookies: nothing of one host
         # ever travels to another.

@@ -19,7 +19,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import Timeout
 
 from inference.errors import FetchConnect, FetchTimeout
-from inference.fetching.dns import Names
+from inference.fetching.dns import NameLookups
 from inference.fetching.urls import UrlPolicy
 
 
@@ -32,7 +32,7 @@ class GuardedAdapter(HTTPAdapter):
     def __init__(
         self,
         policy: UrlPolicy,
-        names: Names,
+        names: NameLookups,
         pool_size: int,
         on_use: Callable[[socket.socket], None],
     ) -> None:

@@ -66,7 +66,7 @@ class FakeEncoder:
         """
         config = self._config
         limit = config.max_image_pixels
-        return preprocess(data, IMAGE_SIZE, config.policy, limit, light=True, room=config.room)
+        return preprocess(data, IMAGE_SIZE, config.policy, limit, light=True, budget=config.budget)
 
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
         """Embed a batch. pixels: uint8 [N, S, S, 3]. Returns float32 [N, D], unit norm."""

@@ -13,7 +13,7 @@ MAPS = Path("/proc/self/maps")
 MADV_DONTNEED = 4  # <asm-generic/mman-common.h>
 
 
-def let_go(folder: Path) -> int:
+def release_pages(folder: Path) -> int:
     """Give back the pages of the folder's files; whoever touches one reads it from the file again.
 
     Only of mappings that nobody can write to, so nothing is lost; while a model loads, when nobody

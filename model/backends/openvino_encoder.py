@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from model.backends.mapped import let_go
+from model.backends.mapped import release_pages
 from model.backends.runtime import core
 from model.backends.spec import spec_of
 from model.checkpoints.checkpoint import Checkpoint
@@ -71,7 +71,7 @@ class OpenVinoEncoder:
         """Decode one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError."""
         config = self._config
         return preprocess(
-            data, self._geometry, config.policy, config.max_image_pixels, room=config.room
+            data, self._geometry, config.policy, config.max_image_pixels, budget=config.budget
         )
 
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
@@ -106,7 +106,7 @@ class OpenVinoEncoder:
 
     def _let_go(self) -> None:
         if self._folder is not None:
-            let_go(self._folder)
+            release_pages(self._folder)
 
     def _tower(self, name: TowerName) -> _Tower:
         key = (name, self._threads, self._streams)

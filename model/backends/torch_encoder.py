@@ -69,7 +69,7 @@ class TorchEncoder:
         """Decode one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError."""
         config = self._config
         return preprocess(
-            data, self._geometry, config.policy, config.max_image_pixels, room=config.room
+            data, self._geometry, config.policy, config.max_image_pixels, budget=config.budget
         )
 
     @torch.inference_mode()

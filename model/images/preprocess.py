@@ -30,7 +30,7 @@ from model.images.faults import picture_faults
 from model.images.geometry import SUPPORT, Axis, Filter, Geometry, axes, rows_first
 from model.images.headers import check_exif
 from model.images.open_image import open_image
-from model.memory_budget import UNLIMITED, Room
+from model.memory_budget import UNLIMITED, MemoryBudget
 
 DEFAULT_MAX_PIXELS = 50_000_000
 # `reference` resizes the whole picture before it crops: 1 x 5000 becomes 224 x 1,120,000,
@@ -57,7 +57,7 @@ def preprocess(
     policy: Policy = "display",
     max_pixels: int = DEFAULT_MAX_PIXELS,
     light: bool = False,
-    room: Room = UNLIMITED,
+    budget: MemoryBudget = UNLIMITED,
 ) -> UInt8Array:
     """Decode, orient, flatten, resize and crop one image.
 
@@ -67,7 +67,7 @@ def preprocess(
         policy: `display` or `reference`.
         max_pixels: the largest width x height that a header may announce.
         light: resize by Pillow, slower, so that torch is not imported.
-        room: memory for this and other pictures; waits for its share.
+        budget: memory for this and other pictures; waits for its share.
 
     Returns:
         uint8 [S, S, 3], RGB, 0..255.
@@ -80,10 +80,10 @@ def preprocess(
         geometry = Geometry.clip(geometry)
     with open_image(data, max_pixels) as image:
         if policy == "reference":
-            with room.take(_decoding_bytes(image, image.size)):
+            with budget.take(_decoding_bytes(image, image.size)):
                 return _reference(image, geometry)
         whole, extent = image.size, _draft(image, geometry)
-        with room.take(_decoding_bytes(image, whole)):
+        with budget.take(_decoding_bytes(image, whole)):
             return _display(image, extent, geometry, light)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from model.encoder import UInt8Array
 from model.images.geometry import Axis, Filter, rows_first
-from model.images.pixels import borrowed
+from model.images.zero_copy_pixels import zero_copy_pixels
 
 # On other machines torch's plain loops take twice as long as Pillow, and wake OpenMP's threads in
 # every thread that calls.
@@ -40,7 +40,7 @@ def resize(rgb: Image.Image, across: Axis, down: Axis, by: Filter = "bicubic") -
     """
     factors = _factor(down), _factor(across)
     passes = [(factors[0], 1.0), (1.0, factors[1])] if rows_first(across, down) else [factors]
-    with borrowed(rgb) as pixels:
+    with zero_copy_pixels(rgb) as pixels:
         planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # [1, 3 or 4, H, W]
         for scale in passes:
             planes = torch.nn.functional.interpolate(

@@ -63,7 +63,7 @@ def benchmark_encoder(
       sweetspot benchmark encoder --compare ./checkpoint/sweetspot.json
     """
     settings, _ = load_settings(flags)
-    from serve.benchmark.encoder_sizes.encoder import Asked, run
+    from serve.benchmark.encoder_sizes.run import Asked, run
 
     asked = Asked(as_json, exhaustive, every, report, write_profile, compare, max_loss)
     raise SystemExit(run(settings, asked))
@@ -137,8 +137,8 @@ def benchmark_pipeline(**given: Any) -> None:
     """
     flags = {name: given.pop(name) for name in PIPELINE_ONLY}
     settings, _ = load_settings(flags)
-    from serve.benchmark.pipeline_stages.pipeline import run
-    from serve.benchmark.pipeline_stages.pipeline_record import Asked
+    from serve.benchmark.pipeline_stages.record import Asked
+    from serve.benchmark.pipeline_stages.run import run
 
     raise SystemExit(run(settings, Asked(**given)))
 
@@ -179,7 +179,7 @@ def benchmark_endpoint(**asked: Any) -> None:
       sweetspot benchmark endpoint --endpoint-name clip --inline --json > before.json
       sweetspot benchmark endpoint --endpoint-name clip --inline --compare before.json
     """
-    from serve.benchmark.endpoint_load.endpoint import run
     from serve.benchmark.endpoint_load.record import Asked
+    from serve.benchmark.endpoint_load.run import run
 
     raise SystemExit(run(Asked(**asked)))

@@ -18,7 +18,7 @@ from gunicorn.http.errors import ParseException
 from inference.permits import Permits
 from inference.types import LANES, Lane
 from serve.errors import BadRequest, HttpError
-from serve.http.retry_times import Turns
+from serve.http.retry_times import RetryTimes
 from serve.settings import INTERACTIVE_REQUESTS, RECEIVING_REQUESTS
 
 CHUNK_BYTES = 1024 * 1024
@@ -42,7 +42,7 @@ class Bodies:
         self._bulk = Permits(max_requests)
         self._receiving = Permits(RECEIVING_REQUESTS)
         self._bytes = Permits(max_bodies_bytes)
-        self._turns = {lane: Turns() for lane in LANES}
+        self._retry_times = {lane: RetryTimes() for lane in LANES}
         self._max_body_bytes = max_body_bytes
         self._kept_bytes = min(
             max_bodies_bytes // INTERACTIVE_SHARE, max_bodies_bytes - max_body_bytes
@@ -82,7 +82,7 @@ class Bodies:
         with bulk, self._held(self._requests, "requests", lane=lane):
             yield
         # Not when it was refused behind this: a refusal makes no room for others.
-        self._turns[lane].freed()
+        self._retry_times[lane].freed()
 
     @contextmanager
     def _held(
@@ -100,7 +100,7 @@ class Bodies:
 
     def overloaded(self, message: str, lane: Lane) -> HttpError:
         """A refusal, with the time to come again."""
-        return HttpError("overloaded", message, self._turns[lane].next_ms())
+        return HttpError("overloaded", message, self._retry_times[lane].next_ms())
 
 
 def declared_bytes(environ: Mapping[str, Any], most: int) -> int:

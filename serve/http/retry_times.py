@@ -21,7 +21,7 @@ RETURNS_PER_S, RETURNS_PER_PLACE = 20.0, 2.0
 MEMORY_S = 5.0
 
 
-class Turns:
+class RetryTimes:
     """Instants for the refused to come again, in s of `clock`. Safe from many threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -23,7 +23,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYP
 from prometheus_client.registry import Collector
 
 from inference.batching.batcher import TowerReport
-from inference.batching.live import BatchTimes
+from inference.batching.live_service_times import BatchTimes
 from inference.engine.engine import Engine
 from inference.engine.text_cache import TextCacheReport
 from inference.stats import STAGES

@@ -28,7 +28,7 @@ from deploy.client.client import (
     FingerprintChanged,
     Patience,
 )
-from deploy.client.in_order import InOrder
+from deploy.client.ordered_requests import OrderedRequests
 from deploy.client.retrying import ask as send
 from serve.asking import transports
 from serve.asking.transports import connect
@@ -187,7 +187,7 @@ def test_a_retry_that_is_due_waits_for_room_without_spinning():
 
     patience = Patience(items=2, first_s=0.02, most_s=0.02)
     items = ({"text": text} for text in "abc")
-    walk = InOrder(items, ask, Limits(1, 1000), 1, patience)
+    walk = OrderedRequests(items, ask, Limits(1, 1000), 1, patience)
     sys.setprofile(profile)
     try:
         results = list(walk.results())
@@ -276,7 +276,7 @@ def test_large_items_are_not_read_ahead_of_what_requests_hold():
         behind.append(len(read) - items[0].index)
         return embedded(items, bulk, leaving)
 
-    walk = InOrder(texts(), ask, Limits(64, 1000), 1, QUICK)
+    walk = OrderedRequests(texts(), ask, Limits(64, 1000), 1, QUICK)
     assert len(list(walk.results())) == 40
     assert max(behind) == 4
 
@@ -289,7 +289,7 @@ def test_whoever_leaves_is_tried_for_no_longer():
         events.append(leaving)
         return embedded(items, bulk, leaving)
 
-    results = InOrder(iter([{"text": "a"}] * 9), ask, Limits(1, 1000), 1, QUICK).results()
+    results = OrderedRequests(iter([{"text": "a"}] * 9), ask, Limits(1, 1000), 1, QUICK).results()
     next(results)
     assert not events[0].is_set()
     results.close()

@@ -9,8 +9,8 @@ from functools import partial
 from inference.loadtest.run import closed_loop, open_loop
 from inference.loadtest.summary import Outcome
 from serve.asking.transports import Transport
-from serve.benchmark.endpoint_load.cells import Cell
 from serve.benchmark.endpoint_load.client import Body, invoke
+from serve.benchmark.endpoint_load.load_cells import Cell
 from serve.benchmark.endpoint_load.payload import Bulk
 from serve.benchmark.report.terminal import Tell
 

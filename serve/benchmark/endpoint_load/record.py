@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from serve.benchmark.endpoint_load.cells import Cell, Choice
 from serve.benchmark.endpoint_load.interactive import KINDS, Interactive
+from serve.benchmark.endpoint_load.load_cells import Cell, Choice
 from serve.benchmark.report.documents import OUTPUT_ONLY, heading, numbers, rounded
 
 PACKAGES = ("sweetspot", "urllib3", "boto3", "pillow")

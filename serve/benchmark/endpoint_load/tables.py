@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from inference.loadtest.summary import Load
-from serve.benchmark.endpoint_load.cells import Cell
 from serve.benchmark.endpoint_load.interactive import KINDS, Interactive
+from serve.benchmark.endpoint_load.load_cells import Cell
 from serve.benchmark.endpoint_load.record import Found
-from serve.benchmark.report.rows import Rows, failed, star
+from serve.benchmark.report.table_rows import Rows, failed, star
 
 
 @dataclass(frozen=True)

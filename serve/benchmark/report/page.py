@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from inference.tuning.tune import Tuned
-from serve.benchmark.report.rows import Rows
 from serve.benchmark.report.svg import STYLE as CHART_STYLE
 from serve.benchmark.report.svg import Plot
+from serve.benchmark.report.table_rows import Rows
 
 STYLE = f"""
 body {{ font: 15px/1.5 system-ui, sans-serif; color: #1c2330 }}

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from model.files import write_whole
 from serve.benchmark.report.chart import CHOSEN
-from serve.benchmark.report.rows import Rows
+from serve.benchmark.report.table_rows import Rows
 from serve.observe.bars import counting
 
 

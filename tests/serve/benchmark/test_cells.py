@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve.benchmark.endpoint_load.cells import recommend
+from serve.benchmark.endpoint_load.load_cells import recommend
 from tests.serve.benchmark.loads import cell, open_cell
 
 measured = st.lists(

@@ -8,16 +8,16 @@ import pytest
 
 from inference.config import BatchConfig
 from inference.profile.profile import Threads
-from serve.benchmark.pipeline_stages.pipeline_page import pipeline_page
-from serve.benchmark.pipeline_stages.pipeline_record import (
+from serve.benchmark.pipeline_stages.page import pipeline_page
+from serve.benchmark.pipeline_stages.record import (
     Asked,
     Found,
     check_same,
     compare,
     document,
 )
-from serve.benchmark.pipeline_stages.pipeline_tables import notes, shared_sentence
 from serve.benchmark.pipeline_stages.stages import Spent
+from serve.benchmark.pipeline_stages.tables import notes, shared_sentence
 from serve.plan import Plan
 from tests.serve.benchmark.loads import load
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from serve.benchmark.endpoint_load.cells import recommend
 from serve.benchmark.endpoint_load.interactive import Interactive
+from serve.benchmark.endpoint_load.load_cells import recommend
 from serve.benchmark.endpoint_load.record import Asked, Found, compare, document
 from tests.serve.benchmark.loads import cell, load
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
-from serve.benchmark.pipeline_stages.pipeline_record import Found
-from serve.benchmark.pipeline_stages.pipeline_tables import (
+from serve.benchmark.pipeline_stages.record import Found
+from serve.benchmark.pipeline_stages.tables import (
     encoder_sentence,
     notes,
     shared_sentence,
@@ -14,7 +14,7 @@ from serve.benchmark.pipeline_stages.pipeline_tables import (
     stage_rows,
 )
 from serve.benchmark.report.chart import CHOSEN
-from serve.benchmark.report.rows import Rows
+from serve.benchmark.report.table_rows import Rows
 from serve.benchmark.report.terminal import table
 
 BAR_CHARS = 28

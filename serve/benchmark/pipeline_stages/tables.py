@@ -5,9 +5,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from serve.benchmark.pipeline_stages.pipeline_record import Found
+from serve.benchmark.pipeline_stages.record import Found
 from serve.benchmark.pipeline_stages.stages import ENCODER_BUSY
-from serve.benchmark.report.rows import PARTIAL, Rows, failed, star
+from serve.benchmark.report.table_rows import PARTIAL, Rows, failed, star
 
 # What is nearer to the encoder alone than this needs no explanation.
 NEAR = 0.95

@@ -25,21 +25,21 @@ from model.errors import ModelError
 from model.load import load
 from model.synthetic.mixes import MIXES
 from serve import plan as plans
-from serve.benchmark.encoder_sizes.alone import encoder_alone
+from serve.benchmark.encoder_sizes.idle_encoder import encoder_alone
 from serve.benchmark.endpoint_load.grid import warm_up_s
 from serve.benchmark.endpoint_load.payload import POOL, Rounds
 from serve.benchmark.endpoint_load.thumbnails import served
-from serve.benchmark.pipeline_stages.meter import Meter
-from serve.benchmark.pipeline_stages.pipeline_page import pipeline_page
-from serve.benchmark.pipeline_stages.pipeline_record import (
+from serve.benchmark.pipeline_stages.page import pipeline_page
+from serve.benchmark.pipeline_stages.record import (
     Asked,
     Found,
     check_same,
     compare,
     document,
 )
-from serve.benchmark.pipeline_stages.pipeline_show import show, show_comparison
+from serve.benchmark.pipeline_stages.stage_meter import StageMeter
 from serve.benchmark.pipeline_stages.stages import Spent
+from serve.benchmark.pipeline_stages.terminal import show, show_comparison
 from serve.benchmark.report.documents import older, versions
 from serve.benchmark.report.terminal import Tell, progress, write_page
 from serve.compose import engine_of, model_config
@@ -148,7 +148,7 @@ def _alone(bench: Bench) -> list[float]:
 def _pipeline(bench: Bench, asked: Asked, tell: Tell) -> tuple[Load, Spent]:
     """Callers that ask again and again; what it came to, and where the time went."""
     warm_up = warm_up_s(asked.duration_s)
-    meter = Meter(lambda: bench.engine.report("image"), warm_up)
+    meter = StageMeter(lambda: bench.engine.report("image"), warm_up)
 
     def ask() -> Outcome:
         counts = meter.begin()

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from inference.batching.batcher import TowerReport
-from inference.batching.live import BatchTimes
+from inference.batching.live_service_times import BatchTimes
 from inference.types import Embedding, Failure
-from serve.benchmark.pipeline_stages.meter import Meter
+from serve.benchmark.pipeline_stages.stage_meter import StageMeter
 from serve.benchmark.pipeline_stages.stages import Spent
 
 
@@ -15,7 +15,7 @@ class Rig:
 
     def __init__(self, warm_up_s=1.0):
         self.now_s, self.batches, self.encode_s = 100.0, {}, 0.0
-        self.meter = Meter(self.report, warm_up_s, lambda: self.now_s)
+        self.meter = StageMeter(self.report, warm_up_s, lambda: self.now_s)
 
     def report(self):
         batches = {n: BatchTimes(count, 1.0) for n, count in self.batches.items()}

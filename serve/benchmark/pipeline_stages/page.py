@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from serve.benchmark.pipeline_stages.pipeline_record import Found
-from serve.benchmark.pipeline_stages.pipeline_tables import (
+from serve.benchmark.pipeline_stages.record import Found
+from serve.benchmark.pipeline_stages.tables import (
     encoder_sentence,
     notes,
     shared_sentence,

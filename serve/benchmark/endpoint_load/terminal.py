@@ -19,7 +19,7 @@ from serve.benchmark.endpoint_load.tables import (
     lines,
 )
 from serve.benchmark.report.chart import CHOSEN, Mark, Series, chart
-from serve.benchmark.report.rows import PARTIAL, Rows
+from serve.benchmark.report.table_rows import PARTIAL, Rows
 from serve.benchmark.report.terminal import table
 
 

@@ -13,7 +13,7 @@ from deploy.template import names
 from serve.asking.transports import Transport, connect
 
 
-def reach(endpoint: str, model: str | None = None) -> Transport:
+def resolve_target(endpoint: str, model: str | None = None) -> Transport:
     """endpoint: a deployment's name, or a container's URL. model: one of several there.
 
     Raises:

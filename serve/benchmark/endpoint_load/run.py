@@ -13,14 +13,14 @@ from rich.console import Console
 
 from inference.profile.machine import cores, cpu_name
 from serve.asking.transports import HttpTransport, SageMakerTransport, Transport
-from serve.benchmark.endpoint_load.cells import Cell, recommend
 from serve.benchmark.endpoint_load.check import check
-from serve.benchmark.endpoint_load.endpoint_page import endpoint_page
 from serve.benchmark.endpoint_load.grid import MAX_IN_FLIGHT, closed_cells, open_cells
 from serve.benchmark.endpoint_load.interactive import KINDS, Interactive, measure, steps
+from serve.benchmark.endpoint_load.load_cells import Cell, recommend
+from serve.benchmark.endpoint_load.page import endpoint_page
 from serve.benchmark.endpoint_load.payload import POOL, Bulk, inline_images
 from serve.benchmark.endpoint_load.record import PACKAGES, Asked, Found, compare, document
-from serve.benchmark.endpoint_load.show import show, show_comparison
+from serve.benchmark.endpoint_load.terminal import show, show_comparison
 from serve.benchmark.endpoint_load.thumbnails import served
 from serve.benchmark.report.documents import older, versions
 from serve.benchmark.report.terminal import Tell, progress, write_page

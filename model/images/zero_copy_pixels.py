@@ -36,7 +36,7 @@ _pointer: Any = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_ch
 
 
 @contextmanager
-def borrowed(rgb: Image.Image) -> Iterator[UInt8Array]:
+def zero_copy_pixels(rgb: Image.Image) -> Iterator[UInt8Array]:
     """uint8 [H, W, 3 or 4] over the memory of an RGB image, the fourth channel padding.
 
     To be read only, and only inside `with`. Pillow holds 16 MiB and more in pieces; such an image

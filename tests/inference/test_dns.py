@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from inference.errors import FetchDns
-from inference.fetching.dns import Names
+from inference.fetching.dns import NameLookups
 
 
 class Server:
@@ -34,7 +34,7 @@ def server():
 
 
 def test_a_look_up_that_takes_too_long_is_given_up_and_may_pass(server):
-    names = Names(server)
+    names = NameLookups(server)
     with pytest.raises(FetchDns, match="slow was not looked up in time") as caught:
         names.addresses("slow", 80, 0.05)
     assert caught.value.retryable
@@ -42,7 +42,7 @@ def test_a_look_up_that_takes_too_long_is_given_up_and_may_pass(server):
 
 def test_a_name_under_way_is_not_asked_for_again(server):
     """Twenty thumbnails of a dead name take one place."""
-    names = Names(server, lookups=2)
+    names = NameLookups(server, lookups=2)
     with ThreadPoolExecutor(20) as pool:
         asking = [pool.submit(names.addresses, "slow", 80, 30) for _ in range(20)]
         server.asked_one.acquire(timeout=30)
@@ -53,7 +53,7 @@ def test_a_name_under_way_is_not_asked_for_again(server):
 
 
 def test_no_more_look_ups_at_once_than_there_are_places(server):
-    names = Names(server, lookups=2)
+    names = NameLookups(server, lookups=2)
     with ThreadPoolExecutor(2) as pool:
         held = [pool.submit(names.addresses, f"slow-{n}", 80, 30) for n in range(2)]
         for _ in held:
@@ -81,7 +81,7 @@ def test_what_the_resolver_raises_is_the_items_failure(error, retryable):
     def failing(host, port):
         raise error
 
-    names = Names(failing, lookups=1)
+    names = NameLookups(failing, lookups=1)
     for _ in range(3):  # and the place is given back
         with pytest.raises(FetchDns) as caught:
             names.addresses("a.example", 80, 30)

@@ -21,10 +21,10 @@ from model.encoder import Encoder
 from model.errors import ModelError
 from model.load import load, runnable
 from model.synthetic.thumbnails import sample
-from serve.benchmark.encoder_sizes.choice import advice, embeddings, smallest_cosine
-from serve.benchmark.encoder_sizes.encoder_show import show_all, show_threads, show_tower, telling
+from serve.benchmark.encoder_sizes.backend_choice import advice, embeddings, smallest_cosine
 from serve.benchmark.encoder_sizes.exhaustive import compare_with_all
 from serve.benchmark.encoder_sizes.profiles import Measured, check_kept, keep, lost_against
+from serve.benchmark.encoder_sizes.terminal import show_all, show_threads, show_tower, telling
 from serve.benchmark.report.page import page
 from serve.benchmark.report.terminal import write_page
 from serve.compose import model_config

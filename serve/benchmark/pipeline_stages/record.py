@@ -11,7 +11,7 @@ from inference.loadtest.summary import Load
 from inference.profile.machine import cores
 from serve.benchmark.pipeline_stages.stages import Spent, Stage, limit, stages
 from serve.benchmark.report.documents import OUTPUT_ONLY, heading, numbers, rounded
-from serve.benchmark.report.rows import Rows
+from serve.benchmark.report.table_rows import Rows
 from serve.plan import Plan
 
 

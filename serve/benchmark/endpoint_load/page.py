@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from serve.benchmark.endpoint_load.cells import Cell
+from serve.benchmark.endpoint_load.load_cells import Cell
 from serve.benchmark.endpoint_load.record import Found
 from serve.benchmark.endpoint_load.tables import (
     Lines,
@@ -15,8 +15,8 @@ from serve.benchmark.endpoint_load.tables import (
     lines,
 )
 from serve.benchmark.report.page import document, table
-from serve.benchmark.report.rows import PARTIAL
 from serve.benchmark.report.svg import Plot
+from serve.benchmark.report.table_rows import PARTIAL
 
 COLOURS = ("#2563eb", "#d97706", "#9333ea", "#0891b2", "#db2777", "#4d7c0f", "#64748b", "#b91c1c")
 

@@ -21,7 +21,7 @@ class BatchTimes:
     p50_ms: float
 
 
-class LiveTimes:
+class LiveServiceTimes:
     """The batches of one tower. Not thread-safe: its owner holds a lock. Bounded by the sizes."""
 
     def __init__(self, curve: Curve | None) -> None:

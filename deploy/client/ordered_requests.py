@@ -34,7 +34,7 @@ class _Open:
     since_s: float = 0.0
 
 
-class InOrder:
+class OrderedRequests:
     """One walk through one input. At most `concurrency` requests are in flight."""
 
     def __init__(

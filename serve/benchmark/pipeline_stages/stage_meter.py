@@ -19,7 +19,7 @@ from serve.benchmark.pipeline_stages.stages import Spent
 ONE_EACH = ("fetch", "decode")
 
 
-class Meter:
+class StageMeter:
     """Adds up requests that start after a warm-up. Safe from many threads."""
 
     def __init__(
