@@ -1,4 +1,4 @@
-"""What dynamic batching is worth: 16 bulk clients of 16 URLs, at the sweet spot and one by one.
+"""Gain of dynamic batching: 16 bulk clients of 16 URLs, at the sweet spot and at batch size 1.
 
 python -m benchmarks.batching
 """
@@ -27,7 +27,7 @@ DURATION_S, WARM_UP_S, TURNS = 25.0, 10.0, 2
 
 
 def measure(folder: Path, checkpoint: Path, size: str, urls: list[str]) -> dict[str, Any]:
-    """Images a second, and the mean batch that the service formed."""
+    """Measure images a second, and the mean batch that the service formed."""
     options = ["--model", str(checkpoint), "--batch-size", size]
     with started(folder, *options) as service:
         target = HttpTransport(service.url(""), CLIENTS)

@@ -1,4 +1,4 @@
-"""Do downloads really run in parallel? 32 thumbnails, 200 ms of server latency each.
+"""Speed-up of parallel downloads: 32 thumbnails, 200 ms of server latency each.
 
 python -m benchmarks.fetch
 """
@@ -24,7 +24,7 @@ THREADS = (1, 4, 8, 16, 32)
 
 
 def measure(server: ThumbnailServer, threads: int) -> tuple[float, int]:
-    """Seconds from URLs to embeddings, and the most requests the server saw at once."""
+    """Return seconds from URLs to embeddings, and the server's peak of concurrent requests."""
     fetch = FetchConfig(urls=UrlConfig(allow_hosts=("127.0.0.1",)), connections=threads)
     with Engine(FakeEncoder(), Fetcher(fetch), EngineConfig(io_threads=threads)) as engine:
         server.peak = 0

@@ -1,8 +1,8 @@
-"""Two models in one container beside a container for each, on the same cores; and does one starve?
+"""Two models in one container, compared with a container for each, on the same cores.
 
-Each thumbnail is embedded by both models: in one container by one request, else by a request to
-either. All three containers are there all the time, and take turns. Then queries of one model
-beside saturating bulk of the other.
+Each thumbnail is embedded by both models: in one container with one request, otherwise with one
+request to each container. All three containers stay up and are measured alternately. Then queries
+of one model are measured beside saturating bulk load of the other.
 
 python -m benchmarks.models
 """
@@ -36,7 +36,7 @@ QUERY_EVERY_S, WARM_S = 0.5, 3.0
 
 
 def load(seconds: float, clients: int, ask: Callable[[int], None]) -> float:
-    """Requests a second of so many clients; one that runs at the end counts in part."""
+    """Return requests a second of all clients; one that still runs at the end counts in part."""
     stop_s, counts, numbers = time.monotonic() + seconds, [0.0] * clients, itertools.count()
 
     def client(index: int) -> None:
@@ -68,12 +68,12 @@ def asker(url: str, urls: list[str], model: str | list[str]) -> Callable[[int], 
 
 
 def together(url: str, urls: list[str]) -> float:
-    """Thumbnails a second, embedded by both."""
+    """Measure thumbnails a second embedded by both models, in one container."""
     return URLS * load(SECONDS, CLIENTS, asker(url, urls, NAMES))
 
 
 def apart(containers: list[str], urls: list[str]) -> float:
-    """As many, when each container is asked by half of the clients."""
+    """Measure the same with two containers; each gets half of the clients."""
     with ThreadPoolExecutor(len(containers)) as pool:
         rates = [
             pool.submit(load, SECONDS, CLIENTS // 2, asker(url, urls, name))
@@ -83,7 +83,7 @@ def apart(containers: list[str], urls: list[str]) -> float:
 
 
 def queries(url: str, seconds: float) -> dict[str, float]:
-    """Latencies of single texts of the second model, ms."""
+    """Measure latencies of single texts of the second model, ms."""
     times, stop_s = [], time.monotonic() + seconds
     for number in itertools.count():
         if time.monotonic() >= stop_s:
@@ -97,7 +97,7 @@ def queries(url: str, seconds: float) -> dict[str, float]:
 
 
 def beside_bulk(url: str, urls: list[str]) -> dict[str, Any]:
-    """Queries of the second model alone, then beside bulk of the first."""
+    """Measure queries of the second model alone, then beside bulk of the first."""
     queries(url, 2)
     alone = queries(url, SECONDS)
     with ThreadPoolExecutor(1) as pool:

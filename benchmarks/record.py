@@ -1,4 +1,4 @@
-"""Writes a result with what it takes to believe it: machine, versions, command, date."""
+"""Result files with machine, versions, command and date."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PACKAGES = ("torch", "transformers", "pillow", "numpy", "requests", "flask", "gu
 
 
 def record(name: str, result: Any) -> Path:
-    """Write `benchmarks/results/<name>.json` and say where."""
+    """Write `benchmarks/results/<name>.json` and return its path."""
     module = f"benchmarks.{Path(sys.argv[0]).stem}"
     document = facts(" ".join(["python", "-m", module, *sys.argv[1:]])) | {"result": result}
     path = RESULTS / f"{name}.json"
@@ -28,7 +28,7 @@ def record(name: str, result: Any) -> Path:
 
 
 def facts(command: str) -> dict[str, Any]:
-    """What stands in every record beside its result."""
+    """Return what every record contains beside its result."""
     return {
         "command": command,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

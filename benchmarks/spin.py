@@ -1,7 +1,7 @@
-"""What OpenMP's spinning costs when decoding threads share the cores with the encoder.
+"""Cost of OpenMP's spinning when decoding threads share the cores with the encoder.
 
-The built-in encodes batches of 16 while as many threads as cores decode thumbnails; each setting
-in a process of its own, rounds interleaved.
+The built-in model encodes batches of 16 while one thread per core decodes thumbnails. Each setting
+runs in a process of its own; rounds are interleaved.
 
 python -m benchmarks.spin
 """
@@ -31,7 +31,7 @@ COLUMNS = ("alone", "with decoders", "decodes beside it")
 
 
 def measure() -> None:
-    """In the process of one setting: print images/s alone, beside decoders, and decodes/s."""
+    """Run in the process of one setting; print images/s alone and beside decoders, decodes/s."""
     if not os.environ.get("GOMP_SPINCOUNT"):
         os.environ.pop("GOMP_SPINCOUNT", None)
     import model.backends.torch_encoder  # loads OpenMP with this environment, before load() sets it

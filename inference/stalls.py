@@ -1,4 +1,4 @@
-"""What runs now, and since when. A thread that hangs cannot be ended, but it can be told of."""
+"""Running work and its start times. A hung thread cannot be ended, but it can be reported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 class Stalls:
     """Watches work that no deadline ends: decoding, and forward passes.
 
-    limit_s: what takes longer is taken to hang. As many are watched as there are threads.
+    limit_s: work that takes longer counts as hung. The number of threads bounds the entries.
     """
 
     def __init__(self, limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -20,7 +20,7 @@ class Stalls:
 
     @contextmanager
     def watch(self, what: str) -> Iterator[None]:
-        """The block is `what`, for people."""
+        """Watch the block. what: its name in messages."""
         token = object()
         self._since_s[token] = (self._clock(), what)
         try:
@@ -29,7 +29,7 @@ class Stalls:
             del self._since_s[token]
 
     def found(self) -> str | None:
-        """What hangs, the longest, in words."""
+        """Describe the work that has hung longest; None when nothing hangs."""
         since_s, what = min(list(self._since_s.values()), default=(float("inf"), ""))
         if self._clock() - since_s <= self._limit_s:
             return None

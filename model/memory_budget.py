@@ -1,4 +1,4 @@
-"""Memory that pictures may take at once while they are decoded."""
+"""A limit on the memory of all images that are decoded at the same time."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ MIB = 2**20
 
 
 class MemoryBudget:
-    """So many bytes, shared by all decoding threads; whoever finds too little free waits.
+    """A number of bytes shared by all decoding threads. A thread waits while too few are free.
 
-    In turns: a large picture is not overtaken for ever by small ones.
+    Only the first waiting thread gets freed bytes, so small images cannot starve a large one.
     """
 
     def __init__(self, limit_bytes: int | None = None) -> None:
-        """limit_bytes: None is no limit."""
+        """limit_bytes: None means no limit."""
         self._limit_bytes = limit_bytes
         self._taken_bytes = 0
         self._turn = threading.Lock()
@@ -26,10 +26,10 @@ class MemoryBudget:
 
     @contextmanager
     def take(self, wanted_bytes: int) -> Iterator[None]:
-        """Hold so many bytes.
+        """Hold `wanted_bytes` until the block ends.
 
         Raises:
-            TooManyPixels: more than there ever are.
+            TooManyPixels: `wanted_bytes` is above the limit.
         """
         limit_bytes = self._limit_bytes
         if limit_bytes is None:
@@ -37,8 +37,8 @@ class MemoryBudget:
             return
         if wanted_bytes > limit_bytes:
             raise TooManyPixels(
-                f"decoding takes some {wanted_bytes // MIB:,} MiB of memory, "
-                f"the limit here is {limit_bytes // MIB:,}"
+                f"decoding takes about {wanted_bytes // MIB:,} MiB of memory, "
+                f"the limit is {limit_bytes // MIB:,} MiB"
             )
         with self._turn, self._freed:
             self._freed.wait_for(lambda: self._taken_bytes + wanted_bytes <= limit_bytes)

@@ -1,4 +1,4 @@
-"""The way to an asynchronous endpoint: an object of S3 in, an object out."""
+"""Transport to an asynchronous endpoint: requests and answers are S3 objects."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MAX_POLLS = 1200 // int(POLL_S)
 
 
 class AsyncTransport:
-    """An endpoint by its name. A Transport; its objects are deleted once they were read.
+    """A Transport to an endpoint by its name. Deletes its S3 objects once they are read.
 
     Args:
         name: of the endpoint.
         folder: `s3://bucket/prefix/` of requests, which the endpoint's role may read.
         runtime: boto3's client of `sagemaker-runtime`.
         s3: boto3's.
-        pause: waits so many seconds.
-        model: one of several that the container serves; None is its first.
+        pause: waits for the given seconds.
+        model: one of the models that the container serves; None is the first.
     """
 
     is_local = False
@@ -40,7 +40,7 @@ class AsyncTransport:
         self._runtime, self._s3, self._pause = runtime, s3, pause
 
     def send(self, body: bytes, content_type: str = JSON) -> bytes:
-        """POST a body once, and return the answer's. Raises EndpointError."""
+        """Send a body once, and return the answer's body. Raises EndpointError."""
         source = f"{self._folder}/sweetspot-{uuid.uuid4()}.json"
         try:
             self._s3.put_object(**_place(source), Body=body)
@@ -57,19 +57,19 @@ class AsyncTransport:
         """Nothing is open."""
 
     def _begin(self, source: str, content_type: str) -> dict[str, str]:
-        """Where the answer, or the failure, will be."""
+        """Start the request. Returns the locations of the answer and of the failure."""
         try:
             said: dict[str, str] = self._runtime.invoke_endpoint_async(
                 EndpointName=self.name, InputLocation=source, ContentType=content_type, Accept=JSON,
                 **self._choice,
             )  # fmt: skip
-        except ClientError:  # refused: nobody will read it
+        except ClientError:  # refused: the object will not be read
             self._s3.delete_object(**_place(source))
             raise
         return said
 
     def _wait(self, output: str, failure: str | None) -> tuple[bool, bytes]:
-        """Whether it went well, and what came."""
+        """Wait for the answer. Returns whether the request succeeded, and the body."""
         for _ in range(MAX_POLLS):
             for good, uri in ((True, output), (False, failure)):
                 answer = self._take(uri) if uri else None
@@ -81,7 +81,7 @@ class AsyncTransport:
         raise EndpointError("timeout", message, retryable=False)
 
     def _take(self, uri: str) -> bytes | None:
-        """An object, which is deleted; None while it is not there."""
+        """Read and delete an object; None while it does not exist."""
         try:
             body: bytes = self._s3.get_object(**_place(uri))["Body"].read()
         except self._s3.exceptions.NoSuchKey:

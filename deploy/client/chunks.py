@@ -1,4 +1,4 @@
-"""How a long input is cut into requests: by the sweet spot, and by what a body may hold. Pure."""
+"""Split a long input into requests, by the sweet spot and the limit of a body. Pure."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from dataclasses import dataclass
 from inference.profile.profile import Profile
 from serve.wire.client_side import FRAME_BYTES, Item
 
-# Fewer URLs a request spend their time on the way.
+# With fewer URLs a request, the overhead of the request dominates.
 USUAL_ITEMS = 64
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one request. items: at most so many. body_bytes: of the whole body."""
+    """Limits of one request. items: their number. body_bytes: size of the whole body."""
 
     items: int
     body_bytes: int
 
 
 def items_for(profile: Profile) -> int:
-    """Images a request so that every stream's batches are full: whole multiples, 64 or more."""
+    """Return images a request: a whole multiple of all streams' full batches, 64 or more."""
     full = profile.threads.streams * profile.image.batch_size
     return full * math.ceil(USUAL_ITEMS / full)
 
 
 def fits(item: Item, limits: Limits) -> bool:
-    """Whether it can be sent at all."""
+    """Return whether the item fits into a request."""
     return FRAME_BYTES + len(item.data) <= limits.body_bytes
 
 
 def take(waiting: deque[Item], limits: Limits) -> list[Item]:
-    """Take the next request's items from the front; each of them alone has to fit."""
+    """Take the next request's items from the front; each item alone must fit."""
     taken: list[Item] = []
     size = FRAME_BYTES - 1  # n items have n - 1 commas
     while waiting and len(taken) < limits.items:

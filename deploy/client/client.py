@@ -38,33 +38,33 @@ MAX_ITEMS, MAX_CONCURRENCY = 50_000, 256
 
 
 class FingerprintChanged(EndpointError):
-    """Two answers are of different models: their embeddings do not compare."""
+    """Two answers came from different models: their embeddings are not comparable."""
 
     def __init__(self, first: str, then: str) -> None:
-        message = f"answers of fingerprint {first}, then of {then}: their embeddings do not compare"
+        message = f"answers of fingerprint {first}, then of {then}: embeddings are not comparable"
         super().__init__("fingerprint_changed", message, retryable=False)
 
 
 class Client:
-    """Asks one endpoint. May be used from many threads, but not across a fork.
+    """A client of one endpoint. Thread-safe, but not usable across a fork.
 
     Args:
         endpoint: a URL (`http://localhost:8080`), or the name of a SageMaker endpoint.
-        client: boto3's of `sagemaker-runtime`, for a name, without retries of its own, which
-            would multiply; made here by default.
-        model: one of several that the endpoint serves, by its name; its first by default.
+        client: boto3's `sagemaker-runtime` client, for an endpoint's name. Disable its own
+            retries, which would multiply with ours. By default it is created here.
+        model: name of one of the models that the endpoint serves; the first by default.
         items: most items a request; 64 by default.
         profile: a `sweetspot.json` of the endpoint's machine: then requests are whole multiples
             of the batches it found best.
-        concurrency: requests in flight, over each call.
+        concurrency: requests in flight, for each call.
         max_body_bytes: of one request.
-        patience: how long to try what may pass.
+        patience: limits of retries.
 
     Attributes:
-        fingerprint: of the first answer; all later ones have to agree.
+        fingerprint: of the first answer; all later answers must have the same.
 
     Raises:
-        ValueError: an argument cannot be, or AWS is not configured here.
+        ValueError: an argument is invalid, or AWS is not configured here.
         ProfileError: the profile cannot be read.
     """
 
@@ -119,18 +119,18 @@ class Client:
         """Embed items of any kind.
 
         Args:
-            items: `{"url": ...}`, `{"text": ...}` or `{"image": bytes}`, each with an `id` of its
-                own if you like. Read as they are needed, so they may be a generator of millions.
+            items: `{"url": ...}`, `{"text": ...}` or `{"image": bytes}`, each with an optional
+                `id`. Items are read as needed, so this may be a generator of millions.
             progress: a bar on standard error, when that is a terminal.
 
         Returns:
-            A generator of one Embedded or Failed per item, in order, as they come. Nothing is
-            sent ahead of who asks for results, but for the requests in flight.
+            A generator of one Embedded or Failed per item, in order, as they come. New requests
+            are sent only when the caller asks for the next result.
 
         Raises:
             EndpointError: while iterating: the endpoint refuses, cannot be reached for longer
-                than patience lasts, or answers by another model (FingerprintChanged).
-            ValueError: while iterating: an item is none.
+                than patience lasts, or answers with another model (FingerprintChanged).
+            ValueError: while iterating: an item is invalid.
         """
         return self._start(items, None, progress=progress)
 
@@ -139,7 +139,7 @@ class Client:
         self._transport.close()
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return the client itself."""
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -150,7 +150,7 @@ class Client:
         self, given: Iterable[Any], kind: str | None, *, progress: bool
     ) -> Generator[Result, None, None]:
         if isinstance(given, str | bytes | Mapping):
-            raise TypeError(f"many items are wanted, not one {type(given).__name__}")
+            raise TypeError(f"expected many items, not one {type(given).__name__}")
         items = iter(given) if kind is None else ({kind: one} for one in given)
         walk = OrderedRequests(items, self._ask, self._limits, self._concurrency, self._patience)
         total = len(given) if isinstance(given, Sized) else None
@@ -166,7 +166,7 @@ class Client:
 
 
 def _items_of(path: Path) -> int:
-    """For the most demanding of the machines that the file knows."""
+    """Return the items a request: the largest of those for the machines in the file."""
     return max(map(items_for, read(path)), default=USUAL_ITEMS)
 
 

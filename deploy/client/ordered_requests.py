@@ -1,7 +1,7 @@
-"""A long input through an endpoint: requests at once, results in order, both bounded.
+"""Send a long input to an endpoint: concurrent requests, results in order, both bounded.
 
-The caller's own thread does all the book-keeping, whenever it asks for the next result; other
-threads only send. So nobody who stops asking is sent on for, and nothing here needs a lock.
+The caller's own thread does all the book-keeping when it asks for the next result; other threads
+only send. So sending stops when the caller stops asking, and nothing here needs a lock.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from serve.wire.client_side import EndpointError, Failed, Item, Result, encode_i
 
 # `ask(items, bulk, leaving)`: the results of one request.
 Ask = Callable[[list[Item], bool, threading.Event], tuple[Result, ...]]
-# Requests' worth of results kept for the sake of order, for each request in flight.
+# Size of the window that restores the order: requests' worth of items per request in flight.
 WINDOW = 4
 
 
 @dataclass
 class _Open:
-    """An item without its last result. tries: sent so often; since_s: the first time."""
+    """An item without a final result. tries: times it was sent. since_s: first sent at."""
 
     item: Item
     tries: int = 0
@@ -35,7 +35,7 @@ class _Open:
 
 
 class OrderedRequests:
-    """One walk through one input. At most `concurrency` requests are in flight."""
+    """One pass through one input. At most `concurrency` requests are in flight."""
 
     def __init__(
         self,
@@ -60,12 +60,12 @@ class OrderedRequests:
         self._leaving = threading.Event()
 
     def results(self) -> Generator[Result, None, None]:
-        """Every item's result, in order, as they come.
+        """Yield every item's result, in order, as they come.
 
         Raises:
-            EndpointError: a request failed as a whole; what was there by then has been given.
-            ValueError: an item is none; all results before it have been given. So have they when
-                reading the input itself raises.
+            EndpointError: a request failed as a whole; the results ready by then are yielded first.
+            ValueError: an item is invalid. All results before it are yielded first, as they are
+                when reading the input itself raises.
         """
         try:
             while True:
@@ -84,14 +84,14 @@ class OrderedRequests:
             self._leaving.set()
 
     def _send(self) -> None:
-        """Put requests on their way while there is something to send and room for it."""
+        """Send requests while there are items and fewer than `concurrency` are in flight."""
         while len(self._flying) < self._concurrency:
             self._line_up()
             chunk = take(self._waiting, self._limits)
             if not chunk:
                 return
             if self._bulk is None:
-                # One small request may be taken for a query; parts of a long input are none.
+                # One small request may count as a query; parts of a long input are bulk.
                 self._bulk = not self._exhausted or len(chunk) < self._read
             now_s = time.monotonic()
             for item in chunk:
@@ -106,15 +106,15 @@ class OrderedRequests:
         def ask() -> None:
             try:
                 sent.set_result(self._ask(chunk, bulk, self._leaving))
-            except BaseException as exc:  # noqa: BLE001 - it is raised by whoever asks for results
+            except BaseException as exc:  # noqa: BLE001 - raised where the results are read
                 sent.set_exception(exc)
 
-        # A daemon, unlike the threads of an executor: a program that ends waits for no answer.
+        # A daemon, unlike the threads of an executor: a program can exit while requests run.
         threading.Thread(target=ask, name="sweetspot-client", daemon=True).start()
         self._flying.add(sent)
 
     def _line_up(self) -> None:
-        """First who is asked again and whose time has come, then new items."""
+        """Queue the retries that are due, then new items."""
         while self._again and self._again[0][0] <= time.monotonic():
             _, index = heapq.heappop(self._again)
             self._waiting.appendleft(self._open[index].item)
@@ -132,12 +132,12 @@ class OrderedRequests:
         except StopIteration:
             self._exhausted = True
             return
-        except Exception as exc:  # noqa: BLE001 - whatever it is, it is raised in its turn
+        except Exception as exc:  # noqa: BLE001 - raised after the results before it
             self._exhausted, self._broken = True, exc
             return
         self._read += 1
         if not fits(item, self._limits):
-            message = f"{len(item.data)} bytes alone; a request has {self._limits.body_bytes}"
+            message = f"{len(item.data)} bytes alone; a request may have {self._limits.body_bytes}"
             self._done[item.index] = Failed(
                 item.index, item.id, "payload_too_large", message, retryable=False
             )
@@ -147,7 +147,7 @@ class OrderedRequests:
         self._waiting.append(item)
 
     def _receive(self) -> None:
-        """Wait for an answer, or until somebody is to be asked again and there is room for it."""
+        """Wait for an answer, or until a retry is due and a request may be sent."""
         if self._yielded in self._done:
             return
         due = self._again and len(self._flying) < self._concurrency
@@ -167,7 +167,7 @@ class OrderedRequests:
                 self._settle(result)
 
     def _settle(self, result: Result) -> None:
-        """Take a result as the last one, or ask for the item again."""
+        """Accept a result as final, or schedule a retry of its item."""
         one = self._open[result.index]
         if isinstance(result, Failed) and result.retryable and one.tries < self._patience.items:
             due_s = time.monotonic() + pause_s(self._patience, one.tries)

@@ -1,4 +1,4 @@
-"""Ask once, and again while that may help: bounded in tries and in time."""
+"""Send a request, and retry while that may help. Retries are bounded in number and time."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from serve.wire.client_side import Answer, EndpointError, Item, decode_answer, e
 
 log = logging.getLogger(__name__)
 
-# A container that asks for more has another reason.
+# A longer Retry-After of a container is cut to this.
 MOST_RETRY_AFTER_S = 30.0
-# Of a pause: past any most_s, and a float holds it.
+# Of a pause: beyond any most_s, and within the range of a float.
 MOST_DOUBLINGS = 60
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to try.
+    """Limits of retries.
 
     Attributes:
-        requests: times that one request is sent.
-        items: times that one item is asked for, when its failure is retryable.
+        requests: most times that one request is sent.
+        items: most times that one item is sent, when its failure is retryable.
         total_s: for one request, or one item: no try begins later.
         first_s: the first pause is at most this long, each later one at most twice as long.
-        most_s: no pause is longer, but where the container asks for it.
+        most_s: no pause is longer, unless the container asks for it.
     """
 
     requests: int = 20
@@ -49,10 +49,10 @@ def ask(
     *,
     bulk: bool,
 ) -> Answer:
-    """One answer. leaving: set by whoever no longer waits for it.
+    """Send a request until it is answered. leaving: set when the caller stops waiting.
 
     Raises:
-        EndpointError: nothing helps, or patience is at its end.
+        EndpointError: not retryable, or a limit of `patience` is reached.
     """
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_may_pass),
@@ -68,7 +68,7 @@ def ask(
 
 
 def pause_s(patience: Patience, tries: int) -> float:
-    """Before the next try. Full jitter: whoever failed together does not come again together."""
+    """Return the pause before the next try. Full jitter keeps clients from retrying together."""
     doublings = min(tries - 1, MOST_DOUBLINGS)
     return random.uniform(0, min(patience.most_s, patience.first_s * 2**doublings))
 
@@ -78,7 +78,7 @@ def _once(transport: Transport, items: Sequence[Item], bulk: bool) -> Answer:
 
 
 def _pause_s(patience: Patience, state: tenacity.RetryCallState) -> float:
-    """As long as the container says, else by back-off."""
+    """Return the pause that the container asks for, else the back-off."""
     error = state.outcome and state.outcome.exception()
     if isinstance(error, EndpointError) and error.retry_after_s is not None:
         return min(error.retry_after_s, MOST_RETRY_AFTER_S)
@@ -92,4 +92,4 @@ def _may_pass(exc: BaseException) -> bool:
 def _tell(state: tenacity.RetryCallState) -> None:
     pause = state.next_action.sleep if state.next_action else 0.0
     error = state.outcome and state.outcome.exception()
-    log.warning("asking again in %.1f s: %s", pause, error)
+    log.warning("retrying in %.1f s: %s", pause, error)

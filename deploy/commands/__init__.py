@@ -1,1 +1,1 @@
-"""What a person types and sees: the options, the tables, and each command of `deploy`."""
+"""The commands of `deploy`: their options, and what they print."""

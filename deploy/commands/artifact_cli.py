@@ -1,4 +1,4 @@
-"""`sweetspot deploy artifact`: pack a checkpoint, and put it into S3."""
+"""`sweetspot deploy artifact`: pack a checkpoint, and upload it to S3."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     multiple=True,
     required=True,
     metavar="[NAME=]FOLDER",
-    help="a checkpoint, or builtin; several, each with a name, go into one artifact",
+    help="a checkpoint, or builtin; repeat with names to pack several into one artifact",
 )
 @click.option(
     "--quantized",
     type=click.Path(file_okay=False),
-    help="what `sweetspot quantize` wrote of the same checkpoint: take its openvino/ graphs",
+    help="output of `sweetspot quantize` for the same checkpoint: use its openvino/ graphs",
 )
 @click.option(
     "--profile",
@@ -43,14 +43,14 @@ if TYPE_CHECKING:
     "-o", "--output", type=click.Path(dir_okay=False), default="model.tar.gz", show_default=True
 )
 @click.option("--upload", help="s3://bucket/key.tar.gz")
-@click.option("--json", "as_json", is_flag=True, help="what was written, for machines")
+@click.option("--json", "as_json", is_flag=True, help="print what was written as JSON")
 def artifact(
     *, models: tuple[str, ...], quantized: str | None, profile_file: str | None, output: str,
     upload: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Pack a checkpoint as model.tar.gz, check it, and upload it.
 
-    It is opened as the server would open it, before it takes the place of an earlier one.
+    The artifact is opened as the server would open it, before it replaces an earlier one.
 
     \b
     Examples:
@@ -62,7 +62,7 @@ def artifact(
         _check_upload(upload)
     folders = _folders(models)
     if "" not in folders and (quantized or profile_file):
-        raise ArtifactError("--quantized and --profile are of a single --model without a name")
+        raise ArtifactError("--quantized and --profile need a single --model without a name")
     files = contents(folders, _path(quantized), _path(profile_file))
     written = _write(folders, files, Path(output))
     if upload is not None:
@@ -79,11 +79,11 @@ def artifact(
 def _check_upload(uri: str) -> None:
     names.parse_uri(uri, "--upload")
     if not uri.endswith(".tar.gz"):
-        raise ArtifactError(f"--upload {uri}: SageMaker unpacks nothing but a .tar.gz")
+        raise ArtifactError(f"--upload {uri}: SageMaker unpacks only a .tar.gz")
 
 
 def _folders(models: tuple[str, ...]) -> dict[str, Path]:
-    """Checkpoints by their folder in the artifact; `""` for a single one without a name."""
+    """Return checkpoints by folder in the artifact; `""` for a single one without a name."""
     found: list[tuple[str, str]] = []
     for model in models:
         name, equals, folder = model.partition("=")
@@ -93,7 +93,7 @@ def _folders(models: tuple[str, ...]) -> dict[str, Path]:
     if "" in given and len(found) > 1:
         raise ArtifactError("several --model need a name each: --model designs=./a")
     if "" not in given:
-        # Says what is no name of a folder, as `render` will.
+        # Raises for an invalid folder name, as `render` would.
         environment.of(name="", buckets=(), models=given, timeout_s=None, in_batch=False)
     return {name: _locate(folder) for name, folder in found}
 
@@ -105,7 +105,7 @@ def _locate(model: str) -> Path:
         raise ArtifactError(str(exc)) from exc
     if isinstance(found, str):
         raise ArtifactError(
-            f"{model} is no folder here; `sweetspot export --model {model} -o FOLDER` makes one"
+            f"{model} is not a folder; `sweetspot export --model {model} -o FOLDER` creates one"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""`sweetspot deploy invoke | smoke | logs`: what an endpoint answers, what its container says."""
+"""`sweetspot deploy invoke | smoke | logs`: call an endpoint, check it, read its logs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from deploy.smoke import Ask
     from serve.wire.client_side import Result
 
-# Somebody waits; a serverless endpoint that starts takes as long.
+# A user waits for the answer; a serverless endpoint takes this long to start.
 PATIENCE_S = 30.0
-_model = click.option("--model", help="one of several that it serves  [default: its first]")
+_model = click.option("--model", help="one of the models that it serves  [default: the first]")
 
 
 @click.command()
@@ -30,14 +30,14 @@ _model = click.option("--model", help="one of several that it serves  [default: 
 @click.argument("inputs", nargs=-1)
 @click.option("--text", "texts", multiple=True, help="a text to embed; may be repeated")
 @_model
-@click.option("--json", "as_json", is_flag=True, help="a JSON object for each input, on a line")
+@click.option("--json", "as_json", is_flag=True, help="print a line of JSON for each input")
 def invoke(
     endpoint: str, inputs: tuple[str, ...], texts: tuple[str, ...], *, model: str | None,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Embed files, URLs and texts by a deployment.
+    """Embed files, URLs and texts with a deployment.
 
-    Or by a container at a URL. Ends with 1 when any has failed.
+    ENDPOINT may also be the URL of a container. Exits with 1 when an input fails.
 
     \b
     Examples:
@@ -61,13 +61,13 @@ def invoke(
 @click.argument("endpoint")
 @click.option("--against", help="another deployment or URL of the same checkpoint")
 @_model
-@click.option("--json", "as_json", is_flag=True, help="for machines")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
 def smoke(endpoint: str, against: str | None, model: str | None, *, as_json: bool) -> None:
-    """Check that a deployment embeds as it should.
+    """Check that a deployment embeds correctly.
 
-    A thumbnail and a text: unit norm, the same vector again, and parity with vectors that are known
-    of the built-in model, or with another container of the same checkpoint. Ends with 1 when a
-    check has failed.
+    Embeds a thumbnail and a text, and checks unit norm, repeatability, and parity with known
+    vectors of the built-in model, or with another container of the same checkpoint. Exits with 1
+    when a check fails.
 
     \b
     Examples:
@@ -95,13 +95,13 @@ def smoke(endpoint: str, against: str | None, model: str | None, *, as_json: boo
 @click.command()
 @click.argument("name")
 @click.option(
-    "--lines", type=click.IntRange(1, 10_000), default=50, show_default=True, help="most of them"
+    "--lines", type=click.IntRange(1, 10_000), default=50, show_default=True, help="at most"
 )
-@click.option("--job", is_flag=True, help="NAME is a transform job's")
+@click.option("--job", is_flag=True, help="NAME is a transform job")
 def logs(name: str, lines: int, *, job: bool) -> None:
-    """Print the last lines of a deployment's containers.
+    """Print the last log lines of a deployment's containers.
 
-    Those of a failed start, too.
+    Includes the lines of a failed start.
 
     \b
     Examples:
@@ -124,7 +124,7 @@ def logs(name: str, lines: int, *, job: bool) -> None:
 
 @contextmanager
 def _asking(endpoint: str, model: str | None) -> Iterator[Ask]:
-    """One request to an endpoint, and again while that may help."""
+    """Yield a function that sends one request to an endpoint, with retries."""
     from deploy.client.retrying import Patience, ask
     from deploy.stack.resolve_target import resolve_target
 

@@ -30,7 +30,7 @@ _OPTIONS = (
         "--cuda",
         default=hardware.IMAGE_CUDA,
         show_default=True,
-        help="of the image, for GPU instances",
+        help="CUDA version of the image, for GPU instances",
     ),
     click.option(
         "--min",
@@ -45,7 +45,7 @@ _OPTIONS = (
         "--profile",
         "profile_file",
         type=click.Path(dir_okay=False),
-        help="sweetspot.json, measured on such an instance",
+        help="sweetspot.json, measured on this instance type",
     ),
     click.option(
         "--items",
@@ -55,13 +55,13 @@ _OPTIONS = (
     click.option(
         "--concurrency",
         type=float,
-        help="requests at once an instance  [default: by the profile, else 4]",
+        help="requests at once per instance  [default: from the profile, else 4]",
     ),
     click.option(
         "--bucket",
         "buckets",
         multiple=True,
-        help="of thumbnails, to read by s3:// URLs; may be repeated",
+        help="bucket of thumbnails for s3:// URLs; may be repeated",
     ),
     click.option(
         "--env",
@@ -70,11 +70,11 @@ _OPTIONS = (
         metavar="NAME=VALUE",
         help="a setting of the service; may be repeated",
     ),
-    click.option("--subnet", "subnets", multiple=True, help="to stand in a VPC; may be repeated"),
+    click.option("--subnet", "subnets", multiple=True, help="to run in a VPC; may be repeated"),
     click.option(
         "--security-group", "security_groups", multiple=True, help="for the VPC; may be repeated"
     ),
-    click.option("--vpc", help="make a security group in it, with no way in"),
+    click.option("--vpc", help="create a security group in it, without inbound rules"),
     click.option(
         "--memory-mb", type=int, default=4096, show_default=True, help="serverless: 1024 to 6144"
     ),
@@ -100,7 +100,7 @@ _OPTIONS = (
         type=int,
         default=55_000,
         show_default=True,
-        help="alarm when p95 is over it",
+        help="alarm when p95 exceeds it",
     ),
 )
 
@@ -119,18 +119,18 @@ def from_flags(
     serverless_concurrency: int, input_uri: str | None, output_uri: str | None,
     success_topic: str | None, error_topic: str | None, **flags: Any,
 ) -> Config:  # fmt: skip
-    """The deployment that the flags describe.
+    """Return the deployment that the flags describe.
 
     Raises:
-        ConfigError: one that cannot be.
+        ConfigError: the deployment is invalid.
     """
     if profile_file is not None:
         if concurrency is not None:
-            raise ConfigError("--concurrency, or --profile to compute it: not both")
+            raise ConfigError("give --concurrency, or --profile to compute it, not both")
         gpu = hardware.is_gpu(flags["instance_type"])
         concurrency = capacity.concurrency(_read(profile_file), gpu=gpu, items=items)
     elif items is not None:
-        raise ConfigError("--items is of --profile, and of no use without it")
+        raise ConfigError("--items needs --profile")
     if concurrency is not None:
         flags["concurrency"] = concurrency
     if instances_min is None:

@@ -1,4 +1,4 @@
-"""`sweetspot deploy plan | up | status | down`: one stack, and all that is in it."""
+"""`sweetspot deploy plan | up | status | down`: the stack of a deployment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from deploy.stack.stack import Event, Stacks
 
-_json = click.option("--json", "as_json", is_flag=True, help="for machines")
+_json = click.option("--json", "as_json", is_flag=True, help="print JSON")
 
 
 @click.command()
@@ -31,7 +31,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="for machines")
 def plan(*, as_json: bool, **flags: Any) -> None:
     """Show what `up` would change, and change nothing.
 
-    CloudFormation is asked by a change set, which is deleted again.
+    Asks CloudFormation for a change set, and deletes it afterwards.
 
     \b
     Example:
@@ -54,10 +54,10 @@ def plan(*, as_json: bool, **flags: Any) -> None:
 @with_config
 @_json
 def up(*, as_json: bool, **flags: Any) -> None:
-    """Make a deployment, or change it, and wait.
+    """Create or update a deployment, and wait.
 
-    Takes up whatever an earlier attempt has left. When it fails, all goes back to what was, and the
-    reason and the container's last lines are shown. Ctrl-C stops the waiting alone.
+    Continues from the state that an earlier attempt left. A failure is rolled back, and the reason
+    and the container's last log lines are shown. Ctrl-C only stops the waiting.
 
     \b
     Examples:
@@ -83,9 +83,9 @@ def up(*, as_json: bool, **flags: Any) -> None:
 @click.argument("name")
 @_json
 def status(name: str, *, as_json: bool) -> None:
-    """Show what a deployment is now.
+    """Show the state of a deployment.
 
-    Ends with 1 when it does not answer.
+    Exits with 1 when it does not answer.
 
     \b
     Example:
@@ -112,7 +112,7 @@ def status(name: str, *, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="do not ask")
 @_json
 def down(name: str, *, yes: bool, as_json: bool) -> None:
-    """Take away all that `up` has made, and say what is left.
+    """Delete everything that `up` created, and list what remains.
 
     \b
     Example:
@@ -125,23 +125,23 @@ def down(name: str, *, yes: bool, as_json: bool) -> None:
         click.echo("{}" if as_json else f"{name}: nothing is there")
         return
     if not yes:
-        click.confirm(f"Take {name} away, and all that answers there?", abort=True, err=True)
+        click.confirm(f"Delete {name} and everything in it?", abort=True, err=True)
     with _acting(name, None, None) as stacks:
         taken = take_down(stacks)
     outputs = taken.outputs if taken else {}
     if as_json:
         click.echo(json.dumps(tables.left(outputs)))
         return
-    click.echo(f"{name} is taken away", err=True)
+    click.echo(f"{name} is deleted", err=True)
     if outputs:
         click.echo(tables.leftovers(outputs))
 
 
 @contextmanager
 def _acting(name: str, resources: int | None, group: str | None) -> Iterator[Stacks]:
-    """A stack whose events people see, and the reasons of which they learn when it fails.
+    """Yield a stack whose events are printed; a failure's error includes the reasons.
 
-    resources: in it, if known. group: of logs, when a container may have had something to say.
+    resources: number in the stack, if known. group: the containers' log group, if logs may help.
     """
     from deploy.commands import tables
     from deploy.stack.failure import Reasons, last_words
@@ -159,7 +159,7 @@ def _acting(name: str, resources: int | None, group: str | None) -> Iterator[Sta
         raise DeployError("\n  ".join(lines)) from exc
     except KeyboardInterrupt:
         raise DeployError(
-            f"no longer waiting; AWS goes on, and `sweetspot deploy status {name}` tells"
+            f"stopped waiting; AWS continues: see `sweetspot deploy status {name}`"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""What people see of a deployment: tables, and lines that tell what is going on."""
+"""Terminal output of the `deploy` commands: tables, and lines of events."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from serve.observe.bars import counting
 
 MARKS = {"add": "+", "modify": "~", "replace": "-/+", "remove": "-"}
 COLORS = {"add": "green", "modify": "yellow", "replace": "magenta", "remove": "red"}
-OUTCOMES = {True: "[green]ok[/]", False: "[red]failed[/]", None: "[yellow]not told[/]"}
+OUTCOMES = {True: "[green]ok[/]", False: "[red]failed[/]", None: "[yellow]unknown[/]"}
 VALUE_CHARS = 100
-# How what `down` leaves is taken away, by output.
+# The commands that delete what `down` leaves, by output.
 COMMANDS = {
     "Artifact": "aws s3 rm {}",
     "Image": "aws ecr batch-delete-image --repository-name {repository} --image-ids {id}",
@@ -33,7 +33,7 @@ COMMANDS = {
 
 
 def changes(found: Sequence[Change]) -> Table:
-    """A row for each resource that changes, and in it one line for each property."""
+    """Return a row for each changed resource, with a line for each property."""
     table = _table("", "resource", "type", "what")
     for one in found:
         mark = MARKS.get(one.action, one.action)
@@ -44,7 +44,7 @@ def changes(found: Sequence[Change]) -> Table:
 
 
 def status(found: Status) -> Table:
-    """Two columns."""
+    """Return a table of two columns: name and value."""
     table = _table("", "")
     table.show_header = False
     table.add_row("stack", escape(f"{found.stack} {found.reason}".strip()))
@@ -63,7 +63,7 @@ def status(found: Status) -> Table:
 
 
 def checks(found: Sequence[Check]) -> Table:
-    """A row each."""
+    """Return a row for each check."""
     table = _table("check", "", "measured")
     for one in found:
         table.add_row(one.what, OUTCOMES[one.ok], escape(one.said))
@@ -71,15 +71,15 @@ def checks(found: Sequence[Check]) -> Table:
 
 
 def left(outputs: dict[str, str]) -> dict[str, str]:
-    """What `down` does not take away, since `up` has not made it, by output."""
+    """Return what `down` does not delete, because `up` did not create it, by output."""
     found = {name: outputs[name] for name in COMMANDS if name in outputs}
-    if found.get("LogGroup") == JOB_LOGS:  # of everybody's jobs in the account
+    if found.get("LogGroup") == JOB_LOGS:  # shared by all jobs of the account
         del found["LogGroup"]
     return found
 
 
 def leftovers(outputs: dict[str, str]) -> str:
-    """What is left, as the commands that take it away."""
+    """Return what is left, as the commands that delete it."""
     image = parse_image(outputs["Image"])
     tag, digest = image["tag"], image["digest"]
     words = {
@@ -89,14 +89,14 @@ def leftovers(outputs: dict[str, str]) -> str:
     commands = [
         COMMANDS[name].format(shlex.quote(one), **words) for name, one in left(outputs).items()
     ]
-    return "\n".join(["Left, since `up` did not make it; to take it away, too:", *commands])
+    return "\n".join(["Left, because `up` did not create it; to delete it, too:", *commands])
 
 
 @contextmanager
 def events(total: int | None) -> Iterator[Callable[[Event], None]]:
-    """Print events on standard error as they come; a bar below them on a terminal.
+    """Print events on standard error as they come, with a bar below on a terminal.
 
-    total: resources to be done, if known.
+    total: number of resources, if known.
     """
     with counting() as bar:
         task = bar.add_task("", total=total)
@@ -114,7 +114,7 @@ def events(total: int | None) -> Iterator[Callable[[Event], None]]:
 
 
 def _table(*headers: str) -> Table:
-    """Folds what is too long for a line: cut off, a name or a URI would be of no use."""
+    """Return a table that wraps long cells: a truncated name or URI would be useless."""
     columns = (Column(one, overflow="fold") for one in headers)
     return Table(*columns, box=None, pad_edge=False)
 

@@ -19,37 +19,37 @@ from deploy.transform import Report, check_input, follow, report, request_timeou
 @click.command()
 @click.argument("job")
 @click.option(
-    "--model", required=True, help="name of the SageMaker model, as `up --mode transform` makes it"
+    "--model", required=True, help="name of the SageMaker model that `up --mode transform` created"
 )
 @click.option(
     "--input",
     "source",
     required=True,
-    help="s3://bucket/prefix of JSON Lines: every object whose key begins so",
+    help="s3://bucket/prefix of JSON Lines: every object whose key begins with it",
 )
 @click.option(
-    "--output", required=True, help="s3://bucket/prefix; answers go to a folder named as the job"
+    "--output", required=True, help="s3://bucket/prefix; answers go to a folder named after the job"
 )
 @click.option("--instance-type", default=config.INSTANCE_TYPE, show_default=True)
-@click.option("--cuda", default=hardware.IMAGE_CUDA, show_default=True, help="of the image")
+@click.option("--cuda", default=hardware.IMAGE_CUDA, show_default=True, help="image's CUDA")
 @click.option(
     "--instances",
     type=click.IntRange(1, config.MAX_INSTANCES),
     default=1,
     show_default=True,
-    help="they share the objects of the input, not the lines of one: at most one an object",
+    help="at most one per object: they share the objects of the input, not the lines of one",
 )
-@click.option("--json", "as_json", is_flag=True, help="the report for machines")
+@click.option("--json", "as_json", is_flag=True, help="print the report as JSON")
 def transform(
     *, job: str, model: str, source: str, output: str, instance_type: str, cuda: str,
     instances: int, as_json: bool,
 ) -> None:  # fmt: skip
-    """Embed every line of objects in S3, and say what failed.
+    """Embed every line of objects in S3, and report what failed.
 
-    Waits for the job, and counts failures by their code. A line is an item, as
-    {"url": "https://..."}. Ctrl-C stops the waiting, not the job: the same command again waits for
-    it, or reports it once it has ended. How large its requests are and how many it sends at once,
-    the container says, by the profile in its artifact.
+    Waits for the job, and counts failures by their code. A line is an item, for example
+    {"url": "https://..."}. Ctrl-C stops the waiting, not the job: run the same command again to
+    wait for it, or to report it once it has ended. The container sets the size of requests and
+    their concurrency, from the profile in its artifact.
 
     \b
     Examples:

@@ -1,1 +1,1 @@
-"""The CloudFormation stack: brought up, watched, taken down, and why it failed."""
+"""The CloudFormation stack: create, update, watch, delete, and explain a failure."""

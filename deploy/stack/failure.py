@@ -1,4 +1,4 @@
-"""Why a stack failed: not that it did, but what the endpoint and its container said."""
+"""Why a stack failed: the reasons of CloudFormation, the endpoint and its container."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ LINES = 20
 
 
 class Reasons:
-    """Listens to events while something is waited for; afterwards knows why it failed.
+    """Collects the reasons of failed events while a change is waited for.
 
     Args:
-        sagemaker: boto3's client, asked while a failed endpoint is still there.
+        sagemaker: boto3's client, called while a failed endpoint still exists.
     """
 
     def __init__(self, sagemaker: Any) -> None:
@@ -37,7 +37,7 @@ class Reasons:
         ]
 
     def _of_endpoint(self, name: str) -> list[str]:
-        """What SageMaker says itself; nothing when it cannot be asked, since others have spoken."""
+        """Return SageMaker's reason; nothing on AWS errors, since the event has a reason, too."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
@@ -48,17 +48,17 @@ class Reasons:
 
 
 def last_words(client: Any, group: str, since_ms: int) -> list[str]:
-    """The last lines of a log since an attempt began, and where they are from; for people.
+    """Return the last lines of a log since an attempt began, after a heading, for people.
 
     Args:
-        client: boto3's of `logs`.
+        client: boto3's `logs` client.
         group: the log group.
-        since_ms: since 1970.
+        since_ms: when the attempt began, ms since 1970.
     """
     try:
         lines = logs.tail(client, group, LINES, since_ms=since_ms)
     except DeployError as exc:
         return [str(exc)]
     if not lines:
-        return [f"no line in {group}: no container has started, or it had nothing to say"]
+        return [f"no line in {group}: no container has started, or it wrote nothing"]
     return [f"the last lines of {group}:", *(line.text for line in lines)]

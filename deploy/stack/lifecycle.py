@@ -1,4 +1,4 @@
-"""Up and down: from whatever a stack is to what it should be."""
+"""`up` and `down`: create, update and delete a stack, from any state it may be in."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
 
 
 class StackFailed(DeployError):
-    """CloudFormation could not do what was asked; it has said why in the events."""
+    """CloudFormation failed to create, update or delete the stack; its events have the reason."""
 
 
 @dataclass(frozen=True)
 class Up:
-    """A deployment that stands. action: created, updated, or unchanged."""
+    """A deployment after `up`. action: created, updated, or unchanged."""
 
     action: str
     stack: Stack
 
 
 def up(stacks: Stacks, template: Template) -> Up:
-    """Make a deployment, or make it what the template says, and wait.
+    """Create a deployment, or update it to the template, and wait.
 
     Recovers from every state that an earlier attempt may have left.
 
     Raises:
-        StackFailed: it is not what the template says; the last good state is back.
+        StackFailed: it could not be created or updated; it was rolled back.
         DeployError: AWS cannot be asked, or the stack is not ours.
     """
     found = _usable(stacks)
@@ -43,20 +43,20 @@ def up(stacks: Stacks, template: Template) -> Up:
 
 
 def _let_go(stacks: Stacks, found: Stack, template: Template) -> None:
-    """Take scaling away where SageMaker would refuse the update; the update brings it again."""
+    """Remove scaling when SageMaker would refuse the update; the update adds it again."""
     standing = stacks.template()
     if goes_first(standing, template):
         _update(stacks, found, without_scaling(standing))
 
 
 def down(stacks: Stacks) -> Stack | None:
-    """Take everything away that `up` has made, and wait.
+    """Delete everything that `up` created, and wait.
 
     Returns:
-        What was there; None when there was nothing.
+        The deleted stack; None when there was none.
 
     Raises:
-        StackFailed: something is still there; `down` again goes on.
+        StackFailed: something could not be deleted; run `down` again to continue.
         DeployError: AWS cannot be asked, or the stack is not ours.
     """
     found = _settled(stacks)
@@ -66,7 +66,7 @@ def down(stacks: Stacks) -> Stack | None:
 
 
 def _usable(stacks: Stacks) -> Stack | None:
-    """A stack that can be updated, or None when one is to be created."""
+    """Return a stack that can be updated, or None when one must be created."""
     found = _settled(stacks)
     if found is not None and found.status in DEAD:
         _delete(stacks, found)
@@ -79,7 +79,7 @@ def _usable(stacks: Stacks) -> Stack | None:
 
 
 def _settled(stacks: Stacks) -> Stack | None:
-    """The stack, once nothing is being done to it any more."""
+    """Return the stack once no operation on it is in progress."""
     found = stacks.find()
     if found is not None and found.moving:
         return stacks.wait(found, stacks.last_event(found))
@@ -101,7 +101,7 @@ def _create(stacks: Stacks, template: Template) -> Stack:
 
 
 def _update(stacks: Stacks, stack: Stack, template: Template) -> Stack | None:
-    """What has become of it; None when there was nothing to change."""
+    """Update the stack and wait. Returns the stack; None when there was nothing to change."""
     after = stacks.last_event(stack)
     if not stacks.update(template):
         return None
@@ -110,7 +110,7 @@ def _update(stacks: Stacks, stack: Stack, template: Template) -> Stack | None:
 
 def _good(stacks: Stacks, found: Stack | None) -> Stack:
     if found is None:
-        raise StackFailed(f"{stacks.name} was deleted while it was made")
+        raise StackFailed(f"{stacks.name} was deleted while it was created")
     if found.status not in GOOD:
         raise StackFailed(f"{stacks.name} failed: {found.status}")
     return found

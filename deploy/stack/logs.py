@@ -8,15 +8,15 @@ from typing import Any
 
 from deploy.aws import in_plain_words, is_missing
 
-# Those that wrote last; an endpoint of more instances has its lines in these.
+# Only the streams that were written to last are read, even when there are more.
 STREAMS = 10
-# GetLogEvents gives no more at once.
+# GetLogEvents returns at most this many lines.
 MAX_LINES = 10_000
 
 
 @dataclass(frozen=True)
 class Line:
-    """at_ms: since 1970. stream: `variant/instance`, and what follows it."""
+    """A log line. at_ms: since 1970. stream: its name; it begins with `variant/instance`."""
 
     at_ms: int
     stream: str
@@ -26,14 +26,14 @@ class Line:
 def tail(
     logs: Any, group: str, count: int, *, since_ms: int = 0, prefix: str | None = None
 ) -> list[Line]:
-    """The last lines of a log group, oldest first.
+    """Return the last lines of a log group, oldest first.
 
     Args:
         logs: boto3's client.
-        group: the log group's name. One that is not there has no lines.
+        group: the log group's name. A group that does not exist has no lines.
         count: most lines, 1 to 10,000.
-        since_ms: since 1970; no older line.
-        prefix: of the streams' names, as a transform job's name; the newest streams otherwise.
+        since_ms: ms since 1970; older lines are left out.
+        prefix: of the streams' names, such as a transform job's name; default: newest streams.
 
     Raises:
         DeployError: AWS cannot be asked.

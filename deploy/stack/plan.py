@@ -1,4 +1,4 @@
-"""What `up` would change, by a change set that is taken away again."""
+"""What `up` would change, according to a temporary change set."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from deploy.errors import DeployError
 from deploy.stack.stack import CHANGE_SET, DEAD, MAX_POLLS, PLANNED, POLL_S, Stack, Stacks
 from deploy.template.template import Template
 
-# CloudFormation says either of a change set that holds none.
+# CloudFormation's reasons for an empty change set.
 NOTHING_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
 
 @dataclass(frozen=True)
 class Property:
-    """Of a resource. before, after: None where CloudFormation does not say, or there is none."""
+    """A changed property. before, after: None when absent or not given by CloudFormation."""
 
     path: str
     before: str | None
@@ -27,7 +27,7 @@ class Property:
 
 @dataclass(frozen=True)
 class Change:
-    """Of one resource. action: add, modify, replace or remove."""
+    """The change of one resource. action: add, modify, replace or remove."""
 
     action: str
     resource: str
@@ -36,14 +36,14 @@ class Change:
 
 
 def plan(stacks: Stacks, template: Template) -> list[Change]:
-    """CloudFormation's own list of changes; afterwards all is as it was before.
+    """Return CloudFormation's own list of changes, without making any change.
 
     Raises:
-        DeployError: there is nothing that may be changed, the template is refused, or AWS cannot
-            be asked.
+        DeployError: the stack's state allows no change, the template is refused, or AWS cannot be
+            asked.
     """
     found = stacks.find()
-    if found is not None and found.status == PLANNED:  # an interrupted plan's
+    if found is not None and found.status == PLANNED:  # left by an interrupted plan
         _forget(stacks)
         found = None
     if found is not None:
@@ -53,17 +53,17 @@ def plan(stacks: Stacks, template: Template) -> list[Change]:
 
 
 def _check(stacks: Stacks, found: Stack, template: Template) -> None:
-    """Raise DeployError where CloudFormation, or SageMaker later, would refuse the change."""
+    """Raise DeployError when CloudFormation, or SageMaker later, would refuse the change."""
     if found.moving:
         raise DeployError(f"{stacks.name} is {found.status}; plan when that has ended")
     if found.status in DEAD:
-        raise DeployError(f"{stacks.name} is {found.status}; `up` makes all of it anew")
+        raise DeployError(f"{stacks.name} is {found.status}; `up` creates all of it again")
     stacks.check_kind(found, template)
 
 
 def _planned(stacks: Stacks, template: Template, *, new: bool) -> list[Change]:
     aws, asked = stacks.cloudformation, {"StackName": stacks.name, "ChangeSetName": CHANGE_SET}
-    if not new and CHANGE_SET in stacks.change_sets():  # an interrupted plan's
+    if not new and CHANGE_SET in stacks.change_sets():  # left by an interrupted plan
         aws.delete_change_set(**asked)
     kind = "CREATE" if new else "UPDATE"
     aws.create_change_set(**stacks.request(template), ChangeSetName=CHANGE_SET, ChangeSetType=kind)
@@ -77,7 +77,7 @@ def _planned(stacks: Stacks, template: Template, *, new: bool) -> list[Change]:
 
 
 def _forget(stacks: Stacks) -> None:
-    """Take away the stack that came with the change set of something new, and wait for it."""
+    """Delete the stack that a change set of a new deployment created, and wait for it."""
     found = stacks.find()
     if found is not None:
         stacks.delete(found)
@@ -113,7 +113,7 @@ def _change(said: dict[str, Any]) -> Change:
 
 
 def _all_of(said: dict[str, Any]) -> Iterator[Property]:
-    """Every property of a resource that is new."""
+    """Yield every property of a new resource."""
     context = json.loads(said.get("AfterContext") or "{}")
     for name, value in context.get("Properties", {}).items():
         yield Property(name, None, value if isinstance(value, str) else json.dumps(value))

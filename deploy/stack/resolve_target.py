@@ -1,4 +1,4 @@
-"""From the name of a deployment, or a URL, to who answers there."""
+"""The transport to a deployment's name or a container's URL."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from serve.asking.transports import Transport, connect
 
 
 def resolve_target(endpoint: str, model: str | None = None) -> Transport:
-    """endpoint: a deployment's name, or a container's URL. model: one of several there.
+    """Return the transport to a deployment's name or a container's URL. model: one of several.
 
     Raises:
-        DeployError: nothing of that name answers.
+        DeployError: there is no endpoint of that name.
     """
     if "://" in endpoint:
         return _connected(endpoint, model)
@@ -32,24 +32,24 @@ def resolve_target(endpoint: str, model: str | None = None) -> Transport:
 
 
 def stacks(name: str, *listeners: Callable[[Event], None]) -> Stacks:
-    """The stack of a deployment here, whether there is one or not; see Stacks.
+    """Return the Stacks of a deployment's name, whether the stack exists or not.
 
     Raises:
-        DeployError: no such name can be, or AWS is not configured here.
+        DeployError: the name is invalid, or AWS is not configured here.
     """
     names.check_name(name)
     return Stacks(aws.client("cloudformation"), name, threading.Event().wait, listeners)
 
 
 def standing(name: str) -> Stack:
-    """The stack of a deployment that stands.
+    """Return the stack of an existing deployment.
 
     Raises:
-        DeployError: there is none, or it has not been made whole.
+        DeployError: there is none, or its creation was not completed.
     """
     found = stacks(name).find()
     if found is None:
-        raise DeployError(f"{name}: no such deployment here; `sweetspot deploy up` makes one")
+        raise DeployError(f"{name}: no such deployment here; `sweetspot deploy up` creates one")
     if not found.outputs:
         why = f": {found.reason}" if found.reason else ""
         raise DeployError(f"{name} is {found.status}{why}")

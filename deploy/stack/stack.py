@@ -1,4 +1,4 @@
-"""A deployment's CloudFormation stack: what it is, what is asked of it, how it is waited for."""
+"""A deployment's CloudFormation stack: its state, the calls to AWS, and waiting for it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from deploy.aws import in_plain_words, is_missing
 from deploy.errors import DeployError
 from deploy.template.template import Template
 
-# A stack without it is somebody else's.
+# A stack without this tag was not created by this command.
 TAG = "sweetspot:deployment"
-# A stack of nothing but a change set, and the name of ours.
+# The status of a stack that only has a change set, and the name of our change set.
 PLANNED, CHANGE_SET = "REVIEW_IN_PROGRESS", "sweetspot-plan"
-# Nothing runs in these, and they cannot be updated: they are made anew.
+# States in which nothing runs and no update is possible: the stack is created again.
 DEAD = {"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", PLANNED}
-# Told of an id alone: of the name there is none then.
+# AWS reports this status only for the id of a stack, not for its name.
 GONE = "DELETE_COMPLETE"
 POLL_S = 5.0
 # An update waits for new instances, watches them, and keeps the old ones a while: up to two hours.
@@ -26,7 +26,7 @@ MAX_POLLS = 3 * 3600 // int(POLL_S)
 
 @dataclass(frozen=True)
 class Event:
-    """Something that became of a resource. resource: its logical id. physical: AWS's own."""
+    """A change of a resource's status. resource: its logical id. physical: AWS's own id."""
 
     id: str
     resource: str
@@ -37,7 +37,7 @@ class Event:
 
     @property
     def failed(self) -> bool:
-        """Whether it failed by itself, not because another one did."""
+        """Whether the resource failed itself, not because another one did."""
         return self.status.endswith("_FAILED") and "cancelled" not in self.reason.lower()
 
 
@@ -53,7 +53,7 @@ class Stack:
 
     @property
     def moving(self) -> bool:
-        """Whether something is being done to it."""
+        """Whether an operation on the stack is in progress."""
         return self.status.endswith("_IN_PROGRESS") and self.status != PLANNED
 
 
@@ -63,8 +63,8 @@ class Stacks:
     Args:
         cloudformation: boto3's client.
         name: of the deployment and the stack.
-        pause: waits so many seconds.
-        listeners: hear of every event while a change is waited for.
+        pause: waits for the given seconds.
+        listeners: called with every event while a change is waited for.
     """
 
     def __init__(
@@ -78,33 +78,33 @@ class Stacks:
         self._listeners = listeners
 
     def find(self) -> Stack | None:
-        """The stack; None when there is none.
+        """Return the stack; None when there is none.
 
         Raises:
-            DeployError: it is not of this command, or AWS cannot be asked.
+            DeployError: it was not created by this command, or AWS cannot be asked.
         """
         found = self._look_up(self.name)
         if found is None:
             return None
         if found.tags.get(TAG) != self.name and not self._is_our_plan(found):
             raise DeployError(
-                f"{self.name}: there is a stack of that name which this command has not made "
-                f"(it has no tag {TAG}); take another name"
+                f"{self.name}: a stack of that name exists, which this command did not create "
+                f"(it has no tag {TAG}); use another name"
             )
         return found
 
     def check_kind(self, found: Stack, template: Template) -> None:
-        """Raise DeployError where SageMaker would refuse to make one kind of endpoint another."""
+        """Raise DeployError when SageMaker would refuse to change the kind of the endpoint."""
         will = template["Outputs"]["Mode"]["Value"]
         was = found.outputs.get("Mode", will)
         if was != will and "async" in (was, will) and "transform" not in (was, will):
             raise DeployError(
-                f"{self.name} is {was}, and cannot become {will}: an endpoint stays asynchronous, "
-                f"or not; `sweetspot deploy down {self.name}` first, or take another name"
+                f"{self.name} is {was}, and SageMaker cannot update such an endpoint to {will}; "
+                f"run `sweetspot deploy down {self.name}` first, or use another name"
             )
 
     def request(self, template: Template) -> dict[str, Any]:
-        """What `create`, `update` and a change set are asked with."""
+        """Return the arguments of `create`, `update` and a change set."""
         return {
             "StackName": self.name,
             "TemplateBody": json.dumps(template, separators=(",", ":"), ensure_ascii=False),
@@ -113,24 +113,24 @@ class Stacks:
         }
 
     def template(self) -> Template:
-        """What it has been made of."""
+        """Return the stack's current template."""
         with in_plain_words(f"{self.name} cannot be looked up"):
             said: Template = self.cloudformation.get_template(StackName=self.name)["TemplateBody"]
         return said
 
     def change_sets(self) -> list[str]:
-        """The names of those that wait at the stack."""
+        """Return the names of the stack's change sets."""
         with in_plain_words(f"{self.name} cannot be looked up"):
             said = self.cloudformation.list_change_sets(StackName=self.name)
         return [one["ChangeSetName"] for one in said["Summaries"]]
 
     def create(self, template: Template) -> None:
-        """Begin to make the stack. What fails is taken back by CloudFormation."""
+        """Start to create the stack. CloudFormation rolls back a failure."""
         with in_plain_words(f"{self.name} cannot be created"):
             self.cloudformation.create_stack(**self.request(template))
 
     def update(self, template: Template) -> bool:
-        """Begin to change the stack. False when there is nothing to change."""
+        """Start to update the stack. Returns False when there is nothing to change."""
         from botocore.exceptions import ClientError
 
         with in_plain_words(f"{self.name} cannot be updated"):
@@ -143,28 +143,28 @@ class Stacks:
         return True
 
     def continue_rollback(self) -> None:
-        """Go on with a rollback that failed."""
-        with in_plain_words(f"{self.name}: its rollback cannot go on"):
+        """Continue a rollback that failed."""
+        with in_plain_words(f"{self.name}: its rollback cannot continue"):
             self.cloudformation.continue_update_rollback(StackName=self.name)
 
     def delete(self, stack: Stack) -> None:
-        """Begin to take the stack away."""
+        """Start to delete the stack."""
         with in_plain_words(f"{self.name} cannot be deleted"):
             self.cloudformation.delete_stack(StackName=stack.id)
 
     def last_event(self, stack: Stack) -> str | None:
-        """The id of the newest event."""
+        """Return the id of the newest event."""
         with in_plain_words(f"{self.name} cannot be looked up"):
             return next((event.id for event in self._events(stack, None)), None)
 
     def wait(self, stack: Stack, after: str | None) -> Stack | None:
-        """Wait until nothing is being done to it, and tell every event after one.
+        """Wait until no operation is in progress; pass events after `after` to the listeners.
 
         Returns:
-            What has become of it; None when it is gone.
+            The stack; None when it is deleted.
 
         Raises:
-            DeployError: it cannot be followed, or takes longer than three hours; it goes on alone.
+            DeployError: it cannot be followed, or takes longer than three hours; AWS continues.
         """
         found = None
         for _ in range(MAX_POLLS):
@@ -176,10 +176,10 @@ class Stacks:
             if found is None or not found.moving:
                 return found
             self.pause(POLL_S)
-        raise DeployError(f"{self.name} is still {found.status if found else 'gone'}; it goes on")
+        raise DeployError(f"{self.name} is still {found.status if found else 'gone'}; AWS goes on")
 
     def _look_up(self, which: str) -> Stack | None:
-        """By its name, or by its id, which no other stack ever has."""
+        """Look a stack up by its name, or by its id, which is never used again."""
         from botocore.exceptions import ClientError
 
         with in_plain_words(f"{self.name} cannot be looked up"):
@@ -192,18 +192,18 @@ class Stacks:
         return None if said["StackStatus"] == GONE else _stack(said)
 
     def _is_our_plan(self, found: Stack) -> bool:
-        """Whether it holds nothing but what `plan` left behind when it was interrupted."""
+        """Return whether the stack holds only the change set of an interrupted `plan`."""
         if found.status != PLANNED:
             return False
         return all(one == CHANGE_SET for one in self.change_sets())
 
     def _later_events(self, stack: Stack, after: str | None) -> list[Event]:
-        """Oldest first."""
-        with in_plain_words(f"{self.name} cannot be followed, and goes on alone"):
+        """Return the events after `after`, oldest first."""
+        with in_plain_words(f"{self.name} cannot be followed; AWS continues"):
             return list(self._events(stack, after))[::-1]
 
     def _events(self, stack: Stack, after: str | None) -> Iterator[Event]:
-        """Newest first, as they come; nothing is older than what somebody has heard."""
+        """Yield the events after `after`, newest first. The last page read ends at `after`."""
         pages = self.cloudformation.get_paginator("describe_stack_events")
         for page in pages.paginate(StackName=stack.id):
             for said in page["StackEvents"]:

@@ -1,4 +1,4 @@
-"""What a deployment is now. Clients are passed in."""
+"""The state of a deployment. Clients are passed in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ALARM = "AWS::CloudWatch::Alarm"
 
 @dataclass(frozen=True)
 class Variant:
-    """Instances of a variant: there now, and asked for."""
+    """Instances of a variant: the current and the desired number."""
 
     current: int
     desired: int
@@ -21,7 +21,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Status:
-    """endpoint: SageMaker's own word, None where there is none. alarms: state by what it tells."""
+    """The state. endpoint: SageMaker's status; None without one. alarms: state by logical id."""
 
     name: str
     stack: str
@@ -34,7 +34,7 @@ class Status:
 
     @property
     def healthy(self) -> bool:
-        """Whether it answers; of a transform, whether its model is there."""
+        """Whether it answers; for a transform, whether its model exists."""
         if self.outputs.get("Mode") == "transform":
             return self.stack.endswith("_COMPLETE") and self.stack != "ROLLBACK_COMPLETE"
         # The old instances answer during an update.
@@ -42,7 +42,7 @@ class Status:
 
 
 def status(name: str, stack: Stack, cloudformation: Any, sagemaker: Any, cloudwatch: Any) -> Status:
-    """Ask for it.
+    """Return the state that AWS reports.
 
     Raises:
         DeployError: AWS cannot be asked.
@@ -73,7 +73,7 @@ def _endpoint(sagemaker: Any, name: str) -> dict[str, Any]:
 
 
 def _alarms(cloudformation: Any, cloudwatch: Any, stack: Stack) -> dict[str, str]:
-    """The states of the stack's alarms, by logical id."""
+    """Return the states of the stack's alarms, by logical id."""
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack.id)
     names = {
         one["PhysicalResourceId"]: one["LogicalResourceId"]

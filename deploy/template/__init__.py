@@ -1,1 +1,1 @@
-"""All that AWS will read, made by pure functions."""
+"""Everything that is sent to AWS, built by pure functions."""

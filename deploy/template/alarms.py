@@ -1,4 +1,4 @@
-"""What tells that an endpoint is in trouble. Pure. Metrics: "Monitor SageMaker with CloudWatch"."""
+"""CloudWatch alarms of an endpoint. Pure. Metrics: "Monitor SageMaker with CloudWatch"."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from deploy.template.config import Config
 from deploy.template.endpoint import VARIANT
 
 NAMESPACE = "AWS/SageMaker"
-# Of the container's or the platform's answers, within 5 minutes.
+# Failed requests, in the container or the platform, within 5 minutes.
 ERRORS = 5
-# Requests beyond the target for so many minutes: instances do not come, or there are too few.
+# Minutes of load beyond the target: new instances do not start, or there are too few.
 NO_CAPACITY_MINUTES = 15
 
 
 def alarms(config: Config) -> dict[str, dict[str, Any]]:
-    """The alarms' resources by logical id."""
+    """Return the alarms' resources by logical id."""
     found = {"ErrorsAlarm": _errors(config), "LatencyAlarm": _latency(config)}
     if config.mode == "async":
         found["NoCapacityAlarm"] = _no_capacity_async(config)
@@ -25,13 +25,13 @@ def alarms(config: Config) -> dict[str, dict[str, Any]]:
 
 
 def rollback(config: Config) -> list[str]:
-    """The logical ids of those on which an update goes back."""
-    # A serverless endpoint has no instances to put beside others.
+    """Return the logical ids of the alarms that roll back an update."""
+    # A serverless endpoint has no instances, so it has no blue/green update.
     return ["ErrorsAlarm", "LatencyAlarm"] if config.mode in ("realtime", "async") else []
 
 
 def alarm(config: Config, what: str, *, of_variant: bool = True, **properties: Any) -> Any:
-    """An alarm of the endpoint, or of its variant; silence is no trouble."""
+    """Return an alarm of the endpoint, or of its variant. Missing data raises no alarm."""
     dimensions = [{"Name": "EndpointName", "Value": config.name}]
     if of_variant:
         dimensions.append({"Name": "VariantName", "Value": VARIANT})
@@ -60,7 +60,7 @@ def _errors(config: Config) -> Any:
 
 
 def _latency(config: Config) -> Any:
-    """The 95th percentile of the container's own time. ModelLatency is in microseconds."""
+    """Return the alarm on p95 of the container's own time. ModelLatency is in microseconds."""
     timeout_s = config.request_timeout_s
     limit_ms = int(timeout_s * 950) if timeout_s else config.latency_alarm_ms
     return alarm(
@@ -71,7 +71,7 @@ def _latency(config: Config) -> Any:
 
 
 def _no_capacity(config: Config) -> Any:
-    """Twice the target: autoscaling has called for more, and they did not come."""
+    """Return the alarm at twice the target: the instances autoscaling requested do not start."""
     return alarm(
         config, "more requests at once than instances are there for",
         MetricName="ConcurrentRequestsPerModel", Statistic="Maximum", Period=60,

@@ -1,4 +1,4 @@
-"""From the sweet spot in a profile to how many requests an instance takes. Pure."""
+"""The number of requests that an instance takes, from the sweet spot in a profile. Pure."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from deploy.errors import ConfigError
 from inference.profile.profile import Profile, TowerProfile
 
-# Another instance takes minutes to come: it is called before this one is full.
+# A new instance takes minutes to start: it is requested before this one is full.
 SHARE = 0.7
-# What fetching an image takes, when all goes well.
+# Time to fetch an image from a healthy host.
 FETCH_S = 0.3
 
 
 def concurrency(profiles: Sequence[Profile], *, gpu: bool, items: int | None) -> float:
-    """Requests at once at which an instance is `SHARE` full.
+    """Return the requests at once at which an instance is `SHARE` full.
 
-    Full is a batch of the sweet spot in the encoder of each stream, another one that fills up
-    behind it, and the images that are being fetched meanwhile. items: images a request; None is
-    the sweet spot itself, as the client sends them.
+    A full instance has, for each stream, a batch of the sweet spot in the encoder and another one
+    filling up, and also the images that are being fetched meanwhile. items: images a request; None
+    is the sweet spot itself, as the client sends them.
 
     Raises:
-        ConfigError: no profile is of such a device.
+        ConfigError: no profile was measured on such a device.
     """
     device = "cuda" if gpu else "cpu"
     fitting = [one for one in profiles if one.match.device.startswith(device)]
@@ -35,13 +35,13 @@ def concurrency(profiles: Sequence[Profile], *, gpu: bool, items: int | None) ->
 
 
 def images_a_second(profile: Profile) -> float:
-    """Of full batches on all streams, by the measured points."""
+    """Return images a second of full batches on all streams, from the measured points."""
     size = profile.image.batch_size
     return profile.threads.streams * size / (_service_ms(profile.image, size) / 1000)
 
 
 def _service_ms(tower: TowerProfile, size: int) -> float:
-    """Median service time of a batch of `size`: measured, or between its neighbors, ms."""
+    """Return the median service time of a batch of `size`, measured or interpolated, ms."""
     points = sorted(tower.points, key=lambda point: point.n)
     below = [point for point in points if point.n <= size] or points[:1]
     above = [point for point in points if point.n >= size] or points[-1:]

@@ -1,4 +1,4 @@
-"""What is to be deployed: frozen, and checked in plain words before anything is rendered."""
+"""The configuration of a deployment: frozen, and checked before anything is rendered."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ MAX_TIMEOUT_S = 3600
 # Of ServerlessConfig.
 MEMORY_MB = tuple(range(1024, 6145, 1024))
 MAX_SERVERLESS_CONCURRENCY = 200
-# SageMaker's default quota of an account is lower; more is a typing error.
+# SageMaker's default quota of an account is lower; more is taken for a typing error.
 MAX_INSTANCES = 100
 
 
 @dataclass(frozen=True)
 class Network:
-    """Where instances stand. vpc: make a security group in it; else those named are used."""
+    """The instances' network. vpc: create a security group in it; else the named ones are used."""
 
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Serverless:
 
 @dataclass(frozen=True)
 class Objects:
-    """S3 URIs of prefixes, and SNS topics that hear of each result; not for real time."""
+    """S3 URIs of prefixes, and SNS topics notified of each result; not for real time."""
 
     input: str | None = None
     output: str | None = None
@@ -56,8 +56,8 @@ class Objects:
 class Config:
     """One deployment.
 
-    artifact: S3 URI of a model.tar.gz, or None for the image's built-in model. buckets: that may
-    be read for thumbnails. concurrency: requests an instance at which another one starts.
+    artifact: S3 URI of a model.tar.gz, or None for the image's built-in model. buckets: thumbnails
+    may be read from them. concurrency: requests per instance at which another one starts.
     timeout_s: limit of a request, async and transform; None is SageMaker's own. models: folders
     in the artifact.
     """
@@ -100,7 +100,7 @@ class Config:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The container's variables: what follows from the deployment, then what was asked for."""
+        """The container's variables: derived from the deployment, then overridden by --env."""
         return environment.of(
             name=self.name, buckets=self.buckets, models=self.models,
             timeout_s=self.request_timeout_s, in_batch=self.mode == "transform",
@@ -108,12 +108,12 @@ class Config:
 
     @property
     def scales(self) -> bool:
-        """Whether autoscaling chooses how many instances there are."""
+        """Whether autoscaling sets the number of instances."""
         return self.mode in ("realtime", "async") and self.instances_min < self.instances_max
 
     @property
     def request_timeout_s(self) -> int | None:
-        """The time limit of a request; None where it is not ours to choose."""
+        """The time limit of a request, s; None where SageMaker fixes it."""
         return self.timeout_s or TIMEOUT_S.get(self.mode)
 
 
@@ -145,9 +145,9 @@ def _check_mode(config: Config) -> None:
                 raise ConfigError(f"{flag} is missing: {config.mode} reads and writes S3")
             names.parse_uri(uri, flag)
     elif objects.input or objects.output:
-        raise ConfigError(f"--input and --output are of async and transform, not {config.mode}")
+        raise ConfigError(f"--input and --output are for async and transform, not {config.mode}")
     if config.mode != "async" and (objects.success_topic or objects.error_topic):
-        raise ConfigError("--success-topic and --error-topic are of async endpoints only")
+        raise ConfigError("--success-topic and --error-topic are for async endpoints only")
     if config.mode == "serverless":
         _check_serverless(config)
     elif config.mode in ("realtime", "async"):
@@ -183,7 +183,7 @@ def _check_instances(config: Config) -> None:
 
 def _check_sizes(config: Config) -> None:
     if config.timeout_s is not None and config.mode not in TIMEOUT_S:
-        raise ConfigError(f"--timeout-s is of async and transform; {config.mode} has 60 s, always")
+        raise ConfigError(f"--timeout-s is for async and transform; {config.mode} always has 60 s")
     if config.timeout_s is not None and not 1 <= config.timeout_s <= MAX_TIMEOUT_S:
         raise ConfigError(f"--timeout-s {config.timeout_s}: must be from 1 to {MAX_TIMEOUT_S}")
     if not 0.1 <= config.concurrency <= 1000:
@@ -201,7 +201,7 @@ def _check_network(config: Config) -> None:
     if not 1 <= len(network.subnets) <= 16:
         raise ConfigError("--subnet: a VPC needs from 1 to 16 subnets")
     if bool(network.security_groups) == (network.vpc is not None):
-        raise ConfigError("--subnet needs either --security-group, or --vpc to make one in")
+        raise ConfigError("--subnet needs either --security-group, or --vpc to create one in")
     if len(network.security_groups) > 5:
         raise ConfigError("--security-group: at most 5")
     vpcs = [network.vpc] if network.vpc else []

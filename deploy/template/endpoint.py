@@ -9,14 +9,14 @@ from typing import Any
 from deploy.template.config import Config
 
 VARIANT = "AllTraffic"
-# Old instances wait for so long behind the new ones, and behind a canary: alarms look at 5 minutes.
+# Old instances are kept this long after the new ones, and after a canary: alarms cover 5 minutes.
 BAKE_S = 600
-# Instances of a new configuration are given up after so long.
+# An update that takes longer is given up.
 UPDATE_LIMIT_S = 3600
 
 
 def security_group(config: Config) -> dict[str, Any]:
-    """Nobody comes in; out to web servers and AWS's own services."""
+    """Return a group without inbound rules; outbound to web servers and AWS services."""
     rules = [
         {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "CidrIp": "0.0.0.0/0",
          "Description": what}
@@ -31,7 +31,7 @@ def security_group(config: Config) -> dict[str, Any]:
 
 
 def model(config: Config) -> dict[str, Any]:
-    """The image, its artifact and its variables."""
+    """Return the model: the image, its artifact and its variables."""
     container: dict[str, Any] = {"Image": config.image, "Environment": config.environment}
     if config.artifact is not None:
         container["ModelDataUrl"] = config.artifact
@@ -52,12 +52,12 @@ def model(config: Config) -> dict[str, Any]:
 
 
 def model_name(config: Config) -> str:
-    """The model's own: a model cannot be changed, so what differs has another name."""
+    """Return the model's name, with a digest of its contents, since a model cannot change."""
     return _named(config, [config.image, config.artifact, config.environment, repr(config.network)])
 
 
 def endpoint_config(config: Config) -> dict[str, Any]:
-    """How many of which instances serve the model, or how much memory."""
+    """Return the endpoint configuration: instance type and number, or serverless memory."""
     properties: dict[str, Any] = {"ProductionVariants": [_variant(config)]}
     if config.mode == "async":
         properties["AsyncInferenceConfig"] = _asynchronous(config)
@@ -69,13 +69,13 @@ def endpoint_config(config: Config) -> dict[str, Any]:
 
 
 def endpoint(config: Config, rollback_alarms: list[str]) -> dict[str, Any]:
-    """The endpoint. An update runs beside the old instances, and goes back on an alarm."""
+    """Return the endpoint. Updates run beside the old instances; an alarm rolls them back."""
     properties: dict[str, Any] = {
         "EndpointName": config.name,
         "EndpointConfigName": {"Fn::GetAtt": ["EndpointConfig", "EndpointConfigName"]},
     }
     if rollback_alarms:
-        # As many as autoscaling has found; a fixed number is the configuration's.
+        # Keep the number that autoscaling has set; a fixed number is in the configuration.
         properties["RetainAllVariantProperties"] = config.scales
         properties["DeploymentConfig"] = _blue_green(config.instances_min, rollback_alarms)
     return {"Type": "AWS::SageMaker::Endpoint", "Properties": properties}
@@ -96,7 +96,7 @@ def _variant(config: Config) -> dict[str, Any]:
         return variant
     variant |= {
         "InstanceType": config.instance_type,
-        "InitialInstanceCount": max(1, config.instances_min),  # from zero nothing starts
+        "InitialInstanceCount": max(1, config.instances_min),  # zero is not allowed at the start
         "RoutingConfig": {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"},
     }
     if config.machine_image:
@@ -121,7 +121,7 @@ def _asynchronous(config: Config) -> dict[str, Any]:
 
 
 def _blue_green(instances: int, alarms: list[str]) -> dict[str, Any]:
-    """One new instance first, where there are several: the others follow when no alarm went off."""
+    """With several instances, replace one first; the others follow when no alarm goes off."""
     routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": BAKE_S}
     if instances > 1:  # a canary is at most half of the instances
         routing |= {"Type": "CANARY", "CanarySize": {"Type": "INSTANCE_COUNT", "Value": 1}}

@@ -1,4 +1,4 @@
-"""The variables of the container, checked by the settings of the service itself. Pure."""
+"""The variables of the container, checked with the settings of the service itself. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from serve import settings
 from serve.settings import MIB, SettingsError
 
 UNPACKED = "/opt/ml/model"
-# What is left of a request's time limit for reading it and writing its answer.
+# The deadline's share of a request's time limit; the rest is for reading and answering.
 SHARE_OF_TIMEOUT = 0.95
-# An object of S3 for an asynchronous request may have 1 GB; this many URLs take an hour and more.
+# An asynchronous request may have 1 GB; URLs of this many bytes already take over an hour.
 ASYNC_BODY_BYTES = 100 * MIB
-# Of ContainerDefinition.Environment.
+# Limits of ContainerDefinition.Environment.
 MAX_ENTRIES, MAX_BYTES, MAX_BYTES_TOGETHER = 100, 1024, 32 * 1024
 
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -24,10 +24,10 @@ def of(
     *, name: str, buckets: Sequence[str], models: Sequence[str], timeout_s: int | None,
     in_batch: bool,
 ) -> dict[str, str]:  # fmt: skip
-    """What follows from a deployment. timeout_s: of a request, where it is not the service's own.
+    """Return the variables of a deployment. timeout_s: of a request; None: the service's own.
 
     Raises:
-        ConfigError: a name of `models` is no name of a folder, or is there twice.
+        ConfigError: a name of `models` is not a folder's name, or is given twice.
     """
     found: dict[str, str] = {}
     if models:
@@ -35,7 +35,7 @@ def of(
             f"{one}={UNPACKED}/{_folder(one)}" for one in models
         )
         if len(set(models)) < len(models):
-            raise ConfigError(f"--model-folder {','.join(models)}: a name is there twice")
+            raise ConfigError(f"--model-folder {','.join(models)}: a name is given twice")
     else:
         found[settings.variable_name("model_name")] = name
     if buckets:
@@ -51,10 +51,10 @@ def of(
 
 
 def check(variables: Mapping[str, str], *, in_batch: bool) -> None:
-    """Let the service's settings read them, and keep SageMaker's limits.
+    """Check variables with the service's settings, and against SageMaker's limits.
 
     Raises:
-        ConfigError: in the words of the settings.
+        ConfigError: with the message of the settings.
     """
     batch = {"SAGEMAKER_BATCH": "true"} if in_batch else {}
     try:

@@ -22,7 +22,7 @@ TRANSFORM_AMIS = {"al2-ami-sagemaker-batch-gpu-470": 470, "al2-ami-sagemaker-bat
 # Compatibility", table of minor version compatibility, and the release notes of 12.0 and 13.0.
 OLDEST_DRIVER = {12: 525, 13: 580}
 OLDEST_CAPABILITY = {12: 5.0, 13: 7.5}
-# Of older GPUs than Turing; all others of SageMaker's are 7.5 or newer.
+# GPUs older than Turing; all other GPUs of SageMaker have 7.5 or more.
 OLD_CAPABILITY = {"p2": 3.7, "g3": 5.2, "p3": 7.0, "p3dn": 7.0}
 
 
@@ -30,18 +30,18 @@ def family(instance_type: str) -> str:
     """`ml.g5.xlarge` -> `g5`.
 
     Raises:
-        ConfigError: not of the form of an instance type.
+        ConfigError: not an instance type.
     """
     found = INSTANCE_TYPE.fullmatch(instance_type)
     if not found:
         raise ConfigError(f"--instance-type {instance_type}: must look like ml.c7i.xlarge")
     if found["family"].startswith(("inf", "trn")):
-        raise ConfigError(f"--instance-type {instance_type}: only CPUs and NVIDIA GPUs will do")
+        raise ConfigError(f"--instance-type {instance_type}: only CPUs and NVIDIA GPUs work")
     return found["family"]
 
 
 def is_gpu(instance_type: str) -> bool:
-    """Whether the instance has NVIDIA GPUs."""
+    """Return whether the instance has NVIDIA GPUs."""
     return re.match(r"[gp]\d", family(instance_type)) is not None
 
 
@@ -49,16 +49,16 @@ def cuda_major(cuda: str) -> int:
     """`13.0` -> 13.
 
     Raises:
-        ConfigError: a version that nothing is known of.
+        ConfigError: an unknown version.
     """
     major = cuda.partition(".")[0]
     if not re.fullmatch(r"[0-9]{1,2}\.[0-9]{1,2}", cuda) or int(major) not in OLDEST_DRIVER:
-        raise ConfigError(f"--cuda {cuda}: must be a version of CUDA 12 or 13, as 13.0")
+        raise ConfigError(f"--cuda {cuda}: must be a version of CUDA 12 or 13, such as 13.0")
     return int(major)
 
 
 def machine_image(instance_type: str, cuda: str, *, transform: bool) -> str | None:
-    """The machine image with the newest driver, which runs every older CUDA; None without a GPU.
+    """Return the machine image with the newest driver, which runs older CUDA; None without GPU.
 
     Raises:
         ConfigError: the image's CUDA is known not to run there.
@@ -70,7 +70,7 @@ def machine_image(instance_type: str, cuda: str, *, transform: bool) -> str | No
     if capability is not None and capability < OLDEST_CAPABILITY[major]:
         raise ConfigError(
             f"--instance-type {instance_type}: its GPU has compute capability {capability}, and "
-            f"the image's CUDA {cuda} runs from {OLDEST_CAPABILITY[major]} on"
+            f"the image's CUDA {cuda} needs {OLDEST_CAPABILITY[major]} or more"
         )
     amis = TRANSFORM_AMIS if transform else ENDPOINT_AMIS
     newest = max(amis, key=amis.__getitem__)
@@ -78,6 +78,6 @@ def machine_image(instance_type: str, cuda: str, *, transform: bool) -> str | No
         raise ConfigError(
             f"--instance-type {instance_type}: the newest driver of batch transform is "
             f"{amis[newest]}, and the image's CUDA {cuda} needs {OLDEST_DRIVER[major]}; "
-            "take CPU instances, or an asynchronous endpoint"
+            "use CPU instances, or an asynchronous endpoint"
         )
     return newest

@@ -9,7 +9,7 @@ from deploy.template.endpoint import model_name
 
 
 def transform_job(config: Config) -> dict[str, Any]:
-    """CreateTransformJob of a deployment's own model."""
+    """Return the CreateTransformJob request of a deployment's own model."""
     return job_request(
         name=config.name,
         model=model_name(config),
@@ -26,7 +26,7 @@ def job_request(
     *, name: str, model: str, source: str, output: str, instance_type: str, instances: int,
     machine_image: str | None, timeout_s: int | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """CreateTransformJob, a line out for a line in. The container says how it wants to be asked."""
+    """Return a CreateTransformJob request, a line out per line in. The container sets batching."""
     resources: dict[str, Any] = {"InstanceType": instance_type, "InstanceCount": instances}
     if machine_image:
         resources["TransformAmiVersion"] = machine_image

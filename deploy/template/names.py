@@ -1,4 +1,4 @@
-"""Names of things of AWS, checked by their form. Pure."""
+"""Names of AWS resources, checked by their form. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from deploy.errors import ConfigError
 
-# An endpoint's name has at most 63 characters; those of model and configuration have nine more.
+# An endpoint's name has at most 63 characters; the model's and the configuration's add nine.
 _NAME = re.compile(r"(?=.{1,54}$)[A-Za-z](-?[A-Za-z0-9])*")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _IMAGE = re.compile(
@@ -19,7 +19,7 @@ _KEY = re.compile(r"[\w!.()/=+@ -]+")
 
 
 def parse_image(image: str) -> re.Match[str]:
-    """The image's account, region, domain, repository, and tag or digest.
+    """Return the image's account, region, domain, repository, and tag or digest.
 
     Raises:
         ConfigError: not an image of ECR, the only place SageMaker takes images from.
@@ -37,7 +37,7 @@ def parse_uri(uri: str, flag: str) -> tuple[str, str]:
     """`s3://bucket/some/key` -> its bucket and key.
 
     Raises:
-        ConfigError: of another form. flag: named in the message.
+        ConfigError: the URI has another form. flag: named in the message.
     """
     found = _URI.fullmatch(uri)
     if not found or not _BUCKET.fullmatch(found["bucket"]) or not _KEY.fullmatch(found["key"]):
@@ -46,7 +46,7 @@ def parse_uri(uri: str, flag: str) -> tuple[str, str]:
 
 
 def check_name(name: str) -> str:
-    """The name of a deployment, which is that of its endpoint and stack.
+    """Return the name of a deployment, which is also that of its endpoint and stack.
 
     Raises:
         ConfigError: AWS would refuse it.
@@ -67,22 +67,22 @@ def check_artifact(artifact: str) -> None:
         )
     parse_uri(artifact, "--artifact")
     if not artifact.endswith(".tar.gz"):
-        raise ConfigError(f"--artifact {artifact}: SageMaker unpacks nothing but a .tar.gz")
+        raise ConfigError(f"--artifact {artifact}: SageMaker unpacks only a .tar.gz")
 
 
 def check_bucket(bucket: str) -> None:
-    """Raise ConfigError for what is no bucket's name; a wildcard is none."""
+    """Raise ConfigError for an invalid bucket name, wildcards included."""
     if not _BUCKET.fullmatch(bucket):
         raise ConfigError(f"--bucket {bucket}: not the name of a bucket; name each one")
 
 
 def check_topic(topic: str, flag: str) -> None:
-    """Raise ConfigError for what is not the ARN of an SNS topic."""
+    """Raise ConfigError unless it is the ARN of an SNS topic."""
     if not _TOPIC.fullmatch(topic):
         raise ConfigError(f"{flag} {topic}: must be the ARN of an SNS topic")
 
 
 def check_id(one: str, kind: str, flag: str) -> None:
-    """Raise ConfigError for what is not an id of a kind of EC2 resource, as `subnet` or `sg`."""
+    """Raise ConfigError unless it is the id of an EC2 resource. kind: `subnet`, `sg` or `vpc`."""
     if not re.fullmatch(kind + r"-([0-9a-f]{8}|[0-9a-f]{17})", one):
         raise ConfigError(f"{flag} {one}: must look like {kind}-0123456789abcdef0")

@@ -15,15 +15,15 @@ DESCRIBE_NETWORK = (
     "ec2:DescribeDhcpOptions", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSecurityGroups",
     "ec2:DescribeSubnets", "ec2:DescribeVpcs",
 )  # fmt: skip
-# "Log Groups and Streams" of SageMaker's guide; endpoints have their name behind it.
+# "Log Groups and Streams" in SageMaker's guide; an endpoint's group ends with its name.
 ENDPOINT_LOGS, JOB_LOGS = "/aws/sagemaker/Endpoints/", "/aws/sagemaker/TransformJobs"
 HERE = "${AWS::Region}:${AWS::AccountId}"
 
 
 def role(config: Config, rollback_alarms: list[str]) -> dict[str, Any]:
-    """The role's resource. What SageMaker needs of one: "SageMaker Roles", CreateModel API.
+    """Return the role's resource. Required permissions: "SageMaker Roles", CreateModel API.
 
-    rollback_alarms: logical ids of those on which an update goes back.
+    rollback_alarms: logical ids of the alarms that roll back an update.
     """
     statements = [
         *_image(config), *_logs(config), *_alarms(rollback_alarms), *_objects(config),
@@ -45,12 +45,12 @@ def role(config: Config, rollback_alarms: list[str]) -> dict[str, Any]:
 
 
 def log_group(config: Config) -> str:
-    """The name of the log group of the endpoint, or of all transform jobs."""
+    """Return the name of the log group of the endpoint, or of all transform jobs."""
     return JOB_LOGS if config.mode == "transform" else ENDPOINT_LOGS + config.name
 
 
 def arn(rest: str) -> dict[str, str]:
-    """An ARN in the partition, region and account of the stack."""
+    """Return an ARN in the partition, region and account of the stack."""
     return {"Fn::Sub": "arn:${AWS::Partition}:" + rest}
 
 
@@ -92,13 +92,13 @@ def _logs(config: Config) -> list[Statement]:
 
 
 def _alarms(names: list[str]) -> list[Statement]:
-    """SageMaker looks at them as this role: "Auto-Rollback Configuration and Monitoring"."""
+    """SageMaker reads the alarms with this role: "Auto-Rollback Configuration and Monitoring"."""
     arns = [arn(f"cloudwatch:{HERE}:alarm:${{{one}}}") for one in names]
     return [_allow(["cloudwatch:DescribeAlarms"], arns)] if arns else []
 
 
 def _objects(config: Config) -> list[Statement]:
-    """Of S3: the artifact, the thumbnails, and what comes in and goes out."""
+    """Allow S3 access to the artifact, the thumbnails, and the inputs and outputs."""
     reads = [arn(f"s3:::{bucket}/*") for bucket in config.buckets]
     if config.artifact is not None:
         reads.append(arn("s3:::" + "/".join(parse_uri(config.artifact, "--artifact"))))
@@ -121,7 +121,7 @@ def _objects(config: Config) -> list[Statement]:
 
 
 def _network(config: Config) -> list[Statement]:
-    """Network interfaces in the subnets that were named."""
+    """Allow network interfaces in the named subnets."""
     if not config.network.subnets:
         return []
     interfaces = arn(f"ec2:{HERE}:network-interface/*")

@@ -1,4 +1,4 @@
-"""How many instances, by how much there is to do. Pure."""
+"""Autoscaling: the number of instances follows the load. Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from deploy.template.config import Config
 from deploy.template.endpoint import VARIANT
 
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
-# A new instance downloads image and model before it helps; only then look again.
+# A new instance first downloads image and model; do not scale again before it helps.
 OUT_S = 300
-# Keep an instance through a lull: one that goes has to be loaded again.
+# Keep an instance through a short lull: a removed one must be loaded again.
 IN_S = 600
 
 
@@ -19,7 +19,7 @@ RESOURCES = ("ScalableTarget", "ScalingPolicy", "FromZeroPolicy", "FromZeroAlarm
 
 
 def scaling(config: Config) -> dict[str, dict[str, Any]]:
-    """The scaling resources by logical id; none for a fixed number of instances."""
+    """Return the scaling resources by logical id; none for a fixed number of instances."""
     if not config.scales:
         return {}
     found = {"ScalableTarget": _target(config), "ScalingPolicy": _tracking(config)}
@@ -30,16 +30,16 @@ def scaling(config: Config) -> dict[str, dict[str, Any]]:
 
 
 def goes_first(standing: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """Whether scaling has to go before one template becomes the other.
+    """Return whether scaling must be removed before one template can become the other.
 
-    "Update endpoints that use auto scaling": a scaled variant is given no other instance type.
+    "Update endpoints that use auto scaling": a scaled variant cannot change its instance type.
     """
     scaled = "ScalableTarget" in standing["Resources"]
     return scaled and _instance_type(standing) != _instance_type(wanted)
 
 
 def without_scaling(template: dict[str, Any]) -> dict[str, Any]:
-    """The same template with a fixed number of instances."""
+    """Return the same template with a fixed number of instances."""
     rest = {name: one for name, one in template["Resources"].items() if name not in RESOURCES}
     return template | {"Resources": rest}
 
@@ -77,7 +77,7 @@ def _policy(kind: str, name: str, **properties: Any) -> dict[str, Any]:
 def _tracking(config: Config) -> dict[str, Any]:
     tracking: dict[str, Any] = {"ScaleOutCooldown": OUT_S, "ScaleInCooldown": IN_S}
     if config.mode == "async":
-        # As many may wait as are worked on.
+        # As many requests may wait as are being processed.
         tracking["TargetValue"] = 2 * config.concurrency
         tracking["CustomizedMetricSpecification"] = {
             "MetricName": "ApproximateBacklogSizePerInstance",
@@ -95,7 +95,7 @@ def _tracking(config: Config) -> dict[str, Any]:
 
 
 def _from_zero() -> dict[str, Any]:
-    """Without instances there is no backlog per instance: one starts when anything waits."""
+    """Start an instance when requests wait: with none there is no backlog per instance."""
     step = {
         "AdjustmentType": "ChangeInCapacity",
         "MetricAggregationType": "Average",
@@ -111,6 +111,6 @@ def _backlog_alarm(config: Config) -> Any:
         MetricName="HasBacklogWithoutCapacity", Statistic="Average", Period=60,
         EvaluationPeriods=2, DatapointsToAlarm=2, Threshold=1,
     )  # fmt: skip
-    # It calls an instance; it is nothing to be told of.
+    # It starts an instance, and sends no notification.
     found["Properties"]["AlarmActions"] = [{"Ref": "FromZeroPolicy"}]
     return found

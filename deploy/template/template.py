@@ -1,4 +1,4 @@
-"""The CloudFormation template of a deployment: all that AWS will read. Pure."""
+"""The CloudFormation template of a deployment. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Template = dict[str, Any]
 
 
 def template(config: Config) -> Template:
-    """Everything that one deployment is made of; of a transform, its model and role."""
+    """Return the template of a deployment; a transform has only a model and a role."""
     rollback = alarms.rollback(config)
     resources = {"ExecutionRole": role.role(config, rollback)}
     if config.network.vpc:
@@ -32,7 +32,7 @@ def template(config: Config) -> Template:
 
 
 def _outputs(config: Config) -> Template:
-    """What `status` and `down` say, though the resources may be gone."""
+    """Return the outputs that `status` and `down` show, even when resources are gone."""
     values: dict[str, Any] = {
         "Mode": config.mode,
         "Image": config.image,

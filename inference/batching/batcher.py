@@ -1,7 +1,7 @@
-"""Items of all requests and models meet here: `scheduler` says who goes next, these threads run it.
+"""The batching threads: run the batches that `scheduler` forms from the items of all requests.
 
-One thread a stream: as many forward passes run at once. While they run, the items of the next
-batches are fetched and preprocessed elsewhere, and announce themselves here.
+There is one thread per stream, so that many forward passes run at once. Meanwhile other threads
+fetch and preprocess the items of the next batches, which were announced here before.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TowerReport:
-    """How one tower fares. slowdown: live service times over those it was tuned by.
+    """Statistics of one tower. slowdown: live service times over those of its tuning.
 
-    batch_size: the sweet spot. limit: what batches are kept to now. encode_s: spent so far.
+    batch_size: the sweet spot. limit: the most items of a batch now. encode_s: total so far.
     """
 
     batch_size: int
@@ -44,7 +44,7 @@ class TowerReport:
 
 
 class Batcher:
-    """Owns the encoders' calls. Bounded by the permits that its callers hold."""
+    """Makes all calls to the encoders. The callers' permits bound its queues."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Batcher:
             thread.start()
 
     def add(self, model: str, encoder: Encoder, configs: Mapping[Tower, BatchConfig]) -> None:
-        """From now on, items may come for a model."""
+        """Accept items for a model from now on."""
         targets = {Target(model, tower): configs[tower] for tower in TOWERS}
         with self._changed:
             self._forwards[model] = Forward(encoder, partial(self._keep_to, model))
@@ -78,7 +78,7 @@ class Batcher:
             self._contention |= {target: Contention(processor_times) for target in targets}
 
     def remove(self, model: str) -> None:
-        """Forget a model, once none of its items waits, is on its way or runs."""
+        """Remove a model, once none of its items waits, is expected or runs."""
         with self._changed:
             self._changed.wait_for(
                 lambda: self._scheduler.is_idle(model) and not self._running[model]
@@ -94,13 +94,13 @@ class Batcher:
             self._scheduler.expect(target, lane, self._clock())
 
     def withdraw(self, target: Target, lane: Lane) -> None:
-        """Take back an announcement: the item failed on its way."""
+        """Take back an announcement: the item failed before `submit`."""
         with self._changed:
             self._scheduler.withdraw(target, lane)
             self._changed.notify_all()
 
     def submit(self, target: Target, lane: Lane, entry: Entry) -> None:
-        """Hand over an announced item. Raises EncodeFailed when it is too late for any."""
+        """Queue an announced item. Raises EncodeFailed after `close`."""
         with self._changed:
             if self._closing:  # the threads may have ended
                 raise EncodeFailed("the service is stopping")
@@ -108,7 +108,7 @@ class Batcher:
             self._changed.notify()
 
     def report(self, target: Target) -> TowerReport:
-        """A picture of this moment. Raises KeyError for a model that is not there."""
+        """Return a tower's current statistics. Raises KeyError for a model that is not loaded."""
         with self._changed:
             live, waiting = self._scheduler.live[target], self._scheduler.waiting()
             return TowerReport(
@@ -121,7 +121,7 @@ class Batcher:
             )
 
     def trouble(self) -> str | None:
-        """Why nothing will ever be encoded again, in words; None when all is well."""
+        """Return why encoding has stopped for good, in words; None when it works."""
         forwards = list(self._forwards.values())
         if forwards and all(forward.broken for forward in forwards):
             return "the encoder fails on everything"
@@ -130,7 +130,7 @@ class Batcher:
         return None
 
     def close(self) -> None:
-        """Encode what waits, then end the threads."""
+        """Encode the waiting items, then end the threads."""
         with self._changed:
             self._closing = True
             self._scheduler.close()
@@ -154,10 +154,10 @@ class Batcher:
     def _keep_to(self, model: str, tower: Tower, most: int) -> None:
         with self._changed:
             self._scheduler.keep_to(Target(model, tower), most)
-        log.warning("not enough memory: %s batches are kept to %d from now on", tower, most)
+        log.warning("not enough memory: %s batches have at most %d items from now on", tower, most)
 
     def _next_batch(self) -> Batch | None:
-        """Wait until somebody may go. None when closed and empty."""
+        """Wait for the next batch. None when closed and empty."""
         with self._changed:
             while True:
                 now_s = self._clock()
@@ -181,7 +181,7 @@ class Batcher:
             entry.done(result)
 
     def _note(self, batch: Batch, start_s: float, end_s: float) -> None:
-        """Keep the time that a batch took; say when other processes begin to slow them, and end."""
+        """Record a batch's time; log when other processes start or stop slowing batches."""
         with self._changed:
             contention = self._contention[batch.target]
             slowdown = self._scheduler.ran(batch, end_s - start_s)

@@ -1,9 +1,9 @@
-"""Whether other processes keep the processor from a tower's batches, held against what is usual.
+"""Detects when other processes take CPU time from a tower's batches, compared with usual windows.
 
-The curve of the tuning was measured with the cores to itself. Fetching, decoding, and callers on
-the same machine make batches slower than that, and more so the more there is to do: no fault. It is
-one where others take more of the processor than before, and the service is the worse for it. Pure
-but for what it remembers; docs/decisions/0012 explains the numbers.
+The tuning measured its curve with all cores free. Fetching, decoding and callers on the same
+machine make batches slower than that, and slower with more load. That is normal. It is a fault only
+when other processes use more CPU than before and the service suffers. This module does no I/O;
+docs/decisions/0012 explains the numbers.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from dataclasses import astuple, dataclass
 
 from inference.profile.machine import ProcessorTimes
 
-# The present is judged by windows of this length, of so many batches at least.
+# A window lasts at least WINDOW_S and has at least ENOUGH batches, of which it keeps RECENT.
 WINDOW_S = 5.0
 ENOUGH = 4
 RECENT = 256
-# So many windows in a row must say the same before the verdict changes.
+# The verdict changes after this many windows in a row against it.
 HOLD = 2
-# With more than this, times its usual, the service has more to do.
+# The service has more load when it uses more than this multiple of its usual CPU.
 BUSIER = 1.25
-# Nothing is to be had when less than this share of the cores is idle.
+# The CPU is full when less than this share of the cores is idle.
 FULL = 0.1
-# What a new window weighs in the usual, at least: the first ones weigh alike.
+# The least weight of a new window in the usual one; the first windows weigh equally.
 WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
 class Window:
-    """Some seconds. slowdown: service times over the curve's, the median. The others: cores."""
+    """A few seconds. slowdown: median of service times over the curve's. Other fields: cores."""
 
     slowdown: float
     own: float
@@ -40,25 +40,25 @@ class Window:
 
     @property
     def is_full(self) -> bool:
-        """Whether all cores are at work."""
+        """Whether almost all cores are busy."""
         return self.idle < FULL * (self.own + self.others + self.idle)
 
     def toward(self, new: Window, weight: float) -> Window:
-        """Itself, moved toward `new`; with a weight of 1 it is `new`."""
+        """Return this window moved toward `new`; a weight of 1 gives `new`."""
         pairs = zip(astuple(self), astuple(new), strict=True)
         return Window(*(old + weight * (now - old) for old, now in pairs))
 
 
 @dataclass(frozen=True)
 class Margin:
-    """From where on others do harm: cores more for them; for the service longer times, or less."""
+    """Thresholds of harm: extra cores of others (taken), ratio of slowdown (longer), own (less)."""
 
     taken: float
     longer: float
     less: float
 
     def is_passed(self, now: Window, usual: Window) -> bool:
-        """Whether others do harm, and by this much."""
+        """Return whether other processes harm the service by at least this much."""
         longer = now.slowdown >= self.longer * usual.slowdown and now.own <= BUSIER * usual.own
         less = now.own <= self.less * usual.own and now.is_full
         return now.others >= usual.others + self.taken and (longer or less)
@@ -68,10 +68,10 @@ BEGINS, LASTS = Margin(taken=0.3, longer=1.25, less=0.85), Margin(0.15, 1.1, 0.9
 
 
 class Verdict:
-    """Holds one window after the other against the usual, which it learns from those without harm.
+    """Compares each window with the usual one, which it learns from windows without harm.
 
-    A window is learned once the next is without harm, too: what begins in its last second shows
-    in the next one.
+    It learns a window only if the next one is without harm too: harm that begins in the last second
+    of a window shows in the next one.
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Verdict:
         self._against = 0
 
     def hear(self, window: Window) -> bool:
-        """Whether `is_slowed` changed by this window."""
+        """Judge a window. Return whether `is_slowed` changed."""
         self.usual = usual = self.usual or window
         harmed = (LASTS if self.is_slowed else BEGINS).is_passed(window, usual)
         self._against = self._against + 1 if harmed != self.is_slowed else 0
@@ -97,16 +97,16 @@ class Verdict:
         if window is None or before is None:
             return
         if before.own > BUSIER * usual.own or before.others < usual.others - LASTS.taken:
-            self._learned = 0  # another load
+            self._learned = 0  # the load has changed
         self._learned += 1
         self.usual = usual.toward(before, max(WEIGHT, 1 / self._learned))
 
 
 class Contention:
-    """Of one tower. Not thread-safe: its owner holds a lock."""
+    """Contention of one tower. Not thread-safe: its owner holds a lock."""
 
     def __init__(self, read: Callable[[], ProcessorTimes | None]) -> None:
-        """read: the processor's times so far; None where the system does not say."""
+        """read: returns the CPU times so far; None where the system does not report them."""
         self.verdict = Verdict()
         self.window: Window | None = None
         self._read = read
@@ -115,7 +115,7 @@ class Contention:
         self._before: ProcessorTimes | None = None
 
     def note(self, slowdown: float, start_s: float, end_s: float) -> bool:
-        """A batch ran from `start_s` to `end_s`. Returns whether the verdict changed."""
+        """Record a batch that ran from `start_s` to `end_s`. Return whether the verdict changed."""
         paused = start_s - self._last_s > WINDOW_S
         self._last_s = end_s
         if paused:
@@ -129,15 +129,15 @@ class Contention:
         return self.window is not None and self.verdict.hear(self.window)
 
     def words(self) -> str:
-        """What has changed for the batches and why, and what to do about it."""
+        """Return the log's words: what changed for the batches, why, and what to do."""
         now, usual = self.window, self.verdict.usual
         if not self.verdict.is_slowed or now is None or usual is None:
-            return "have the processor as before"
+            return "have enough CPU time again"
         return (
-            f"are short of the processor: other processes use {now.others:.1f} cores "
+            f"lack CPU time: other processes use {now.others:.1f} cores "
             f"({usual.others:.1f} before), the service {now.own:.1f} ({usual.own:.1f} before), "
-            f"and a batch takes {now.slowdown:.1f} times what it was tuned by "
-            f"({usual.slowdown:.1f} before); stop the other processes or, if they are to stay, "
+            f"and a batch takes {now.slowdown:.1f} times its tuned time "
+            f"({usual.slowdown:.1f} before); stop the other processes or, if they must stay, "
             "tune again: sweetspot benchmark encoder --write-profile"
         )
 

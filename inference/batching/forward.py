@@ -1,4 +1,4 @@
-"""Forward passes. One that fails is halved until what it failed on is alone, so the others live."""
+"""Forward passes. A failed batch is split in halves until only the items at fault fail."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOT_FINITE = Failure.of(EncodeFailed("the embedding has numbers that are not fin
 class Forward:
     """Embeds batches; raises nothing.
 
-    keep_to: told of a tower and the most items of a batch that memory may hold.
+    keep_to: called with a tower and the most items of a batch that may fit in memory.
     broken: not even a plain item can be embedded.
     """
 
@@ -32,9 +32,9 @@ class Forward:
         self.broken = False
 
     def run(self, tower: Tower, payloads: Sequence[Any]) -> list[Result]:
-        """Embed a batch of at least one; a result at the index of each payload.
+        """Embed a batch of at least one item; return one result per payload, in order.
 
-        payloads: uint8 [S, S, 3], or texts. k items to blame among n cost at most 2 k log2(n) more
+        payloads: uint8 [S, S, 3], or texts. k items at fault among n cost at most 2 k log2(n) extra
         passes.
         """
         results = self._results(tower, payloads)
@@ -74,12 +74,12 @@ class Forward:
         return vectors, np.zeros(len(vectors), dtype=np.bool_)
 
     def _works(self, tower: Tower) -> bool:
-        """Whether a black image, or a word, can be embedded."""
+        """Return whether a black image, or a word, can be embedded."""
         side = self._encoder.spec.image_size
         plain = np.zeros((side, side, 3), dtype=np.uint8) if tower == "image" else "a"
         try:
             self._pass(tower, [plain])
         except Exception:
-            log.exception("the encoder fails on a plain %s, too", tower)
+            log.exception("the encoder also fails on a plain %s", tower)
             return False
         return True

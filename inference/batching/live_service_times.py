@@ -1,4 +1,4 @@
-"""Service times while serving: what batches take now, against the curve of the tuning."""
+"""Service times while serving, compared with the curve of the tuning."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from inference.profile.curve import Curve
 
-# Batches that the present is judged by, and how many of them it takes to judge.
+# `slowdown` covers the last RECENT batches, and needs at least ENOUGH of them.
 RECENT = 64
 ENOUGH = 16
 
@@ -22,7 +22,7 @@ class BatchTimes:
 
 
 class LiveServiceTimes:
-    """The batches of one tower. Not thread-safe: its owner holds a lock. Bounded by the sizes."""
+    """Service times of one tower. Not thread-safe: its owner holds a lock. Bounded by the sizes."""
 
     def __init__(self, curve: Curve | None) -> None:
         self._curve = curve
@@ -32,7 +32,7 @@ class LiveServiceTimes:
         self.total_s = 0.0
 
     def record(self, n: int, service_s: float) -> float | None:
-        """A batch of n took this long. Returns that over the curve's time; None without a curve."""
+        """Record a batch of n. Return its time over the curve's; None without a curve."""
         self._counts[n] += 1
         self.total_s += service_s
         self._recent_ms.setdefault(n, deque(maxlen=RECENT)).append(1000 * service_s)
@@ -44,11 +44,11 @@ class LiveServiceTimes:
 
     @property
     def slowdown(self) -> float:
-        """Live service times over the curve's, the median of recent batches; 1 until enough ran."""
+        """The median of recent batches' times over the curve's; 1 until ENOUGH have run."""
         return statistics.median(self._ratios) if len(self._ratios) >= ENOUGH else 1.0
 
     def by_size(self) -> dict[int, BatchTimes]:
-        """What is known of each batch size that ran, in order."""
+        """Return the times of each batch size that ran, in order of size."""
         return {
             n: BatchTimes(self._counts[n], statistics.median(times))
             for n, times in sorted(self._recent_ms.items())

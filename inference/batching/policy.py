@@ -1,29 +1,29 @@
-"""The rules of batching. Pure: `scheduler` holds the queues, who asks owns the clock."""
+"""The rules of batching. Pure functions: `scheduler` holds the queues, callers read the clock."""
 
 from __future__ import annotations
 
 from inference.config import BatchConfig
 
-# While interactive items came within this time, batches are kept short for the next one.
+# Batches stay short for this long after an interactive item, because another one may come.
 INTERACTIVE_MEMORY_S = 10.0
-# The encoder's time that bulk items get while interactive ones never end.
+# Share of the encoder's time that bulk items get while interactive items keep coming.
 BULK_SHARE = 0.2
 
 
 def take(
     waiting: int, expected: int, oldest_age_s: float, batch_size: int, max_wait_s: float
 ) -> int:
-    """How many items leave as one batch, asked while the encoder is idle; 0 is to wait.
+    """Return how many items to run as one batch on an idle encoder; 0 means wait.
 
     Args:
         waiting: items ready to be encoded.
-        expected: admitted items of the same tower and lane still on their way.
+        expected: admitted items of the same tower and lane that are not ready yet.
         oldest_age_s: how long the oldest waiting item has waited.
         batch_size: the most items of a batch.
-        max_wait_s: the longest anyone waits for others.
+        max_wait_s: the longest an item waits for others.
 
     Returns:
-        A full batch when there is one; all that wait when nothing else is on its way, or when
+        A full batch when there is one; all waiting items when no others are expected, or when
         the oldest has waited `max_wait_s`; else 0.
     """
     if waiting >= batch_size:
@@ -34,12 +34,12 @@ def take(
 
 
 def capped(config: BatchConfig, slowdown: float, wait_s: float) -> int:
-    """The batch size while interactive items come: T(n) within `wait_s`, at least one item.
+    """Return the batch size while interactive items come: T(n) within `wait_s`, at least 1.
 
     Args:
-        config: with the curve; without one the batch size is what it says.
+        config: of the tower; without a curve, its batch size is returned.
         slowdown: live service times over those of the curve.
-        wait_s: the longest that an interactive item is to wait for the batch that runs.
+        wait_s: the longest that an interactive item may wait for the running batch.
     """
     if config.curve is None:
         return config.batch_size
@@ -48,12 +48,12 @@ def capped(config: BatchConfig, slowdown: float, wait_s: float) -> int:
 
 
 def price_s(bulk_s: float) -> float:
-    """What a bulk batch costs that goes before interactive items which wait, too, s.
+    """Return the interactive time, s, after which a bulk batch goes before interactive items.
 
-    The encoder's time that must have gone to interactive items, while bulk ones waited, so that
-    bulk ones have `BULK_SHARE` of both.
+    It is the encoder time that interactive items must have had while bulk items waited, so that
+    bulk items get `BULK_SHARE` of the total.
 
     Args:
-        bulk_s: what the bulk batch will take.
+        bulk_s: the predicted time of the bulk batch.
     """
     return bulk_s * (1 - BULK_SHARE) / BULK_SHARE

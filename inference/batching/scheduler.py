@@ -1,9 +1,9 @@
-"""Which items go next: a queue per tower of a model and lane, and the rules of `policy` over them.
+"""Picks the next batch: one queue per model, tower and lane, with the rules of `policy`.
 
-Models share the device by time: of those with items ready in a lane, whoever had less goes first.
+Models share the device time: in each lane, the ready model that has had the least goes first.
 
-Pure but for what it remembers: no thread, no clock, no encoder. Every call is told the time, so
-that its laws can be tested in a time of their own. Instants are of one monotonic clock, s.
+The scheduler has state but no thread, clock or encoder. Callers pass the time, so tests control
+it. Instants are of one monotonic clock, s.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from inference.types import LANES, Lane, Result, Target, Tower
 class Entry:
     """One item ready for a tower.
 
-    payload: uint8 [S, S, 3], or a str. done: called once with the result, unless `wanted`
-    says at the last moment that nobody waits; then `shed` is called instead.
+    payload: uint8 [S, S, 3], or a str. done: called once with the result. If `wanted` returns
+    False when the batch forms, `shed` is called instead.
     """
 
     payload: Any
@@ -38,7 +38,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Batch:
-    """What leaves together. shed: taken out beside them, since nobody waits for them."""
+    """The items of one forward pass. shed: items taken from the queue that are not wanted."""
 
     target: Target
     lane: Lane
@@ -47,7 +47,7 @@ class Batch:
 
     @property
     def tower(self) -> Tower:
-        """Images or texts."""
+        """The tower that encodes the batch."""
         return self.target.tower
 
 
@@ -58,23 +58,23 @@ class _Queue:
 
 
 class Scheduler:
-    """Not thread-safe: its owner holds a lock. Bounded by the permits of those who submit."""
+    """Queues of ready items. Not thread-safe: its owner holds a lock. Callers' permits bound it."""
 
     def __init__(self, interactive_wait_s: float) -> None:
         self._interactive_wait_s = interactive_wait_s
         self._configs: dict[Target, BatchConfig] = {}
         self._queues: dict[tuple[Target, Lane], _Queue] = {}
         self._most: dict[Target, int] = {}
-        # The device's time that each model had, s; one that comes back has had what others have.
+        # Device time of each model, s. After idling, a model gets at least the least busy one's.
         self._had_s: dict[str, float] = {}
         self._last_interactive_s = float("-inf")
-        # What interactive items got while bulk ones waited, less what bulk ones were given for it.
+        # Time of interactive batches while bulk items waited, less the price of bulk batches, s.
         self._interactive_s = 0.0
         self._closing = False
         self.live: dict[Target, LiveServiceTimes] = {}
 
     def add(self, configs: Mapping[Target, BatchConfig]) -> None:
-        """From now on, items of these targets may come."""
+        """Accept items of these targets from now on."""
         for target, config in configs.items():
             self._configs[target] = config
             self.live[target] = LiveServiceTimes(config.curve)
@@ -83,7 +83,7 @@ class Scheduler:
                 self._queues[target, lane] = _Queue()
 
     def remove(self, model: str) -> None:
-        """Forget a model, of which no item waits or is expected."""
+        """Remove a model that has no waiting and no expected items."""
         for target in [one for one in self._configs if one.model == model]:
             del self._configs[target], self.live[target]
             self._most.pop(target, None)
@@ -92,7 +92,7 @@ class Scheduler:
         del self._had_s[model]
 
     def is_idle(self, model: str) -> bool:
-        """Whether no item of a model waits or is expected."""
+        """Return whether no item of a model waits or is expected."""
         return not any(
             queue.entries or queue.expected
             for (target, _), queue in self._queues.items()
@@ -107,25 +107,25 @@ class Scheduler:
             self._last_interactive_s = now_s
 
     def withdraw(self, target: Target, lane: Lane) -> None:
-        """Take back an announcement: the item failed on its way."""
+        """Take back an announcement: the item failed before `submit`."""
         self._queues[target, lane].expected -= 1
 
     def submit(self, target: Target, lane: Lane, entry: Entry, now_s: float) -> None:
-        """Hand over an announced item."""
+        """Queue an announced item."""
         entry.queued_s = now_s
         queue = self._queues[target, lane]
         queue.expected -= 1
         queue.entries.append(entry)
 
     def close(self) -> None:
-        """Nothing more comes: whatever waits leaves at once."""
+        """Expect no more items: waiting items no longer wait for others."""
         self._closing = True
 
     def next(self, now_s: float) -> Batch | None:
-        """The batch that leaves now, asked while the encoder is idle; None is to wait.
+        """Return the batch to run now on an idle encoder; None means wait.
 
-        Interactive items go first, unless bulk ones are due their share; among equals, whoever
-        waited longest. An encoder with other work to do does not idle for company.
+        Interactive items go first, unless bulk items are due their share. Ties go to the item that
+        waited longest. Interactive items do not wait for others while a bulk batch is ready.
         """
         bulk = self._first_ready("bulk", now_s, others_ready=False)
         interactive = self._first_ready("interactive", now_s, others_ready=bulk is not None)
@@ -139,14 +139,14 @@ class Scheduler:
         return self._pop("bulk", *bulk) if bulk is not None else None
 
     def ran(self, batch: Batch, service_s: float) -> float | None:
-        """A batch has run: remember what it took. Returns that over the curve's, where one is."""
+        """Record a batch's time. Return it over the curve's time; None without a curve."""
         self._had_s[batch.target.model] += service_s
         if batch.lane == "interactive":
             self._interactive_s += service_s
         return self.live[batch.target].record(len(batch.entries), service_s)
 
     def wait_s(self, now_s: float) -> float | None:
-        """How long until `next` may say otherwise by itself; None when nobody waits."""
+        """Return how long until `next` may change by itself; None when no item waits."""
         waits_s = [
             self._configs[target].max_wait_s - (now_s - queue.entries[0].queued_s)
             for (target, _), queue in self._queues.items()
@@ -155,7 +155,7 @@ class Scheduler:
         return max(0.0, min(waits_s)) if waits_s else None
 
     def batch_size(self, target: Target, now_s: float) -> int:
-        """The most items of a batch now: the sweet spot, or less while interactive items come."""
+        """Return the largest batch now: the sweet spot, or less while interactive items come."""
         config = self._configs[target]
         size = config.batch_size
         if now_s - self._last_interactive_s <= policy.INTERACTIVE_MEMORY_S:
@@ -163,17 +163,17 @@ class Scheduler:
         return min(size, self._most.get(target, size))
 
     def keep_to(self, target: Target, most: int) -> None:
-        """No batch of more than `most` from now on: memory does not hold it."""
+        """Limit batches to `most` items from now on: larger ones do not fit in memory."""
         self._most[target] = min(most, self._most.get(target, most))
 
     def waiting(self) -> dict[tuple[Target, Lane], int]:
-        """How many items are ready to be encoded."""
+        """Return the number of items ready to be encoded, by target and lane."""
         return {key: len(queue.entries) for key, queue in self._queues.items()}
 
     def _first_ready(
         self, lane: Lane, now_s: float, *, others_ready: bool
     ) -> tuple[Target, int] | None:
-        """Whose items may leave, of the model that had the least; and how many of them."""
+        """Return the ready target of the model with the least time, and how many items to take."""
         ready = [
             (self._had_s[target.model], self._queues[target, lane].entries[0].queued_s, target, n)
             for target in self._configs
@@ -182,7 +182,7 @@ class Scheduler:
         return min(ready)[2:] if ready else None
 
     def _come_back(self, model: str) -> None:
-        """A model that had nothing to do has no claim to the time that others had meanwhile."""
+        """Raise an idle model's time to the least busy one's: idling earns no priority."""
         if len(self._had_s) == 1 or not self.is_idle(model):
             return
         busy_s = [had_s for one, had_s in self._had_s.items() if not self.is_idle(one)]
@@ -204,7 +204,7 @@ class Scheduler:
         return self.live[target].slowdown * curve.latency_ms(n) / 1000
 
     def _pop(self, lane: Lane, target: Target, count: int) -> Batch:
-        """Take `count` items that somebody waits for; what nobody waits for leaves beside them."""
+        """Take up to `count` wanted items; unwanted items before them are shed."""
         entries: list[Entry] = []
         shed: list[Entry] = []
         queue = self._queues[target, lane].entries

@@ -1,1 +1,1 @@
-"""What happens to a request, from its admission to its last result."""
+"""The engine: carries a request from its admission to its last result."""

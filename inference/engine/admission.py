@@ -1,4 +1,4 @@
-"""Who may start how many items: permits for items in flight, shared evenly among requests."""
+"""Admission: permits for items in flight, shared evenly among requests."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ RETRY_AFTER_S = 1.0
 class Admission:
     """Permits for items in flight over all requests; refuses instead of waiting.
 
-    A request has at most its window in flight. A permit that an item gives back goes to the
-    request with the fewest in flight that has more to start, interactive ones first; so one that
-    found few permits free does not stay behind. Neither lane ever holds all permits.
+    A request has at most `window` items in flight. A freed permit goes to the request with the
+    fewest items in flight that has more to start, interactive requests first, so a request that
+    got few permits at first catches up. Each lane leaves `lane_permits` to the other.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -26,7 +26,7 @@ class Admission:
         self._most_of_a_lane = config.max_items_in_flight - config.lane_permits
         self._held: dict[Lane, int] = dict.fromkeys(LANES, 0)
         self._lock = threading.Lock()
-        # The items in flight of each request that has more to start, or some on their way.
+        # Items in flight of each request that has more to start, or items in flight.
         self._in_flight: dict[Request, int] = {}
 
     @property
@@ -35,7 +35,7 @@ class Admission:
         return sum(self._held.values())
 
     def enter(self, request: Request) -> list[Job]:
-        """Admit a request: the items that start now.
+        """Admit a request and return the items that start now.
 
         Raises:
             Overloaded: no permit is free.
@@ -48,7 +48,7 @@ class Admission:
             return self._start()
 
     def done(self, job: Job) -> list[Job]:
-        """An item has ended, and its permit is free: the items that start instead."""
+        """Free the permit of an item that ended; return the items that start instead."""
         with self._lock:
             self._held[job.lane] -= 1
             self._in_flight[job.request] -= 1
@@ -56,12 +56,12 @@ class Admission:
             return self._start()
 
     def resume(self) -> list[Job]:
-        """Results were taken, so that a request may start more: the items that start now."""
+        """Return the items that may start now that results were taken."""
         with self._lock:
             return self._start()
 
     def leave(self, request: Request) -> None:
-        """Nobody waits for a request any more; what it has in flight ends by `done`."""
+        """Start no more items of a closed request; those in flight still end with `done`."""
         with self._lock:
             self._forget(request)
 
@@ -73,7 +73,7 @@ class Admission:
         return self.items_in_flight < self._permits and self._held[lane] < self._most_of_a_lane
 
     def _start(self) -> list[Job]:
-        """Use what permits are free."""
+        """Start items while permits are free."""
         jobs: list[Job] = []
         for lane in LANES:
             while self._is_free(lane) and (request := self._neediest(lane)):

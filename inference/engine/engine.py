@@ -1,4 +1,4 @@
-"""Embeds the items of many requests at once: the interface, and what happens to a request."""
+"""The engine: embeds the items of many concurrent requests."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from inference.stalls import Stalls
 from inference.types import Answer, Item, Lane, Result, Target, Tower, lane_of
 from model.encoder import Encoder, EncoderSpec
 
-# How often a waiting request looks whether its client is still there.
+# How often a waiting request checks whether its client is still connected.
 CLIENT_CHECK_S = 0.1
 
 
 class Engine:
-    """Embeds the items of many requests at once. Open with `with`, or `close` it."""
+    """Embeds the items of many concurrent requests. Use it in `with`, or `close` it."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Engine:
         config: EngineConfig,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """encoder: the first model, by the name it announces; None starts without."""
+        """encoder: the first model, under the name in its spec; None starts without a model."""
         self.config = config
         self._stalls = Stalls(config.stall_s)
         self._models = LoadedModels()
@@ -44,7 +44,7 @@ class Engine:
             self.add(encoder.spec.name, encoder, config.image, config.text)
 
     def __enter__(self) -> Self:
-        """The engine itself."""
+        """Return the engine."""
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -52,19 +52,19 @@ class Engine:
         self.close()
 
     def add(self, name: str, encoder: Encoder, image: BatchConfig, text: BatchConfig) -> None:
-        """Take in a model, which may be asked at once. It closes with the engine."""
+        """Add a model. It serves requests at once, and `close` closes its encoder."""
         self._batcher.add(name, encoder, {"image": image, "text": text})
         self._models.add(name, LoadedModel(encoder, TextCache(self.config.text_cache_bytes)))
 
     def announce(self, default: str, absent: Mapping[str, str]) -> None:
-        """Name the default, which may be absent; absent: why a model is not there, by its name."""
+        """Set the default model, loaded or not. absent: why each absent model is not loaded."""
         self._models.announce(default, absent)
 
     def remove(self, name: str) -> None:
-        """Answer what was accepted of a model, then give back its memory.
+        """Finish a model's accepted requests, then free its memory.
 
         Raises:
-            UnknownModel: it is not there.
+            UnknownModel: no model of that name is loaded.
         """
         self._models.leave(name)
         self._batcher.remove(name)
@@ -72,16 +72,16 @@ class Engine:
 
     @property
     def models(self) -> dict[str, EncoderSpec]:
-        """What each model announces, by its name; the first is the default."""
+        """The spec of each model by name; the first is the default."""
         return self._models.specs()
 
     @property
     def spec(self) -> EncoderSpec:
-        """What the first model announces."""
+        """The spec of the first model."""
         return next(iter(self.models.values()))
 
     def specs(self, models: str | Sequence[str] = ()) -> dict[str, EncoderSpec]:
-        """What those announce that a call with `models` would ask. Raises UnknownModel."""
+        """Return the specs of the models that a call with `models` uses. Raises UnknownModel."""
         used = self._models.use(models)
         try:
             return {name: self._models[name].encoder.spec for name in used}
@@ -95,19 +95,19 @@ class Engine:
 
     @property
     def images_decoded(self) -> int:
-        """Images decoded so far; one that several models read alike is decoded once."""
+        """Images decoded so far; models with equal preprocessing share one decoding."""
         return self._pipeline.preparation.decoded
 
     def report(self, tower: Tower, model: str | None = None) -> TowerReport:
-        """How a tower fares at this moment. model: None is the default."""
+        """Return a tower's current statistics. model: None is the default."""
         return self._batcher.report(Target(model or self._models.names()[0], tower))
 
     def text_cache_report(self, model: str | None = None) -> TextCacheReport:
-        """How many texts were asked before. model: None is the default."""
+        """Return a model's text cache statistics. model: None is the default."""
         return self._models[model or self._models.names()[0]].texts.report()
 
     def trouble(self) -> str | None:
-        """What only a new process will mend, in words; None when all is well."""
+        """Return a fault that only a restart fixes, in words; None when there is none."""
         return self._batcher.trouble() or self._stalls.found()
 
     def embed(
@@ -120,22 +120,22 @@ class Engine:
     ) -> Answer:
         """Embed all items; equal items are fetched and encoded once.
 
-        A text that was embedded before is answered from memory, with no permit and no queue.
+        A text in the cache is answered from it, without a permit and without queueing.
 
         Args:
-            items: in any mixture.
-            deadline_s: an instant of `time.monotonic`; what is not done then has failed with
+            items: images and texts in any mixture.
+            deadline_s: an instant of `time.monotonic`; items not done by then fail with
                 `deadline_exceeded`.
-            client_left: asked now and then; True sheds the rest.
+            client_left: called while waiting; True sheds the remaining items.
             lane: None is `lane_of` the items.
-            models: one by its name, or several, for which results are `Embeddings`, each item
-                fetched once and decoded once where they read the same pixels; () is the default.
+            models: one name, or several; () is the default. With several, results are `Embeddings`:
+                each item is fetched once, and decoded once for models of equal preprocessing.
 
         Returns:
             One result per item, in order.
 
         Raises:
-            Overloaded: no permits. ClientLeft: nobody waits any more. UnknownModel: of a name.
+            Overloaded: no permit is free. ClientLeft: the client left. UnknownModel: not loaded.
         """
         results: list[Result] = [LATE] * len(items)
         with self._stream(items, deadline_s, client_left, lane, models) as done:
@@ -152,10 +152,10 @@ class Engine:
         lane: Lane | None = None,
         models: str | Sequence[str] = (),
     ) -> Stream:
-        """As `embed`, but each result as soon as it is there.
+        """As `embed`, but return each result as soon as it is ready.
 
-        With two windows of results that nobody has taken yet, no more items start: memory does not
-        grow with their number.
+        No more items start while two windows of results wait to be read, so memory does not grow
+        with the number of items.
 
         Raises:
             Overloaded, UnknownModel: at once. ClientLeft: while iterating.
@@ -170,14 +170,14 @@ class Engine:
         done: Callable[[Result], None],
         lane: Lane = "bulk",
     ) -> Single:
-        """Start one item of the default model, and wait for nothing.
+        """Start one item on the default model and return without waiting.
 
         Args:
             item: of any kind.
-            deadline_s: an instant of `time.monotonic`, after which its fetch ends. Whoever asks
-                calls `give_up` of what is returned then: nobody else watches the clock.
-            done: called once with the result, in the thread that has it; to be quick.
-            lane: where it queues.
+            deadline_s: an instant of `time.monotonic`, at which its fetch ends. The caller must
+                then call `give_up` of the returned request: the engine sets no timer for it.
+            done: called once with the result, in the thread that produced it; must be quick.
+            lane: the lane in which the item queues.
 
         Raises:
             Overloaded: no permit is free.
@@ -235,12 +235,12 @@ class Engine:
         self._drain_by_s = by_s
 
     def close(self) -> None:
-        """Finish what runs and give back threads, connections and the encoders, in this order."""
+        """Finish running work, then release threads, connections and encoders, in this order."""
         self.stop()
         for model in self._models.everyone().values():
             model.encoder.close()
 
     def stop(self) -> None:
-        """As `close`, but the encoders live on."""
+        """As `close`, but leave the encoders open."""
         self._pipeline.preparation.close()
         self._batcher.close()

@@ -1,4 +1,4 @@
-"""The models that are there, by name, and how many requests use each."""
+"""The loaded models by name, and how many requests use each."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from model.encoder import Encoder, EncoderSpec
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model at work. texts: those it embedded last."""
+    """A loaded model. texts: the cache of its text embeddings."""
 
     encoder: Encoder
     texts: TextCache
 
 
 class LoadedModels:
-    """Safe from many threads. The first model is the default."""
+    """The loaded models. Thread-safe. The first one is the default unless `announce` sets it."""
 
     def __init__(self) -> None:
         self._models: dict[str, LoadedModel] = {}
@@ -32,42 +32,42 @@ class LoadedModels:
         self._changed = threading.Condition()
 
     def announce(self, default: str, absent: Mapping[str, str]) -> None:
-        """Who is the default, also while it is not there; absent: why others are not, by name."""
+        """Set the default model, loaded or not. absent: why each absent model is not loaded."""
         with self._changed:
             self._default, self._absent = default, dict(absent)
 
     def names(self) -> list[str]:
-        """Of all that may be asked, in the order they came; the first is the usual default."""
+        """Return the names of the models that accept requests, in the order they were added."""
         with self._changed:
             return [name for name in self._models if name not in self._leaving]
 
     def __getitem__(self, name: str) -> LoadedModel:
-        """A model that its caller uses. Raises KeyError."""
+        """Return a model that the caller has in use. Raises KeyError."""
         return self._models[name]
 
     def everyone(self) -> dict[str, LoadedModel]:
-        """All of this moment."""
+        """Return all models loaded now."""
         with self._changed:
             return dict(self._models)
 
     def add(self, name: str, model: LoadedModel) -> None:
-        """From now on it may be asked."""
+        """Add a model; it accepts requests from now on."""
         with self._changed:
             self._models[name] = model
 
     def specs(self) -> dict[str, EncoderSpec]:
-        """What each announces that may be asked, by its name, in the order they came."""
+        """Return the spec of each model that accepts requests, by name, in the order added."""
         models = self.everyone()
         return {name: models[name].encoder.spec for name in self.names() if name in models}
 
     def use(self, names: str | Sequence[str]) -> tuple[str, ...]:
-        """Keep models from leaving until `release`.
+        """Keep models loaded until `release`, and return their names.
 
         Args:
-            names: one, or several; of none, it is the default alone.
+            names: one or several; none means the default alone.
 
         Raises:
-            UnknownModel: one is not there, or about to leave.
+            UnknownModel: one is not loaded, or is being removed.
         """
         with self._changed:
             there = [name for name in self._models if name not in self._leaving]
@@ -80,16 +80,16 @@ class LoadedModels:
             return wanted
 
     def release(self, names: Sequence[str]) -> None:
-        """The request is over."""
+        """End a use of models that `use` began."""
         with self._changed:
             self._uses.subtract(names)
             self._changed.notify_all()
 
     def leave(self, name: str) -> None:
-        """Take no more requests for a model, and wait until those that use it are over.
+        """Accept no more requests for a model, and wait until the running ones end.
 
         Raises:
-            UnknownModel: it is not there, or about to leave already.
+            UnknownModel: it is not loaded, or is already being removed.
         """
         with self._changed:
             there = [one for one in self._models if one not in self._leaving]
@@ -99,7 +99,7 @@ class LoadedModels:
             self._changed.wait_for(lambda: self._uses[name] <= 0)
 
     def forget(self, name: str) -> LoadedModel:
-        """A model that has left."""
+        """Remove and return a model after `leave`."""
         with self._changed:
             self._leaving.discard(name)
             del self._uses[name]

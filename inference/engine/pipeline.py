@@ -1,4 +1,4 @@
-"""What happens to an item: admitted, announced to the batcher, prepared, batched, answered."""
+"""The stages of an item: admission, announcement to the batcher, preparation, batch, answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from inference.types import Embedding, Failure, Item, Result, Text
 
 
 class Pipeline:
-    """Carries the items of all requests to their results, each through every stage."""
+    """Takes the items of all requests through every stage to their results."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Pipeline:
     def enter(self, request: Request) -> None:
         """Admit a request, and start as many of its items as may start.
 
-        A text that was embedded before is answered from memory, with no permit.
+        A text in the cache is answered from it, without a permit.
 
         Raises:
             Overloaded: no permit is free.
@@ -53,25 +53,25 @@ class Pipeline:
             self._start(self.admission.enter(request))
 
     def resume(self) -> None:
-        """Start what may start now that results were taken."""
+        """Start the items that may start after results were taken."""
         self._start(self.admission.resume())
 
     def _known(self, request: Request, item: Item) -> Result | None:
-        """What a text was embedded as before."""
+        """Return the cached result of a text; None for other items and on a cache miss."""
         if not isinstance(item, Text):
             return None
         found = {model: self._models[model].texts.get(item.text) for model in request.models}
         return merge(found, request.several)
 
     def _start(self, jobs: Sequence[Job]) -> None:
-        """Start items; one that fails at once gives its permit to others, which start, too."""
+        """Start items. An item that fails at once frees its permit, and another item starts."""
         unsent = self._announced(jobs)
         failed: list[tuple[Job, Failure]] = []
         while unsent:
             job = unsent.popleft()
             try:
                 self.preparation.start(job)
-            except Exception as exc:  # noqa: BLE001 - a pool that is closed, say
+            except Exception as exc:  # noqa: BLE001 - for example, a closed pool
                 failed.append((job, self._unforeseen.failure(exc)))
                 self._withdraw(job)
                 unsent += self._announced(self.admission.done(job))
@@ -79,19 +79,19 @@ class Pipeline:
             job.finish(failure)
 
     def _announced(self, jobs: Sequence[Job]) -> deque[Job]:
-        """Tell the batcher of all before the first is ready: it is not to leave alone."""
+        """Announce all items before the first is ready, so that no batch runs it alone."""
         for job in jobs:
             for target in job.targets:
                 self._batcher.expect(target, job.lane)
         return deque(jobs)
 
     def _withdraw(self, job: Job) -> None:
-        """Tell the batcher that an item failed on its way there."""
+        """Tell the batcher that an item failed before it was submitted."""
         for target in job.targets:
             self._batcher.withdraw(target, job.lane)
 
     def _submit(self, job: Job, payloads: Payloads) -> None:
-        """Hand an item to each of its models. Raises EncodeFailed when it is too late for all."""
+        """Submit an item to each of its models. Raises EncodeFailed if the first refuses it."""
         for index, (target, payload) in enumerate(zip(job.targets, payloads, strict=True)):
             ended = partial(self._ended, job, target.model)
             entry = Entry(
@@ -110,21 +110,21 @@ class Pipeline:
                 ended(Failure.of(exc))
 
     def _ended(self, job: Job, model: str, result: Result | None) -> None:
-        """A model is done with an item; None when nobody waited for it."""
+        """Handle one model's result of an item; None if the item was shed."""
         if isinstance(job.item, Text) and isinstance(result, Embedding):
             self._models[model].texts.put(job.item.text, result)
         if not job.part(model, result):
             return
-        # Before the result is noted: whoever sees a request answered sees its permits free.
+        # Before the result is stored: once a request is answered, its permits are free.
         self._start(self.admission.done(job))
         if (merged := job.merged()) is not None:
             job.finish(merged)
 
     def _fail(self, job: Job, exc: Exception) -> None:
-        """End an item that failed on its way to the batcher."""
+        """End an item that failed before it was submitted to the batcher."""
         passing = isinstance(exc, FetchError) and exc.retryable
         if passing and time.monotonic() >= job.request.deadline_s:
-            exc = DeadlineExceeded(LATE_MESSAGE)  # it cut the fetch off, not the fetch's own limit
+            exc = DeadlineExceeded(LATE_MESSAGE)  # this ended the fetch, not its own limit
         self._withdraw(job)
         self._start(self.admission.done(job))
         job.finish(self._unforeseen.failure(exc))

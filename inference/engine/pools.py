@@ -1,7 +1,7 @@
-"""The threads that fetch and decode: a pool of each for either lane.
+"""The threads that fetch and decode: each lane has a pool of each kind.
 
-An interactive item never queues behind bulk ones: it has threads of its own, which sleep while
-nobody interactive comes.
+Interactive items have their own threads, so they never queue behind bulk items. These threads
+sleep while no interactive item comes.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from inference.types import LANES, Lane
 
 
 class Pools:
-    """fetch, decode: the pools by lane. Work is bounded by the permits of those who submit it."""
+    """fetch, decode: the pools by lane. The callers' permits bound the submitted work."""
 
     def __init__(self, io_threads: int, cpu_threads: int) -> None:
         self.fetch = _by_lane(io_threads, "fetch")
         self.decode = _by_lane(cpu_threads, "decode")
 
     def close(self) -> None:
-        """Finish what was submitted; those that fetch first, since they wait for decoding."""
+        """Finish submitted work. Fetching ends first, since it waits for decoding."""
         for pools in (self.fetch, self.decode):
             for pool in pools.values():
                 pool.shutdown()

@@ -1,4 +1,4 @@
-"""The stage before the encoder: an item is fetched, decoded and resized; a text is checked."""
+"""The stage before the encoder: fetches, decodes and resizes images; checks texts."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from inference.types import (
 )
 from model.encoder import UInt8Array
 
-# What each model of a job reads: uint8 [S, S, 3] for an image, str for a text.
+# The input of each model of a job: uint8 [S, S, 3] for an image, str for a text.
 Payloads = Sequence[object]
 
 
 class Preparation:
-    """Prepares items in threads of its own, bounded by the permits of those who start them.
+    """Prepares items in its own threads. The callers' permits bound the number of items.
 
-    Each item that was started ends in one call, from any thread: `ready` with what its models
-    read, or `failed` with the reason.
+    Each started item ends in one call, from any thread: `ready` with the input of its models, or
+    `failed` with the reason.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Preparation:
         """Start an item.
 
         Raises:
-            ItemError: the item is wrong, or the service is stopping.
+            ItemError: the item is invalid, or the service is stopping.
         """
         if self.closing:
             raise EncodeFailed("the service is stopping")
@@ -84,7 +84,7 @@ class Preparation:
                 self._decode(job, partial(check_size, data, limit))
 
     def close(self) -> None:
-        """Finish what runs, fail what waits, and give back threads and connections."""
+        """Finish running items, fail waiting ones, and release threads and connections."""
         self.closing = True
         self._pools.close()
         self._fetcher.close()
@@ -104,17 +104,17 @@ class Preparation:
         self._pools.decode[job.lane].submit(self._decode_now, job, get_data)
 
     def _fetch_now(self, job: Job, get_data: Callable[[], bytes]) -> None:
-        """Fetch or read an image's bytes and have them decoded.
+        """Fetch or read an image's bytes, then decode them in a decoding thread.
 
-        The fetching thread waits for the decoding one, so that encoded images in memory are never
-        more than there are fetching threads.
+        The fetching thread waits for the decoding, so memory holds at most one encoded image per
+        fetching thread.
         """
         try:
             self._check_wanted(job)
             with job.times.measure("fetch"):
                 data = get_data()
             self._pools.decode[job.lane].submit(self._decode_now, job, lambda: data).result()
-        except Exception as exc:  # noqa: BLE001 - whatever it is, it is this item's
+        except Exception as exc:  # noqa: BLE001 - any error fails this item only
             self._failed(job, exc)
 
     def _decode_now(self, job: Job, get_data: Callable[[], bytes]) -> None:
@@ -125,18 +125,18 @@ class Preparation:
             with job.times.measure("decode"), self._stalls.watch("the decoding of an image"):
                 pixels = self._pixels(job, data)
             self._ready(job, pixels)
-        except Exception as exc:  # noqa: BLE001 - whatever it is, it is this item's
+        except Exception as exc:  # noqa: BLE001 - any error fails this item only
             self._failed(job, exc)
 
     def _check_wanted(self, job: Job) -> None:
-        """No work for nobody. Raises ItemError, which nobody will see."""
+        """Raise ItemError if the request is closed or the service is stopping."""
         if job.request.closed:
-            raise DeadlineExceeded("shed: nobody waits for it")
+            raise DeadlineExceeded("shed: the request has ended")
         if self.closing:
             raise EncodeFailed("the service is stopping")
 
     def _pixels(self, job: Job, data: bytes) -> list[UInt8Array]:
-        """What each of its models reads, decoded once for those that read alike."""
+        """Return the pixels for each model, decoded once for models of equal preprocessing."""
         found: dict[str, UInt8Array] = {}
         wanted = []
         for model in job.request.models:

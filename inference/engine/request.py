@@ -1,4 +1,4 @@
-"""The bookkeeping of one request: its items on their way, and the results that came back."""
+"""Bookkeeping of one request: its items in progress and its results."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ LATE = Failure.of(DeadlineExceeded(LATE_MESSAGE))
 
 
 class Request:
-    """The items of one call on their way, and the results that came back.
+    """The items in progress and the results of one call.
 
-    keep: with so many results that nobody has taken yet, no more items start; None is no limit, for
-    one who takes all at the end. models: each embeds every item. several: a result is of all models
-    by their names, even where they are one.
+    keep: no more items start while this many results wait to be taken; None is no limit, for a
+    caller that takes all results at the end. models: each embeds every item. several: a result maps
+    model names to embeddings, even if there is only one model.
     """
 
     def __init__(
@@ -50,16 +50,16 @@ class Request:
 
     @property
     def has_more(self) -> bool:
-        """Whether there is a distinct item to start, and somebody who waits for it."""
+        """Whether a distinct item remains to start and the request is still open."""
         return bool(self._unstarted) and not self.closed
 
     @property
     def may_start(self) -> bool:
-        """Whether the next may start now."""
+        """Whether the next item may start now."""
         return self.has_more and (self._keep is None or len(self._finished) < self._keep)
 
     def answer(self, known: Callable[[Item], Result | None]) -> None:
-        """Note what is known of the items before any has started; those never start."""
+        """Finish the items with known results, so that they never start. Call before any starts."""
         unknown: deque[Item] = deque()
         for item in self._unstarted:
             if (result := known(item)) is None:
@@ -69,11 +69,11 @@ class Request:
         self._unstarted = unknown
 
     def next(self) -> Job:
-        """The next distinct item to start. For one thread at a time, while it `may_start`."""
+        """Return the next distinct item. For one thread at a time, and only if `may_start`."""
         return Job(self, self._unstarted.popleft())
 
     def finish(self, item: Item, result: Result) -> None:
-        """Note the result of an item, at every index that asked for it."""
+        """Store the result of an item for every index that holds it."""
         with self._changed:
             if self.closed:
                 return
@@ -83,9 +83,9 @@ class Request:
                 self._changed.notify()
 
     def wait(self, at_most_s: float, drain_by_s: float) -> bool:
-        """Whether the request is over: all done, or the deadline reached.
+        """Wait, then return whether the request is over: all done, or the deadline reached.
 
-        Waits for that, or for any result where only some are kept.
+        Waits for at most `at_most_s`. With `keep`, any result also ends the wait.
         """
         with self._changed:
             left_s = min(self.deadline_s, drain_by_s) - time.monotonic()
@@ -96,13 +96,13 @@ class Request:
             return self._left == 0 or left_s <= 0
 
     def take(self) -> list[tuple[int, Result]]:
-        """The results that came since the last time, each with its index."""
+        """Return the results since the last call, each with its index."""
         with self._changed:
             finished, self._finished = self._finished, deque()
         return [(index, result) for indices, result in finished for index in indices]
 
     def close(self) -> list[tuple[int, Result]]:
-        """Accept no more results; what is missing exceeded the deadline."""
+        """Accept no more results. Return the rest; unfinished items exceeded the deadline."""
         with self._changed:
             self.closed = True
             missing = sorted(index for indices in self._indices.values() for index in indices)
@@ -110,7 +110,7 @@ class Request:
 
 
 class Single(Request):
-    """A request of one item, whose result is told to `done`, once, by the thread that has it."""
+    """A request of one item. `done` gets its result once, in the thread that produced it."""
 
     def __init__(
         self,
@@ -123,20 +123,20 @@ class Single(Request):
         super().__init__([item], deadline_s, lane, models=models)
         self._done = done
 
-    def finish(self, item: Item, result: Result) -> None:  # noqa: ARG002 - there is one
-        """Tell its result, unless it was given up."""
+    def finish(self, item: Item, result: Result) -> None:  # noqa: ARG002 - the only item
+        """Pass the result to `done`, unless `give_up` came first."""
         with self._changed:
             told, self.closed = self.closed, True
         if not told:
             self._done(result)
 
     def give_up(self) -> None:
-        """The deadline is there: tell that, unless it is done, and shed what runs of it."""
+        """At the deadline: fail the item unless it is done, and shed its remaining work."""
         self.finish(next(iter(self._indices)), LATE)
 
 
 class Job:
-    """One distinct item of a request on its way, with what each stage took of it."""
+    """One distinct item of a request in progress, with the time that each stage took."""
 
     def __init__(self, request: Request, item: Item) -> None:
         self.request, self.item = request, item
@@ -147,22 +147,22 @@ class Job:
         self._parts: dict[str, Result | None] = {}
 
     def part(self, model: str, result: Result | None) -> bool:
-        """Note what a model made of the item, None where nobody waits. Whether it was the last."""
+        """Store one model's result; None if it was shed. Return whether it was the last one."""
         with self._lock:
             self._parts[model] = result
             return len(self._parts) == len(self.targets)
 
     def merged(self) -> Result | None:
-        """What all models made of it: the failure of any is the item's."""
+        """Return the result of all models: if any of them fails, the item fails."""
         return merge({one: self._parts[one] for one, _ in self.targets}, self.request.several)
 
     def finish(self, result: Result) -> None:
-        """Note the item's result, with its times."""
+        """Store the item's result, with its times."""
         self.request.finish(self.item, replace(result, times_s=self.times.spent_s))
 
 
 def merge(parts: Mapping[str, Result | None], several: bool) -> Result | None:
-    """One result of a part for each model. None where a part is missing."""
+    """Merge one result per model into one. None if a model has no result."""
     found: dict[str, Embedding] = {}
     for model, part in parts.items():
         if not isinstance(part, Embedding):

@@ -1,4 +1,4 @@
-"""The results of one request as they come."""
+"""The results of one request, as they become ready."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Self
 from inference.stats import StageTimes
 from inference.types import Result
 
-# Results that came at the same time, each with the index of its item.
+# Results that became ready together, each with the index of its item.
 Group = list[tuple[int, Result]]
 
 
 class Stream:
     """Results in groups, in the order in which they are done.
 
-    Every index comes once, what is not done at the deadline as its failure. Iterating raises
-    ClientLeft. `close` it, with `with` or without, read or not: the rest is shed.
+    Every index comes once; items not done at the deadline come as failures. Iterating raises
+    ClientLeft. Always `close` it, by `with` or directly: that sheds the unfinished items.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Stream:
         self._leave = leave
 
     def __enter__(self) -> Self:
-        """The stream itself."""
+        """Return the stream."""
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -38,10 +38,10 @@ class Stream:
         self.close()
 
     def __iter__(self) -> Iterator[Group]:
-        """Group after group."""
+        """Return the iterator over groups."""
         return self._results
 
     def close(self) -> None:
-        """Nobody waits any more. A generator that was never begun would not hear of it."""
+        """Shed the rest. `leave` is called here: an unstarted generator runs no `finally`."""
         self._results.close()
         self._leave()

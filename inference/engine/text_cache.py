@@ -1,4 +1,4 @@
-"""The texts embedded last: one that comes again costs neither a queue nor a forward pass."""
+"""Cache of recent text embeddings: a repeated text needs no queue and no forward pass."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from cachetools import LRUCache
 
 from inference.types import Embedding
 
-# What a text takes in dictionaries beside itself and its embedding: up to 420 bytes (tracemalloc),
-# while texts come and go in caches of 60 to 11,000 of them.
+# Overhead of an entry beside its text and embedding: up to 420 bytes, measured by tracemalloc while
+# entries come and go in caches of 60 to 11,000 texts.
 ENTRY_BYTES = 512
 
 
@@ -28,7 +28,7 @@ class TextCacheReport:
 
 
 class _Known(NamedTuple):
-    """vector: float32 [D], as bytes, which nobody can write into. size: of all, with the key."""
+    """vector: float32 [D] as immutable bytes. size: of the whole entry with its key, bytes."""
 
     vector: bytes
     truncated: bool
@@ -36,9 +36,9 @@ class _Known(NamedTuple):
 
 
 class TextCache:
-    """Embeddings by their exact text; the least recently asked go first. Safe from many threads.
+    """Embeddings by exact text; evicts the least recently used first. Thread-safe.
 
-    Texts that a tokenizer may take for equal are kept apart: each tokenizer has rules of its own.
+    Texts that a tokenizer may treat as equal have separate entries: tokenizers' rules differ.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -48,7 +48,7 @@ class TextCache:
         self._hits = self._misses = 0
 
     def get(self, text: str) -> Embedding | None:
-        """The embedding of a text, read-only; None when it is not known. Counted."""
+        """Return the embedding of a text, read-only; None on a miss. Counts hits and misses."""
         with self._lock:
             known = self._known.get(text)
             if known is None:
@@ -58,8 +58,8 @@ class TextCache:
         return Embedding(np.frombuffer(known.vector, np.float32), known.truncated)
 
     def put(self, text: str, embedding: Embedding) -> None:
-        """Keep a copy; what is larger than the whole cache is not kept."""
-        # A copy also lets go of the batch that the vector is a row of.
+        """Store a copy, unless it is larger than the whole cache."""
+        # The vector is a row of its batch; storing a copy lets the batch be freed.
         vector = embedding.vector.tobytes()
         size = ENTRY_BYTES + sys.getsizeof(text) + sys.getsizeof(vector)
         if size <= self._max_bytes:
@@ -67,6 +67,6 @@ class TextCache:
                 self._known[text] = _Known(vector, embedding.truncated, size)
 
     def report(self) -> TextCacheReport:
-        """A picture of this moment."""
+        """Return the current counts."""
         with self._lock:
             return TextCacheReport(self._hits, self._misses, int(self._known.currsize))

@@ -1,4 +1,4 @@
-"""What nobody foresaw about an item: told to its caller by code, and to the log in full."""
+"""Unexpected errors of an item: the caller gets a code, the log gets the traceback."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Kind = tuple[type[BaseException], str, int | None]
 
 
 class Unforeseen:
-    """Logs each kind of error once, with its traceback: a million items may meet the same."""
+    """Logs each kind of error once, with its traceback: a million items may hit the same one."""
 
     def __init__(self) -> None:
         self._kinds: set[Kind] = set()
         self._lock = threading.Lock()
 
     def failure(self, exc: Exception) -> Failure:
-        """An item's own error as it is; any other as `internal`, which may pass."""
+        """Return an item's own error as it is, and any other as `internal`, retryable."""
         if isinstance(exc, ItemError | DecodeError):
             return Failure.of(exc)
         if self._is_new(exc):
-            log.error("an item failed by a fault of the service; logged once", exc_info=exc)
+            log.error("a fault of the service failed an item; logged once", exc_info=exc)
         name = type(exc).__name__
         return Failure.of(Internal(f"a fault of the service ({name}); see its log"))
 

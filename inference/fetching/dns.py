@@ -1,4 +1,4 @@
-"""Name look-ups, bounded in number and time. One under way cannot be cancelled, only given up."""
+"""DNS look-ups, bounded in number and time. A running one cannot be cancelled, only abandoned."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from concurrent.futures import Future
 
 from inference.errors import FetchDns
 
-# A name and a port to addresses: IPv4 or IPv6, as text.
+# Maps a name and a port to addresses: IPv4 or IPv6, as text.
 Resolver = Callable[[str, int], list[str]]
-# Resolvers give a dead name up after some 10 to 30 s; until then it holds its place.
+# The most look-ups at once. Resolvers give up on a dead name only after some 10 to 30 s.
 LOOKUPS = 64
 
 
 def system_resolver(host: str, port: int) -> list[str]:
-    """Look a name up as the operating system does, both families, in its order."""
+    """Look up a name by the operating system: IPv4 and IPv6, in its order."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class NameLookups:
-    """Looks names up in threads of its own. Who asks for a name that is under way waits for that.
+    """Looks up names in its own threads. Callers of the same name share one running look-up.
 
-    So a name whose servers are dead takes one place, however many thumbnails it has. Nothing is
-    remembered: connections are kept instead, and an old address would be checked for nothing.
+    So a name with dead name servers takes one place, however many thumbnails use it. Addresses are
+    not cached: connections are kept alive instead, and a cached address could be out of date.
     """
 
     def __init__(self, resolver: Resolver = system_resolver, lookups: int = LOOKUPS) -> None:
@@ -39,7 +39,7 @@ class NameLookups:
         """Look up the addresses of a host, at least one.
 
         Raises:
-            FetchDns: it has none, or cannot be looked up now, or not within `timeout_s`.
+            FetchDns: it has none, or the look-up failed or took longer than `timeout_s`.
         """
         limit_s = time.monotonic() + timeout_s
         future = self._look_up(host, port, timeout_s)
@@ -57,7 +57,7 @@ class NameLookups:
         return addresses
 
     def _look_up(self, host: str, port: int, timeout_s: float) -> Future[list[str]]:
-        """The look-up of this name that is under way, or a new one once there is a place."""
+        """Return the running look-up of this name, or start one once a place is free."""
         key = (host, port)
         with self._lock:
             if (future := self._under_way.get(key)) is not None:
@@ -70,18 +70,18 @@ class NameLookups:
         return future
 
     def _start(self, key: tuple[str, int], future: Future[list[str]]) -> None:
-        # A daemon: the process does not wait at its end for a name server.
+        # A daemon thread: the process does not wait for a name server when it exits.
         thread = threading.Thread(target=self._run, args=(key, future), name="lookup", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the system gives no more threads
+        except RuntimeError:  # the system allows no more threads
             self._places.release()
             self._end(key, future, TimeoutError())
 
     def _run(self, key: tuple[str, int], future: Future[list[str]]) -> None:
         try:
             found: list[str] | Exception = self._resolver(*key)
-        except Exception as exc:  # noqa: BLE001 - it is raised in the thread that asked
+        except Exception as exc:  # noqa: BLE001 - raised in the calling thread
             found = exc
         self._places.release()
         self._end(key, future, found)

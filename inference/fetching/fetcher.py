@@ -39,7 +39,7 @@ from model.errors import CorruptImage
 
 CHUNK_BYTES = 64 * 1024
 REDIRECTS = {301, 302, 303, 307, 308}
-# Of the statuses of success, those that promise no image, or not the whole of it.
+# Success statuses that come without a complete image.
 NOT_WHOLE = {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.PARTIAL_CONTENT}
 RETRYABLE_STATUSES = {408, 429}
 FIRST_BACK_OFF_S = 0.1
@@ -47,14 +47,14 @@ HEADERS = {"Accept": "image/*", "Accept-Encoding": "identity"}
 
 
 class _Session(requests.Session):
-    """requests looks ahead at redirects and reads their whole body; here they are followed."""
+    """A session without redirects: requests would read their bodies even without following."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """No redirect is ever requests' affair."""
+        """Return None: `Fetcher` follows redirects itself."""
 
 
 class Fetcher:
-    """Fetches from many threads at once; at most `connections` a host are kept."""
+    """Fetches from many threads at once; keeps at most `connections` open per host."""
 
     def __init__(self, config: FetchConfig, resolver: Resolver = system_resolver) -> None:
         self._config = config
@@ -65,11 +65,11 @@ class Fetcher:
         self._session = self._new_session(NameLookups(resolver))
 
     def fetch(self, url: str, deadline_s: float) -> bytes:
-        """Fetch one http, https or s3 URL; what may pass is tried again after a pause.
+        """Fetch one http, https or s3 URL; retry transient errors after a pause.
 
         Args:
-            url: as `urls.tidy` gives it; what it leaves of blanks is refused.
-            deadline_s: an instant of `time.monotonic`; the configured limit may end it sooner.
+            url: as `urls.tidy` returns it; remaining blanks are refused.
+            deadline_s: an instant of `time.monotonic`; the configured timeout may come sooner.
 
         Raises:
             FetchError: by phase, see `inference.errors`.
@@ -95,13 +95,13 @@ class Fetcher:
         self._watchdog.close()
 
     def _watch(self, connection: socket.socket) -> None:
-        """Have this thread's fetch cut off at its limit, in whatever phase it is."""
+        """Shut this connection at the time limit of this thread's fetch, in any phase."""
         self._fuse.current.watch(connection)
 
     def _new_session(self, names: NameLookups) -> requests.Session:
         session = _Session()
-        # No proxy, .netrc or CA bundle from the environment; no cookies: nothing of one host
-        # ever travels to another.
+        # No proxy, .netrc or CA bundle from the environment, and no cookies: no host gets data
+        # of another host.
         session.trust_env = False
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         headers = HEADERS | {"User-Agent": self._config.user_agent}
@@ -185,7 +185,7 @@ class Fetcher:
             raise FetchConnect("the connection to S3 broke before the last byte") from exc
 
     def _read(self, next_chunk: Callable[[], bytes], limit_s: float) -> bytes:
-        """Read to the end, counting bytes and watching the clock between chunks."""
+        """Read to the end; check the size and the time limit after each chunk."""
         chunks, size = [], 0
         while chunk := next_chunk():
             size += len(chunk)
@@ -193,7 +193,7 @@ class Fetcher:
                 raise self._too_large()
             chunks.append(chunk)
             _left(limit_s)
-        # A body without a length also ends where the watchdog shut it.
+        # A body without a length also ends when the watchdog shuts the socket.
         _left(limit_s)
         return b"".join(chunks)
 
@@ -202,15 +202,15 @@ class Fetcher:
 
 
 def _location(response: requests.Response) -> str:
-    """The header of a redirect. Raises FetchBlocked where it is there twice and not the same."""
+    """Return the Location header of a redirect. Raises FetchBlocked if two of them differ."""
     found = set(response.raw.headers.getlist("Location"))
     if len(found) > 1:
-        raise FetchBlocked("the redirect names more than one place")
+        raise FetchBlocked("the redirect has more than one Location")
     return found.pop() if found else ""
 
 
 def _left(limit_s: float) -> float:
-    """Seconds until the limit. Raises FetchTimeout when there are none."""
+    """Return the seconds until the limit. Raises FetchTimeout when none are left."""
     left_s = limit_s - time.monotonic()
     if left_s <= 0:
         raise FetchTimeout("the fetch took too long")
@@ -218,10 +218,10 @@ def _left(limit_s: float) -> float:
 
 
 def _forget_frames(error: BaseException | None) -> None:
-    """Clear the frames that an error and its causes went through.
+    """Clear the stack frames of an error and its causes.
 
-    urllib3 and tenacity hold their errors in cycles, and with the frames all that was read and the
-    connection with its certificates: 20 MiB an item until somebody looks for cycles.
+    urllib3 and tenacity hold errors in reference cycles. Their frames hold the bytes read and the
+    connection with its certificates: 20 MiB an item until the garbage collector runs.
     """
     while error is not None:
         traceback.clear_frames(error.__traceback__)

@@ -1,4 +1,4 @@
-"""An image's bytes out of a file or a pipe of this machine, bounded in size and patience."""
+"""Reads an image's bytes from a local file or pipe, bounded in size and time."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from inference.errors import DeadlineExceeded, FileUnreadable
 from inference.fetching.inline import check_size
 
 CHUNK_BYTES = 1024 * 1024
-# How often one who waits for a pipe looks whether anybody still wants it.
+# How often a wait for a pipe checks whether the item is still wanted.
 WANTED_CHECK_MS = 100
 
 
 def read_file(path: str, max_bytes: int, is_wanted: Callable[[], bool]) -> bytes:
-    """Read to the end. A pipe that nobody writes to is waited for while it is wanted.
+    """Read a file or pipe to its end. Wait for a pipe's data only while the item is wanted.
 
     Raises:
-        FileUnreadable: not there, not permitted, a folder. FetchTooLarge: more than `max_bytes`.
+        FileUnreadable: missing, not permitted, a folder. FetchTooLarge: more than `max_bytes`.
         DeadlineExceeded: no longer wanted.
     """
     try:
-        # Not blocking: else to open a pipe would wait for whoever writes to it, for ever.
+        # Non-blocking: otherwise opening a pipe would wait for a writer without a limit.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
             return _read(descriptor, max_bytes, is_wanted)
@@ -30,7 +30,7 @@ def read_file(path: str, max_bytes: int, is_wanted: Callable[[], bool]) -> bytes
             os.close(descriptor)
     except OSError as exc:
         raise FileUnreadable(f"cannot be read: {exc.strerror}") from exc
-    except ValueError as exc:  # a name that no file can have
+    except ValueError as exc:  # an invalid file name
         raise FileUnreadable(f"cannot be read: {exc}") from exc
 
 
@@ -40,7 +40,7 @@ def _read(descriptor: int, max_bytes: int, is_wanted: Callable[[], bool]) -> byt
     ready.register(descriptor, select.POLLIN)
     while True:
         if not is_wanted():
-            raise DeadlineExceeded("shed: nobody waits for it")
+            raise DeadlineExceeded("shed: the request has ended")
         if not ready.poll(WANTED_CHECK_MS):
             continue
         chunk = os.read(descriptor, CHUNK_BYTES)

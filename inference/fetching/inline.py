@@ -1,4 +1,4 @@
-"""Images that travel inside the request: base64 text and data URLs."""
+"""Images inside the request: base64 text and data URLs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Data = TypeVar("Data", bytes, bytearray)
 
 
 def is_data_url(url: str) -> bool:
-    """Whether the image is in the URL itself. White space before it does not count."""
+    """Return whether a URL holds the image itself. Leading white space is ignored."""
     return url.lstrip(EDGES)[:5].lower() == "data:"
 
 
 def most_chars(max_bytes: int) -> int:
-    """Of base64 for so many bytes: a third more, and room for line breaks, which add some 3 %."""
+    """Return a limit of base64 for `max_bytes`: a third more, and line breaks add some 3 %."""
     return 2 * max_bytes + 4
 
 
@@ -32,7 +32,7 @@ def decode_base64(text: str, max_bytes: int) -> bytes:
     Raises:
         CorruptImage: not base64. FetchTooLarge: more than `max_bytes` once decoded.
     """
-    # Before anything of its size is made.
+    # Checked before anything of this size is allocated.
     if len(text) > most_chars(max_bytes):
         raise FetchTooLarge(f"more than {max_bytes:,} bytes")
     try:
@@ -42,7 +42,7 @@ def decode_base64(text: str, max_bytes: int) -> bytes:
 
 
 def decode_data_url(url: str, max_bytes: int) -> bytes:
-    """Decode `data:[type][;base64],payload` (RFC 2397), white space at both ends taken off.
+    """Decode `data:[type][;base64],payload` (RFC 2397), stripped of white space at both ends.
 
     Raises:
         FetchBlocked: no comma. CorruptImage, FetchTooLarge: as `decode_base64`.
@@ -61,7 +61,7 @@ def decode_data_url(url: str, max_bytes: int) -> bytes:
 
 
 def _unquoted(payload: str, max_bytes: int) -> bytearray:
-    """Percent-decoded piece by piece: unquote_to_bytes takes 220 bytes for each escape meanwhile.
+    """Percent-decode in pieces: unquote_to_bytes needs 220 bytes of memory per escape.
 
     Raises:
         FetchTooLarge: more than `max_bytes`, before all of it is decoded.
@@ -69,7 +69,7 @@ def _unquoted(payload: str, max_bytes: int) -> bytearray:
     data, start = bytearray(), 0
     while start < len(payload):
         end = start + PIECE_CHARS
-        # Through no escape.
+        # Do not cut an escape.
         escape = payload.rfind("%", end - 2, end)
         end = end if escape < 0 else escape
         data += unquote_to_bytes(payload[start:end])
@@ -79,7 +79,7 @@ def _unquoted(payload: str, max_bytes: int) -> bytearray:
 
 
 def check_size(data: Data, max_bytes: int) -> Data:
-    """The same data. Raises FetchTooLarge when they are more than `max_bytes`."""
+    """Return the data. Raises FetchTooLarge if there are more than `max_bytes`."""
     if len(data) > max_bytes:
         raise FetchTooLarge(f"more than {max_bytes:,} bytes")
     return data

@@ -1,4 +1,4 @@
-"""Objects of S3 by boto3, with the default credential chain and one sized pool."""
+"""Reads S3 objects by boto3, with the default credential chain and one bounded pool."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class Readable(Protocol):
     """A body that is read in pieces."""
 
     def read(self, amount: int) -> bytes:
-        """At most `amount` bytes; empty at the end."""
+        """Read at most `amount` bytes; empty at the end."""
 
     def close(self) -> None:
-        """Give the connection back, or up when there is more to read."""
+        """Return the connection to its pool, or drop it if there is more to read."""
 
 
 class S3Reader:
     """Opens objects. The client is made on first use: a service without buckets loads no boto3.
 
-    on_use: told of the socket of every request before it is sent, new or kept.
+    on_use: called with the socket of every request before it is sent, new or kept alive.
     """
 
     def __init__(self, config: FetchConfig, on_use: Callable[[socket.socket], None]) -> None:
@@ -46,10 +46,10 @@ class S3Reader:
         self._lock = threading.Lock()
 
     def open(self, bucket: str, key: str) -> Readable:
-        """Begin to read an object.
+        """Open an object for reading.
 
         Raises:
-            S3Denied, S3NotFound, FetchError: what S3 or the way to it answered.
+            S3Denied, S3NotFound, FetchError: S3 answered with an error, or the connection failed.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -71,7 +71,7 @@ class S3Reader:
         import boto3
         from botocore.config import Config
 
-        # A session of its own: boto3's default one keeps the credentials that it found first.
+        # A new session: boto3's default one keeps the credentials that it found first.
         client: Any = boto3.Session().client(
             "s3",
             config=Config(
@@ -82,14 +82,14 @@ class S3Reader:
                 retries={"total_max_attempts": 1},
             ),
         )
-        # botocore has no public way to its sockets.
+        # botocore has no public access to its sockets.
         pools = client._endpoint.http_session._pool_classes_by_scheme
         pools.update({scheme: watched(pool, self._on_use) for scheme, pool in pools.items()})
         return client
 
 
 def split(url: str) -> tuple[str, str]:
-    """`s3://bucket/key` to its bucket and key; the key as it stands, as in the AWS CLI.
+    """Split `s3://bucket/key` into bucket and key; the key is not decoded, as in the AWS CLI.
 
     Raises:
         FetchBlocked: no bucket or no key.
@@ -101,7 +101,7 @@ def split(url: str) -> tuple[str, str]:
 
 
 def translate(exc: Exception) -> FetchError:
-    """One of botocore's errors as ours."""
+    """Translate an error of botocore into a FetchError."""
     from botocore import exceptions as boto
 
     if isinstance(exc, boto.ClientError):

@@ -16,11 +16,11 @@ from inference.errors import FetchBlocked
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_URL_CHARS = 8192
-# What is taken off both ends of a URL: the ASCII white space of the WHATWG URL standard.
+# Stripped from both ends of a URL: the ASCII white space of the WHATWG URL standard.
 EDGES = "\t\n\f\r "
 
-# IANA's special-purpose registries, as of 2025: whatever is not a public unicast address.
-# `ipaddress.is_global` will not do: Python 3.11 calls multicast, NAT64 and 6to4 global.
+# IANA's special-purpose registries, as of 2025: all that are not public unicast addresses.
+# `ipaddress.is_global` is not enough: Python 3.11 calls multicast, NAT64 and 6to4 global.
 _NOT_PUBLIC_V4 = [
     ipaddress.IPv4Network(network)
     for network in (
@@ -50,29 +50,29 @@ _NOT_PUBLIC_V6 = [
     for network in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 ]
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# A last label of digits is an address, in one of the spellings that resolvers know.
+# A host whose last label is a number is an address, in a spelling that resolvers accept.
 _NUMERIC = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
 _BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\]")
-# Others (a zone, an escape, `<`, `;`) are escaped or cut by the layers below: what is checked here
-# must be what is looked up there. An address may have colons.
+# The layers below escape or cut other characters (a zone, an escape, `<`, `;`), so they would look
+# up another host than the one checked here. An address may have colons.
 _HOST = re.compile(r"[0-9a-z_:-][0-9a-z._:-]*")
-# The head ends where urllib3 ends the authority; a relative reference may have none. Other schemes
-# have no head here, nor has `http:` without `//`: they stay as they are.
+# The head ends where urllib3 ends the authority; a relative reference may have none. Other schemes,
+# and `http:` without `//`, do not match: these URLs stay as they are.
 _HEAD_AND_REST = re.compile(
     r"((?:https?:)?//[^\\/?#]*|(?![a-z][a-z0-9+.-]*:))(.*)", re.IGNORECASE | re.DOTALL
 )
 # Blanks, and a percent sign that begins no escape.
 _TO_ENCODE = re.compile(r"[ \xa0]|%(?![0-9a-fA-F]{2})")
-# How `surrogateescape` shows a byte that is no UTF-8.
+# How `surrogateescape` represents a byte that is not UTF-8.
 _LONE_BYTE = re.compile(r"[\udc80-\udcff]")
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a permitted http or https URL connects to: a host in lower case and a port.
+    """The checked target of an http or https URL: a host in lower case and a port.
 
-    url: the URL to send. It is made of the parts that were checked: ASCII, percent-encoded, without
-    a fragment.
+    url: the URL to send. It is built from the checked parts: ASCII, percent-encoded, without a
+    fragment.
     """
 
     scheme: str
@@ -82,7 +82,7 @@ class Target:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address, as the resolver gave it, is a public unicast address."""
+    """Return whether an IP address from the resolver is a public unicast address."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -95,7 +95,7 @@ def is_public(address: str) -> bool:
 
 
 class UrlPolicy:
-    """The rules of the operator over URLs, hosts, ports, addresses and buckets."""
+    """The operator's rules for URLs, hosts, ports, addresses and buckets."""
 
     def __init__(self, config: UrlConfig) -> None:
         self._config = config
@@ -118,7 +118,7 @@ class UrlPolicy:
         return target
 
     def check_addresses(self, host: str, port: int, addresses: list[str]) -> None:
-        """Check what a name resolved to; one address that is not public refuses the name.
+        """Check the addresses of a name; a single address that is not public blocks the name.
 
         Raises:
             FetchBlocked: an address is not public, and the host is not exempt.
@@ -141,10 +141,10 @@ class UrlPolicy:
 
 
 def tidy(url: str) -> str:
-    """A URL, or a relative reference, as somebody wrote it, without the blanks that do no harm.
+    """Remove or encode the harmless blanks of a URL or a relative reference.
 
-    White space at both ends is taken off. Behind the authority, blanks and percent signs that begin
-    no escape are percent-encoded. Blanks anywhere else stay, and `parse` refuses them.
+    White space at both ends is removed. After the authority, blanks and percent signs that begin no
+    escape are percent-encoded. Blanks anywhere else stay, and `parse` refuses them.
     """
     url = url.strip(EDGES)
     found = _HEAD_AND_REST.fullmatch(url)
@@ -155,17 +155,17 @@ def tidy(url: str) -> str:
 
 
 def follow(url: str, location: str) -> str:
-    """Where a redirect leads.
+    """Return the URL that a redirect leads to.
 
     Args:
-        url: the one that was redirected.
-        location: the header as http.client reads it, a character for each byte.
+        url: the URL that was redirected.
+        location: the header as http.client reads it, one character per byte.
 
     Raises:
-        FetchBlocked: it has characters that move the end of a host, or cannot be parsed.
+        FetchBlocked: it has characters that can move the end of a host, or cannot be parsed.
     """
     reference = tidy(_decoded(location))
-    # urljoin takes tabs and line ends out, also in the middle of a host.
+    # urljoin removes tabs and line ends, even inside a host.
     if _BLANK_OR_CONTROL.search(reference):
         raise FetchBlocked("the redirect's URL has blanks, backslashes or control characters")
     try:
@@ -175,16 +175,16 @@ def follow(url: str, location: str) -> str:
 
 
 def _decoded(header: str) -> str:
-    """The bytes of a header as UTF-8; those that are none are percent-encoded, as browsers do."""
+    """Decode a header's bytes as UTF-8; percent-encode invalid ones, as browsers do."""
     text = header.encode("latin-1").decode("utf-8", "surrogateescape")
     return _LONE_BYTE.sub(lambda one: f"%{ord(one[0]) - 0xDC00:02X}", text)
 
 
 def parse(url: str) -> Target:
-    """Split an http or https URL, as `tidy` gives it, with the parser that also connects.
+    """Parse an http or https URL from `tidy`, with the same parser that the connection uses.
 
     Raises:
-        FetchBlocked: it cannot be parsed, or carries what no thumbnail's URL needs.
+        FetchBlocked: it cannot be parsed, or has a part that no thumbnail's URL needs.
     """
     if len(url) > MAX_URL_CHARS:
         raise FetchBlocked(f"the URL has more than {MAX_URL_CHARS} characters")
@@ -211,16 +211,16 @@ def parse(url: str) -> Target:
 
 
 def _written(scheme: str, host: str, port: int, parts: Url) -> str:
-    """The one string that is sent: the host and port that were checked, path and query encoded."""
+    """Build the URL to send from the checked host and port, with path and query encoded."""
     shown_host = f"[{host}]" if ":" in host else host
     shown_port = None if port == DEFAULT_PORTS[scheme] else port
     return Url(scheme, None, shown_host, shown_port, parts.path or "/", parts.query).url
 
 
 def normal_host(host: str) -> str:
-    """A host as rules are matched against it.
+    """Return a host in the form that rules match.
 
-    Lower case, no brackets, no trailing dot; addresses in their short form, names in IDNA's.
+    Lower case, no brackets, no trailing dot; addresses in their short form, names in IDNA's form.
     """
     host = host.lower().strip("[]").rstrip(".")
     if _is_address(host):

@@ -1,4 +1,4 @@
-"""Who asks image servers, where the operator does not say: from the package's own metadata."""
+"""The default User-Agent header for image servers, from the package's own metadata."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PACKAGE = "sweetspot"
 
 
 def own() -> str:
-    """By the package as it is installed; the bare name where it only lies in a folder."""
+    """Return the header of the installed package; the bare name if it is not installed."""
     try:
         return of(metadata(PACKAGE))
     except PackageNotFoundError:
@@ -16,8 +16,8 @@ def own() -> str:
 
 
 def of(about: PackageMetadata) -> str:
-    """`sweetspot/VERSION (+URL)`; without the URL where pyproject.toml has no `project.urls`."""
-    # `Project-URL: Homepage, https://...`; what is called Homepage comes first, else the first.
+    """Return `sweetspot/VERSION (+URL)`; no URL if pyproject.toml has no `project.urls`."""
+    # `Project-URL: Homepage, https://...`; the entry called Homepage is used, else the first.
     urls = [entry.partition(",") for entry in about.get_all("Project-URL", [])]
     urls.sort(key=lambda one: one[0].strip().lower() != "homepage")
     home = f" (+{urls[0][2].strip()})" if urls else ""

@@ -1,7 +1,7 @@
-"""One thread that shuts sockets whose time is over, from outside.
+"""One thread that shuts sockets at their time limit.
 
-A socket's own time-out is for one read; a server that sends a byte now and then never meets it,
-in headers, chunk sizes or a body. Shutting the socket ends whatever read is under way.
+A socket's own timeout limits a single read. A server that sends a byte now and then, in headers,
+chunk sizes or a body, never reaches it. Shutting the socket ends the running read.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Fuse:
         self._burnt = False
 
     def watch(self, connection: socket.socket) -> None:
-        """Shut this connection, too, when the time is over.
+        """Shut this connection too at the time limit.
 
-        A duplicate of its descriptor is kept: TLS takes the original over, and a duplicate stays
-        this connection's even when the original was closed and its number used again.
+        Keeps a duplicate of its descriptor: TLS takes over the original, and the duplicate still
+        refers to this connection after the original is closed and its number is reused.
         """
         duplicate = socket.socket(fileno=os.dup(connection.fileno()))
         with self._lock:
@@ -36,7 +36,7 @@ class Fuse:
             self.burn()
 
     def burn(self) -> None:
-        """Shut all that is watched, and what will be."""
+        """Shut all watched sockets, and those watched later."""
         with self._lock:
             self._burnt = True
             for one in self._sockets:
@@ -44,7 +44,7 @@ class Fuse:
                     one.shutdown(socket.SHUT_RDWR)
 
     def release(self) -> None:
-        """Watch nothing any more."""
+        """Stop watching all sockets."""
         with self._lock:
             for one in self._sockets:
                 one.close()
@@ -52,11 +52,11 @@ class Fuse:
 
 
 class Watchdog:
-    """Burns fuses at their instant. Its thread lives until `close`."""
+    """Burns fuses at their time limits. Its thread runs until `close`."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        # As many as threads that fetch: looking through all of them is quick.
+        # At most one per fetching thread, so a linear search is fast.
         self._limits_s: dict[Fuse, float] = {}
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
@@ -64,7 +64,7 @@ class Watchdog:
 
     @contextmanager
     def limit(self, limit_s: float) -> Iterator[Fuse]:
-        """A fuse that burns at `limit_s`, an instant of `time.monotonic`, unless the block ends."""
+        """Yield a fuse that burns at `limit_s` of `time.monotonic`, unless the block ends first."""
         fuse = Fuse()
         with self._changed:
             self._limits_s[fuse] = limit_s
@@ -88,7 +88,7 @@ class Watchdog:
             fuse.burn()
 
     def _next_due(self) -> Fuse | None:
-        """Wait for a fuse whose instant has come, and take it out. None when closing."""
+        """Wait for a fuse whose limit has come, and remove it. None when closing."""
         with self._changed:
             while not self._closing:
                 now_s = time.monotonic()

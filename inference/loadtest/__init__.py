@@ -1,1 +1,1 @@
-"""Load on a service, a local server of thumbnails for it, and a summary of what came of it."""
+"""A load generator, a local thumbnail server for it, and a summary of the results."""

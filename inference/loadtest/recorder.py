@@ -1,4 +1,4 @@
-"""What the threads of a load share: when requests count, and what came of each."""
+"""The shared state of a load's threads: when requests count, and the outcome of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Call = Callable[[], Outcome]
 
 @dataclass(frozen=True)
 class Sample:
-    """A request, answered or not. caller: who asked. ok: items."""
+    """A request, answered or not. caller: the caller's number. ok: items that succeeded."""
 
     caller: int
     start_s: float
@@ -24,20 +24,20 @@ class Sample:
     answered: bool
 
 
-# From samples in the order of their ends, and the window's two instants, to items a second.
+# Maps samples in the order of their ends, and the window's start and end, to items per second.
 Rate = Callable[[Sequence[Sample], float, float], float]
 
 
 def last_s(samples: Sequence[Sample], end_s: float) -> float:
-    """The end, or the last answer when that came later."""
+    """Return the end, or the instant of the last answer if that is later."""
     return max([end_s, *(one.end_s for one in samples)])
 
 
 class Window:
-    """When requests start, from when on they count, and whether all is to stop.
+    """When requests start, from when on they count, and whether the load is stopped.
 
-    begun_s, start_s, end_s: instants of `time.perf_counter`; the warm-up lies between the first
-    two, and none starts after the last.
+    begun_s, start_s, end_s: instants of `time.perf_counter`. The warm-up lies between the first
+    two. Requests start before the last; only a ClosedLoop may continue after it.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Window:
         return self._stopped.is_set()
 
     def open(self, duration_s: float, warm_up_s: float) -> None:
-        """Let all begin at once."""
+        """Start all callers at once."""
         self.begun_s = time.perf_counter()
         self.start_s = self.begun_s + warm_up_s
         self.end_s = self.start_s + duration_s
@@ -62,11 +62,11 @@ class Window:
         self._opened.set()
 
     def wait_until_open(self) -> None:
-        """Wait for the common beginning."""
+        """Wait until `open` is called."""
         self._opened.wait()
 
     def wait_until(self, instant_s: float) -> bool:
-        """Wait for an instant, never less; True when all was stopped before."""
+        """Wait until an instant or a stop. Return whether the load is stopped."""
         while (left_s := instant_s - time.perf_counter()) > 0:
             if self._stopped.wait(left_s):
                 return True
@@ -74,7 +74,7 @@ class Window:
 
 
 class Recorder:
-    """What the threads of one loop saw."""
+    """Records the outcomes of one loop's threads."""
 
     def __init__(self, window: Window) -> None:
         self.window = window
@@ -86,11 +86,11 @@ class Recorder:
         self._crash: Exception | None = None
 
     def thread(self, ask: Callable[[int], None], caller: int) -> threading.Thread:
-        """A thread that asks, not yet started; an interrupted load does not wait for it."""
+        """Return an unstarted thread that runs `ask`; an interrupted load does not wait for it."""
         return threading.Thread(target=self._run, args=(ask, caller), daemon=True)
 
     def measure(self, call: Call, caller: int, start_s: float) -> None:
-        """Call, and note what it came to, unless it belongs to the warm-up."""
+        """Call, and record the outcome unless the request started in the warm-up."""
         outcome, code = Outcome(0), ""
         try:
             outcome = call()
@@ -106,12 +106,12 @@ class Recorder:
             self._samples.append(Sample(caller, start_s, end_s, outcome.ok, answered=not code))
 
     def drop(self, due_s: float) -> None:
-        """Note an arrival that found all callers busy."""
+        """Count an arrival that found all callers busy."""
         with self._lock:
             self._dropped += due_s >= self.window.start_s
 
     def load(self, rate: Rate, *, complete: bool) -> Load:
-        """All of it. Raises what a call raised and should not have."""
+        """Return all that was recorded. Raises the unexpected exception of a call, if any."""
         with self._lock:
             if self._crash is not None:
                 raise self._crash

@@ -1,9 +1,9 @@
-"""Load on whatever can be called, and what came of it. It knows nothing of HTTP.
+"""Generates load on any callable and measures it. It does not depend on HTTP.
 
-A closed loop is so many callers, each of which asks again once it has its answer: it finds the
-highest throughput. An open loop is requests that arrive when they please: it finds the latency at
-a given rate. There latency counts from when a request was due, not from when a thread had time
-for it; a slow answer cannot hide the wait of the requests behind it (coordinated omission).
+A closed loop has a fixed number of callers. Each sends a request when its last one is answered:
+this finds the highest throughput. An open loop sends requests at random instants: this finds the
+latency at a given rate. Its latency counts from when a request was due, not from when a thread was
+free, so a slow answer cannot hide the wait of later requests (coordinated omission).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from time import perf_counter
 from inference.loadtest.recorder import Call, Recorder, Sample, Window, last_s
 from inference.loadtest.summary import Load
 
-# An interrupt that comes in the instant before a wait does not end it; so no wait is long.
+# An interrupt just before a wait does not end the wait, so every wait is short.
 LOOK_S = 0.2
 
 
@@ -44,16 +44,16 @@ def open_loop(
 def together(
     loops: Sequence[ClosedLoop | OpenLoop], duration_s: float, warm_up_s: float = 0.0
 ) -> list[Load]:
-    """Run loops beside each other.
+    """Run loops at the same time.
 
     Args:
-        loops: each on threads of its own.
-        duration_s: how long requests are started and measured; all are waited for.
+        loops: each runs on its own threads.
+        duration_s: how long requests are started and measured; all answers are awaited.
         warm_up_s: requests that start in this time before are not counted.
 
     Returns:
-        One Load a loop. On KeyboardInterrupt what was measured until then, marked incomplete;
-        requests in flight are left to themselves.
+        One Load per loop. After KeyboardInterrupt: the measurements so far, marked incomplete;
+        requests in flight are abandoned.
 
     Raises:
         Exception: what a call raised, other than RequestFailed.
@@ -78,7 +78,7 @@ def together(
 
 
 def arrivals(rate_per_s: float, seed: int) -> Iterator[float]:
-    """Instants in s from 0 on, without end: a Poisson process, the same for the same seed."""
+    """Yield instants in s from 0 on, without end: a Poisson process, the same for a seed."""
     dice, due_s = random.Random(seed), 0.0
     while True:
         due_s += dice.expovariate(rate_per_s)
@@ -87,9 +87,9 @@ def arrivals(rate_per_s: float, seed: int) -> Iterator[float]:
 
 @dataclass(frozen=True)
 class ClosedLoop:
-    """`concurrency` callers, who ask on until each has measured `at_least` so many requests.
+    """`concurrency` callers, which all continue until each has measured `at_least` requests.
 
-    None stops before: requests of a full house and of an empty one are not the same.
+    None stops earlier, because latency depends on how many callers are active.
     """
 
     call: Call
@@ -97,15 +97,15 @@ class ClosedLoop:
     at_least: int = 1
 
     def threads(self, recorder: Recorder) -> list[threading.Thread]:
-        """The callers, not yet started."""
+        """Return the threads of the callers, not yet started."""
         ask = self._asking(recorder, _Waiting(self.concurrency))
         return [recorder.thread(ask, caller) for caller in range(self.concurrency)]
 
     def items_per_s(self, samples: Sequence[Sample], start_s: float, end_s: float) -> float:  # noqa: ARG002
-        """The sum of the callers' rates, each over whole requests of its own.
+        """Return the sum of the callers' rates, each over its own whole requests.
 
-        A window cut at fixed instants would count long requests wrongly at both its ends. What
-        was answered after the others had stopped asking was answered faster; it is left out.
+        A window cut at fixed instants would miscount long requests at both ends. Answers after
+        other callers have stopped come faster, so they are left out.
         """
         callers: dict[int, list[Sample]] = {}
         for one in samples:
@@ -139,7 +139,7 @@ class ClosedLoop:
 
 @dataclass(frozen=True)
 class OpenLoop:
-    """Poisson arrivals; what finds `max_in_flight` requests in flight is dropped, not queued."""
+    """Poisson arrivals; an arrival with `max_in_flight` in flight is dropped, not queued."""
 
     call: Call
     rate_per_s: float
@@ -147,12 +147,12 @@ class OpenLoop:
     seed: int = 0
 
     def threads(self, recorder: Recorder) -> list[threading.Thread]:
-        """As many callers as may be in flight, not yet started."""
+        """Return a thread per request that may be in flight, not yet started."""
         ask = self._asking(recorder, _Arrivals(arrivals(self.rate_per_s, self.seed), recorder))
         return [recorder.thread(ask, caller) for caller in range(self.max_in_flight)]
 
     def items_per_s(self, samples: Sequence[Sample], start_s: float, end_s: float) -> float:
-        """Over the whole time: it is the arrivals that set the pace."""
+        """Return the rate over the whole time, because the arrivals set it."""
         return sum(one.ok for one in samples) / max(last_s(samples, end_s) - start_s, 1e-9)
 
     def _asking(self, recorder: Recorder, row: _Arrivals) -> Callable[[int], None]:
@@ -168,7 +168,7 @@ class OpenLoop:
 
 
 class _Waiting:
-    """The callers that have not measured enough."""
+    """The callers that have not measured enough requests."""
 
     def __init__(self, count: int) -> None:
         self._lock = threading.Lock()
@@ -176,28 +176,28 @@ class _Waiting:
 
     @property
     def nobody(self) -> bool:
-        """Whether all have."""
+        """Whether all callers have measured enough."""
         with self._lock:
             return not self._callers
 
     def leave(self, caller: int) -> None:
-        """This one has."""
+        """Note that a caller has measured enough."""
         with self._lock:
             self._callers.discard(caller)
 
 
 class _Arrivals:
-    """One row of arrivals for many callers: who is free takes the next and waits for its time."""
+    """Arrivals shared by many callers: a free caller takes the next and waits until it is due."""
 
     def __init__(self, offsets_s: Iterator[float], recorder: Recorder) -> None:
         self._offsets_s, self._recorder = offsets_s, recorder
         self._lock = threading.Lock()
 
     def take(self, free_since_s: float) -> float | None:
-        """The next arrival's instant, None after the end.
+        """Return the next arrival's instant; None after the end.
 
-        Who was free would have taken it before its time: what was due before this caller got
-        free found all of them busy.
+        A free caller takes an arrival before it is due. So an arrival that was due before this
+        caller became free found all callers busy, and is dropped.
         """
         window = self._recorder.window
         with self._lock:

@@ -1,4 +1,4 @@
-"""What load came to: of one request, and of many. Pure."""
+"""The results of a load: of one request, and of many. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an answered request came to, in items. failed: by code. retried: sent again so often."""
+    """The outcome of an answered request, in items. failed: by code. retried: how many retries."""
 
     ok: int
     failed: Mapping[str, int] = field(default_factory=dict)
@@ -21,7 +21,7 @@ class Outcome:
 
 
 class RequestFailed(Exception):
-    """A request was not answered. code: why, for counting; the message is for people."""
+    """A request was not answered. code: the reason, for counting; the message is for people."""
 
     def __init__(self, code: str, message: str = "", retried: int = 0) -> None:
         super().__init__(message or code)
@@ -31,7 +31,7 @@ class RequestFailed(Exception):
 
 @dataclass(frozen=True)
 class Load:
-    """What was measured, without the warm-up.
+    """The measurements, without the warm-up.
 
     requests: answered ones. failed: items by code. errors: requests without an answer, by code.
     dropped: arrivals that found too many in flight. latencies_ms: of answered requests, in the
@@ -56,22 +56,22 @@ class Load:
 
     @property
     def p95_ms(self) -> float | None:
-        """The latency that 19 in 20 requests keep."""
+        """The 95th percentile of latency; None when nothing was answered."""
         return percentile(self.latencies_ms, 95)
 
     @property
     def p99_ms(self) -> float | None:
-        """The latency that 99 in 100 requests keep."""
+        """The 99th percentile of latency; None when nothing was answered."""
         return percentile(self.latencies_ms, 99)
 
 
 def percentile(values: Sequence[float], q: float) -> float | None:
-    """The q-th percentile (0..100), interpolated; None of nothing."""
+    """Return the q-th percentile (0..100), interpolated; None without values."""
     return float(np.percentile(values, q)) if len(values) else None
 
 
 def pooled(loads: Sequence[Load]) -> Load:
-    """Several turns of the same as one: counts added, latencies together, the median rate."""
+    """Pool repeated loads into one: counts summed, latencies joined, the median rate."""
     return Load(
         requests=sum(one.requests for one in loads),
         items_ok=sum(one.items_ok for one in loads),

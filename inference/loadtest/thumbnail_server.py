@@ -1,7 +1,7 @@
 """A local web server of thumbnails, with a set latency: for the demo, benchmarks and tests.
 
-`/17.jpg` is the generated thumbnail of seed 17, whatever its suffix; other paths answer what was
-put there, or 404. It counts how many requests it worked on at once.
+`/17.jpg` is the generated thumbnail of seed 17; any suffix gives the same. Other paths return their
+entry in `replies`, or 404. `peak` is the most requests in progress at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SEED = re.compile(r"/(\d{1,9})\.\w+")
 
 @dataclass(frozen=True)
 class Reply:
-    """What a path answers. content_length: the length declared; None is the true one."""
+    """The reply of a path. content_length: the declared length; None is the true one."""
 
     body: bytes = b""
     content_type: str = "image/jpeg"
@@ -64,7 +64,7 @@ class ThumbnailServer:
         return [self.url(f"/{first_seed + offset}.jpg") for offset in range(count)]
 
     def reply(self, path: str) -> Reply:
-        """Wait as long as the latency says, then say what stands at the path."""
+        """Wait for `latency_s`, then return the reply of a path."""
         with self._lock:
             self._active += 1
             self.requests += 1
@@ -101,7 +101,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is not worth a stack trace."""
+        """Ignore clients that disconnect: print no stack trace."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -127,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @functools.lru_cache(maxsize=4096)

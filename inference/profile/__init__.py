@@ -1,1 +1,1 @@
-"""The latency curve, the sweet spot on it, the file that keeps both, and the machine. Pure."""
+"""The latency curve, its sweet spot, the file that stores both, and this machine's resources."""

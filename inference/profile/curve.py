@@ -7,8 +7,8 @@ lines that meet at the knee k:
     T(n) = a + b n                    from the knee on
     T(n) = a + b k - c (k - n)        before it, 0 <= c <= b; c = b is one line through all
 
-T(0) is the fixed cost that batching saves (a, where there is one piece), b what one more item costs
-once nothing is to be saved.
+T(0) is the fixed cost that batching saves; it is a if there is one piece. b is the cost of one more
+item from the knee on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Float64Array = NDArray[np.float64]
 
 # The sweet spot is the smallest size within this share of the best throughput.
 TOLERANCE = 0.05
-# A second piece must explain this much of the error of one line, or it is noise that it explains.
+# A second piece must remove this share of one line's error; otherwise it only fits noise.
 WORTH_A_KNEE = 0.3
 # No batch is larger.
 UNBOUNDED = 1_000_000
@@ -57,30 +57,30 @@ class Curve:
         return self.a_ms + self.b_ms * self.knee - self.c_ms * (self.knee - n)
 
     def largest_within(self, limit_ms: float) -> int:
-        """The largest n with T(n) <= limit_ms; 0 when there is none."""
+        """Return the largest n with T(n) <= limit_ms; 0 when there is none."""
         over_knee_ms = limit_ms - self.latency_ms(self.knee)
         slope_ms = self.b_ms if over_knee_ms >= 0 else self.c_ms
         if slope_ms == 0:
             return UNBOUNDED if over_knee_ms >= 0 else 0
-        # A hair is added: a limit that is T(n) itself is kept by n.
+        # The small addition is for rounding: a limit equal to T(n) allows n.
         n = self.knee + over_knee_ms / slope_ms + 1e-9
         return max(0, min(math.floor(n), UNBOUNDED))
 
     def throughput(self, n: float) -> float:
-        """Items a second in batches of n."""
+        """Return items per second in batches of n."""
         return 1000 * n / self.latency_ms(n)
 
     @property
     def fixed_ms(self) -> float:
-        """What a batch costs beside its items, ms: T(0), on the first piece that was measured.
+        """The fixed cost of a batch, ms: T(0) on the first measured piece.
 
-        T(n) + T(m) - T(n + m) is never more: it is what merging two batches can save.
+        Merging two batches saves T(n) + T(m) - T(n + m), which is never more than this.
         """
         pieces = 2 if self.knee > self.points[0].n else 1
         return max(0.0, self.latency_ms(0) if pieces == 2 else self.a_ms)
 
     def slope(self, n: float) -> float:
-        """Of log T against log n: 0 is flat, 1 is proportional to n, so that batching is over."""
+        """Return the slope of log T over log n: 0 is flat, 1 is proportional (batching is over)."""
         if n < self.knee:
             return self.c_ms * n / self.latency_ms(n)
         return self.b_ms * n / self.latency_ms(n)
@@ -88,7 +88,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class SweetSpot:
-    """rule: `throughput`, `latency`, or `single`. sentence: why, for people."""
+    """rule: `throughput`, `latency`, or `single`. sentence: the reason, for people."""
 
     batch_size: int
     rule: str
@@ -102,7 +102,7 @@ def fit(points: Sequence[Point]) -> Curve:
         points: at least one, of distinct sizes.
 
     Raises:
-        ValueError: none, or a time that is not positive.
+        ValueError: there are no points, or a time is not positive.
     """
     ordered = tuple(sorted(points, key=lambda point: point.n))
     if not ordered or any(point.p50_ms <= 0 for point in ordered):
@@ -118,10 +118,10 @@ def fit(points: Sequence[Point]) -> Curve:
 
 
 def sweet_spot(curve: Curve, latency_target_ms: float | None = None) -> SweetSpot:
-    """Choose among the measured sizes.
+    """Choose a batch size among the measured ones.
 
-    With a target, the largest whose p95 keeps it; else the smallest within 5 % of the best
-    throughput of the fitted curve.
+    With a target: the largest size whose p95 keeps it. Without: the smallest size within 5 % of the
+    best throughput of the fitted curve.
     """
     if latency_target_ms is not None:
         return _within(curve, latency_target_ms)
@@ -149,7 +149,7 @@ def _within(curve: Curve, target_ms: float) -> SweetSpot:
 
 def _explain(chosen: int, sizes: Sequence[int]) -> str:
     if chosen == sizes[0]:
-        return f"already linear at {chosen}: more batching buys nothing"
+        return f"already linear at {chosen}: larger batches gain nothing"
     if chosen == sizes[-1]:
         return f"still gaining at {chosen}, the largest size that fits or was measured"
     return f"the smallest size within {TOLERANCE:.0%} of the best throughput"
@@ -163,7 +163,7 @@ def _error(fitted: _Fit) -> float:
 
 
 def _knees(n: Float64Array) -> Float64Array:
-    """Where the pieces may meet: at measured sizes and between, two points left on the right."""
+    """Return possible knees: measured sizes and between them, with two points to the right."""
     if len(n) < 4:
         return n[1:-1]
     inner = n[1:-1]
@@ -185,7 +185,7 @@ def _fit_with_knee(n: Float64Array, t: Float64Array, knee: float) -> _Fit:
         if 0 <= c <= b and at_knee > 0:
             modelled = at_knee + b * above - c * below
             candidates.append((at_knee - b * knee, b, c, float(knee), _loss(modelled, t)))
-    if not candidates:  # falling times: noise, or one size; a constant says all there is
+    if not candidates:  # falling times (noise) or a single size: fit a constant
         mean = float(np.exp(np.log(t).mean()))
         return mean, 0.0, 0.0, float(n[0]), _loss(np.full_like(t, mean), t)
     return min(candidates, key=_error)

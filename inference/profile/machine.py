@@ -1,4 +1,4 @@
-"""What this machine is, as far as a container may use it."""
+"""The CPU and memory of this machine, within the container's limits."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pathlib import Path
 CPU_INFO = Path("/proc/cpuinfo")
 CGROUP = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
-# Version 2 of control groups, then version 1, whose "none" is a number beyond any memory.
+# Version 2 of control groups, then version 1, where no limit is a number beyond any memory.
 MEMORY_LIMITS = (Path("memory.max"), Path("memory/memory.limit_in_bytes"))
 KIB, GIB = 2**10, 2**30
-# Of a core's line in /proc/stat: idle, and waiting for a disk.
+# Columns of a core's line in /proc/stat: idle, and waiting for a disk.
 IDLE_TICKS = slice(4, 6)
 
 
 @dataclass(frozen=True)
 class ProcessorTimes:
-    """So far, s: what this process has used, and nobody has of the `cores` that it may use."""
+    """CPU time so far, s: used by this process, and idle on the `cores` that it may use."""
 
     cores: int
     own_s: float
@@ -30,7 +30,7 @@ class ProcessorTimes:
 
 
 def cpu_name(cpu_info: Path = CPU_INFO) -> str:
-    """The processor as the kernel calls it."""
+    """Return the kernel's name of the CPU."""
     try:
         for line in cpu_info.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -41,27 +41,27 @@ def cpu_name(cpu_info: Path = CPU_INFO) -> str:
 
 
 def cores(cgroup: Path = CGROUP) -> int:
-    """Cores that may be used: by affinity, and by the quota of the container, rounded up."""
+    """Return the usable cores: by affinity, and by the container's quota, rounded up."""
     quota = _quota(cgroup)
     usable = _usable()
     return usable if quota is None else max(1, min(usable, math.ceil(quota)))
 
 
 def cores_in_words(cgroup: Path = CGROUP) -> str:
-    """How many cores, and why no more."""
+    """Describe how many cores are usable, and what limits them."""
     granted, usable = cores(cgroup), _usable()
     words = f"{granted} core" + ("" if granted == 1 else "s")
     return words if granted == usable else f"{words} by the container's limit, of {usable}"
 
 
 def memory_bytes(cgroup: Path = CGROUP, proc: Path = PROC) -> int | None:
-    """Memory that may be used: the container's limit, or the machine's; None where neither says."""
+    """Return the usable memory: the container's limit or the machine's; None if unknown."""
     known = [_limit_bytes(cgroup), _field_bytes(proc / "meminfo", "MemTotal")]
     return min((size for size in known if size), default=None)
 
 
 def memory_in_words(cgroup: Path = CGROUP, proc: Path = PROC) -> str:
-    """How much memory, and why no more."""
+    """Describe how much memory is usable, and what limits it."""
     size, total = memory_bytes(cgroup, proc), _field_bytes(proc / "meminfo", "MemTotal")
     if size is None:
         return "memory unknown"
@@ -70,23 +70,23 @@ def memory_in_words(cgroup: Path = CGROUP, proc: Path = PROC) -> str:
 
 
 def forget_peak(proc: Path = PROC) -> None:
-    """Have the kernel measure this process's peak anew."""
+    """Reset the kernel's record of this process's peak memory."""
     with suppress(OSError):
         (proc / "self" / "clear_refs").write_text("5", encoding="ascii")
 
 
 def peak_bytes(proc: Path = PROC) -> int:
-    """The most that this process has had resident; 0 where the system does not say."""
+    """Return this process's peak resident memory; 0 where the system does not report it."""
     return _field_bytes(proc / "self" / "status", "VmHWM") or 0
 
 
 def resident_bytes(proc: Path = PROC) -> int:
-    """What this process has resident now; 0 where the system does not say."""
+    """Return this process's resident memory now; 0 where the system does not report it."""
     return _field_bytes(proc / "self" / "status", "VmRSS") or 0
 
 
 def processor_times(proc: Path = PROC) -> ProcessorTimes | None:
-    """The times at this moment; None where the system does not say."""
+    """Return the CPU times so far; None where the system does not report them."""
     usable = {f"cpu{number}" for number in _usable_numbers()}
     try:
         lines = (proc / "stat").read_text(encoding="utf-8").splitlines()
@@ -108,7 +108,7 @@ def _limit_bytes(cgroup: Path) -> int | None:
 
 
 def _field_bytes(path: Path, name: str) -> int | None:
-    """A field in kB of one of the kernel's tables, as bytes."""
+    """Return a field in kB of a kernel table, as bytes."""
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
             if line.startswith(f"{name}:"):
@@ -128,7 +128,7 @@ def _usable_numbers() -> set[int]:
 
 
 def _quota(cgroup: Path) -> float | None:
-    """CPUs that the control group grants: version 2's `cpu.max`, or version 1's pair of files."""
+    """Return the CPUs of the cgroup: version 2's `cpu.max`, or version 1's pair of files."""
     try:
         limit, period = (cgroup / "cpu.max").read_text(encoding="utf-8").split()
         return None if limit == "max" else int(limit) / int(period)

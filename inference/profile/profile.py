@@ -1,6 +1,6 @@
-"""The profile file `sweetspot.json`: what was measured, what was chosen, and where it holds.
+"""The profile file `sweetspot.json`: measurements, choices, and the machine they hold for.
 
-Light on purpose: `deploy` reads profiles without NumPy.
+It does not import NumPy, because `deploy` reads profiles without it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from model.files import check_folder, check_writable, write_whole
 
 FILE_NAME = "sweetspot.json"
 VERSION = 1
-# Of a batch, or of threads: more is a typing error.
+# The most items of a batch, or threads: a larger number is a typing error.
 MAX_COUNT = 4096
 
 
@@ -26,7 +26,7 @@ class ProfileError(Exception):
 
 @dataclass(frozen=True)
 class Match:
-    """All of it must agree for a profile to hold. checkpoint: the encoder's fingerprint."""
+    """What a profile holds for: all fields must match. checkpoint: the encoder's fingerprint."""
 
     cpu: str
     cores: int
@@ -58,7 +58,7 @@ class TowerProfile:
 
 @dataclass(frozen=True)
 class Threads:
-    """encoder: of one forward pass. streams: forward passes at once. decode, io: that prepare."""
+    """Threads. encoder: of one forward pass. streams: passes at once. decode, io: of each lane."""
 
     encoder: int
     streams: int
@@ -68,7 +68,7 @@ class Threads:
 
 @dataclass(frozen=True)
 class Profile:
-    """What was measured and chosen. versions: of packages; a difference only warns."""
+    """Measurements and choices. versions: of packages; a difference only causes a warning."""
 
     match: Match
     threads: Threads
@@ -79,7 +79,7 @@ class Profile:
 
 
 def read(path: Path) -> list[Profile]:
-    """All profiles of a file.
+    """Read all profiles of a file.
 
     Raises:
         ProfileError: it is missing, or not a profile file of this version.
@@ -96,7 +96,7 @@ def read(path: Path) -> list[Profile]:
 
 
 def find(paths: Iterable[Path], match: Match) -> Profile | None:
-    """The first profile that holds for `match`, in the order of the files that exist.
+    """Return the first profile that holds for `match`, in the order of the files that exist.
 
     Raises:
         ProfileError: a file that exists cannot be read.
@@ -110,9 +110,9 @@ def find(paths: Iterable[Path], match: Match) -> Profile | None:
 
 
 def write(folder: Path, profile: Profile) -> Path:
-    """Put a profile into the folder's file; it replaces its own match and keeps the others.
+    """Write a profile into the folder's file. It replaces one with the same match only.
 
-    A service may start from the file at this moment.
+    The file is replaced whole, since a service may read it at the same time.
 
     Raises:
         ProfileError: the file there cannot be read. OSError: the folder cannot be written.
@@ -126,7 +126,7 @@ def write(folder: Path, profile: Profile) -> Path:
 
 
 def check(folder: Path) -> None:
-    """Say before a measurement what `write` would say after it. Raises as it does."""
+    """Check before a measurement that `write` can succeed after it. Raises the same errors."""
     path = folder / FILE_NAME
     if path.exists():
         read(path)
@@ -136,7 +136,7 @@ def check(folder: Path) -> None:
 
 
 def document(profiles: Iterable[Profile]) -> dict[str, Any]:
-    """The file's JSON."""
+    """Return the file's JSON."""
     return {"version": VERSION, "profiles": [asdict(profile) for profile in profiles]}
 
 
@@ -164,9 +164,9 @@ def _tower(one: dict[str, Any]) -> TowerProfile:
 
 
 def _check(holds: bool, name: str) -> None:
-    """Raise ValueError for a number that nobody measured."""
+    """Raise ValueError for an impossible value."""
     if not holds:
-        raise ValueError(f"{name} cannot be")
+        raise ValueError(f"{name} is invalid")
 
 
 def _is_count(value: object) -> bool:

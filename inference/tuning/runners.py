@@ -1,4 +1,4 @@
-"""Batches to measure: forward passes of either tower, one or several at once, in turns."""
+"""Batches to measure: forward passes of either tower, on one stream or several at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from model.encoder import Encoder
 # Runs one batch of a size; may raise OutOfMemory.
 Run = Callable[[int], None]
 
-# What people type: from one word to a sentence.
+# Typical queries, from one word to a sentence.
 SAMPLE_TEXTS = (
     "login",
     "dark dashboard with a bar chart",
@@ -24,7 +24,7 @@ SAMPLE_TEXTS = (
 
 
 def image_runner(encoder: Encoder) -> Run:
-    """A forward pass of the image tower on n pictures of noise."""
+    """Return a forward pass of the image tower on n images of noise."""
     side = encoder.spec.image_size
     dice = np.random.default_rng(0)
 
@@ -36,7 +36,7 @@ def image_runner(encoder: Encoder) -> Run:
 
 
 def text_runner(encoder: Encoder) -> Run:
-    """A forward pass of the text tower on n texts of mixed length."""
+    """Return a forward pass of the text tower on n texts of mixed length."""
 
     def run(n: int) -> None:
         encoder.encode_texts([SAMPLE_TEXTS[index % len(SAMPLE_TEXTS)] for index in range(n)])
@@ -46,10 +46,10 @@ def text_runner(encoder: Encoder) -> Run:
 
 @contextmanager
 def on_streams(run: Run, streams: int) -> Iterator[Run]:
-    """The same batch on every stream at once, as a busy service runs them; ends with the last.
+    """Yield a run of the same batch on every stream at once, as in a busy service.
 
-    Always in threads of its own: a forward pass keeps the number of CPU threads that its thread
-    began with.
+    It always uses its own threads: a forward pass keeps the number of CPU threads that its thread
+    started with.
     """
     with ThreadPoolExecutor(streams, "stream") as pool:
 
@@ -66,10 +66,10 @@ def interleaved(
     rounds: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[int, list[float]]:
-    """Times in ms of a batch of each size, in turns, so that drift hits all alike.
+    """Return times in ms of a batch of each size, run in turns so that drift affects all equally.
 
-    A turn runs as many items of a small size as of the largest: right after a large batch, the
-    first small one pays for the memory that the large one moved.
+    A turn runs as many items of a small size as of the largest, because the first small batch after
+    a large one is slow: the large one has moved memory.
     """
     times_ms: dict[int, list[float]] = {n: [] for n in sizes}
     for _ in range(rounds):

@@ -18,12 +18,12 @@ from inference.tuning.runners import image_runner, interleaved, on_streams
 from inference.types import Failure, ImageBytes
 from model.encoder import Encoder
 
-# Another plan than the plain one must be faster by this share: streams cost latency.
+# A plan must be faster than the plain one by this share, because streams add latency.
 WORTH_ANOTHER = 0.05
-# What a thumbnail's server takes, by which threads that fetch are counted: a far one.
+# The latency of a far thumbnail server; the number of fetching threads is computed from it.
 FETCH_LATENCY_S = 0.5
 MIN_IO_THREADS, MAX_IO_THREADS = 32, 256
-# Images of a run: batches over all streams, and enough to keep all cores decoding for a while.
+# Images of a run: at least so many batches, and enough images per core to keep all cores busy.
 BATCHES, IMAGES_A_CORE = 4, 8
 MIN_ROUNDS, MAX_ROUNDS = 2, 7
 PAIRS = 3
@@ -32,7 +32,7 @@ DEADLINE_S = 120.0
 
 @dataclass(frozen=True)
 class MeasuredThreads:
-    """images_s: of each run, from encoded bytes to embeddings. pair_ms: T(2) of the image tower."""
+    """images_s: rate of each run, encoded bytes to embeddings. pair_ms: T(2) of the image tower."""
 
     threads: Threads
     images_s: tuple[float, ...]
@@ -40,23 +40,23 @@ class MeasuredThreads:
 
     @property
     def median(self) -> float:
-        """Images a second."""
+        """The median rate, images per second."""
         return statistics.median(self.images_s)
 
 
 def plain(cores: int, device: str = "cpu") -> Threads:
-    """Without a measurement: one forward pass on all cores, as many threads that decode.
+    """Return the plan without a measurement: one stream on all cores, one decoding thread a core.
 
-    Two on a device of its own: while one computes, the other copies and its thread runs Python.
+    Two streams on another device: while one computes, the other copies and its thread runs Python.
     """
     streams = 1 if device == "cpu" else 2
     return Threads(encoder=cores, streams=streams, decode=cores, io=MIN_IO_THREADS)
 
 
 def candidates(cores: int) -> list[Threads]:
-    """Plans worth a run on so many cores, the plain one first.
+    """Return the plans to measure on so many cores, the plain one first.
 
-    One stream or two, four, ... that share the cores; threads that decode for all cores or half.
+    One, two, four or eight streams share the cores; decoding threads for all cores or for half.
     """
     streams = [2**power for power in range(max(1, cores.bit_length())) if 2**power <= cores][:4]
     decoding = list(dict.fromkeys((cores, math.ceil(cores / 2))))
@@ -68,7 +68,7 @@ def candidates(cores: int) -> list[Threads]:
 
 
 def io_threads(images_s: float) -> int:
-    """Threads that fetch for a throughput, by Little's law: rate x time in flight."""
+    """Return the fetching threads for a throughput, by Little's law: rate x time in flight."""
     return max(MIN_IO_THREADS, min(MAX_IO_THREADS, math.ceil(images_s * FETCH_LATENCY_S)))
 
 
@@ -84,13 +84,13 @@ def measure(
     """Run every plan once a round, in shuffled order.
 
     Args:
-        encoder: lives on; what it runs on in the end is the caller's to set.
+        encoder: stays open; the caller must set its threads afterwards.
         pictures: encoded images, as users send them.
         batch: of the image tower.
         plans: at least one.
-        budget_s: no round begins after it, but for the least there must be.
-        report: told in words what goes on.
-        seed: of the order.
+        budget_s: no round begins after it, except the first MIN_ROUNDS.
+        report: called with progress messages.
+        seed: of the shuffled order.
 
     Raises:
         EncodeFailed: a picture could not be embedded.
@@ -112,10 +112,10 @@ def measure(
 
 
 def choose(measured: Sequence[MeasuredThreads], interactive_wait_ms: float) -> Threads:
-    """The first (plain) plan, unless another is clearly faster; with its threads that fetch.
+    """Return the first (plain) plan, or a clearly faster one, with its fetching threads.
 
-    Not one on which two images take longer than a query is to wait for them: while queries come,
-    it could only run images one by one.
+    A plan on which two images take longer than a query may wait is excluded: while queries come, it
+    could only run images one by one.
     """
     quick = [one for one in measured if one.pair_ms <= interactive_wait_ms]
     best = max([measured[0], *quick], key=lambda one: _gain(one, measured[0]))
@@ -124,18 +124,18 @@ def choose(measured: Sequence[MeasuredThreads], interactive_wait_ms: float) -> T
 
 
 def _gain(one: MeasuredThreads, other: MeasuredThreads) -> float:
-    """The median over rounds of how much faster one is: a machine's drift hits both alike."""
+    """Return the median over rounds of the speed-up: within a round, drift affects both equally."""
     return statistics.median(a / b for a, b in zip(one.images_s, other.images_s, strict=True))
 
 
 def words(plan: Threads) -> str:
-    """A plan for people."""
+    """Describe a plan."""
     streams = f"{plan.streams} stream{'s' if plan.streams > 1 else ''}"
     return f"{streams} of {plan.encoder}, {plan.decode} decoding"
 
 
 def _run(encoder: Encoder, pictures: Sequence[bytes], batch: BatchConfig, plan: Threads) -> float:
-    """Images a second through the engine. The first batch on each stream is not counted."""
+    """Measure images per second of the engine. The first batch on each stream is not counted."""
     encoder.use_threads(plan.encoder, plan.streams)
     config = EngineConfig(
         image=batch,
@@ -158,7 +158,7 @@ def _run(encoder: Encoder, pictures: Sequence[bytes], batch: BatchConfig, plan: 
 
 
 def _pair_ms(encoder: Encoder, plan: Threads) -> float:
-    """Service time of two images on every stream at once."""
+    """Measure the service time of two images on every stream at once, ms."""
     encoder.use_threads(plan.encoder, plan.streams)
     with on_streams(image_runner(encoder), plan.streams) as run:
         run(2)
@@ -167,7 +167,7 @@ def _pair_ms(encoder: Encoder, plan: Threads) -> float:
 
 
 def _embed(engine: Engine, pictures: Sequence[bytes], count: int) -> None:
-    # Equal items are encoded once; a number behind the end of a picture is no part of it.
+    # Equal items are encoded only once, so each gets a number after the end of its image data.
     items = [
         ImageBytes(pictures[index % len(pictures)] + index.to_bytes(4, "little"))
         for index in range(count)

@@ -1,4 +1,4 @@
-"""Measure service times on this very machine and choose the batch size on their curve."""
+"""Measure service times on this machine and choose the batch size on their curve."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from model.errors import OutOfMemory
 class TuneConfig:
     """How long and how exactly to measure one tower.
 
-    sizes: the first batch sizes; refine: add some around the choice, and measure its neighbours
-    again beside them. streams: as many batches run at once (`on_streams`). After `min_rounds`,
-    rounds end when the medians of even and odd ones agree within `agreement`, or when `budget_s`
-    is spent. More than `noisy` of disagreement at the end is said to be noisy. max_batch_s: the
-    first size that takes longer is the largest. memory_bytes: the most this process may have
-    resident; a size that would go beyond, were it to grow like those before, is left out.
+    sizes: the first batch sizes. refine: then measure sizes around the choice, and its neighbours
+    again. streams: how many batches run at once (`on_streams`). After `min_rounds`, rounds end when
+    the medians of even and odd rounds agree within `agreement`, or when `budget_s` is spent. Final
+    disagreement above `noisy` marks the result as noisy. max_batch_s: the first size that takes
+    longer is the largest. memory_bytes: the most resident memory of this process; sizes that are
+    predicted to exceed it are left out.
     """
 
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
@@ -42,13 +42,13 @@ class TuneConfig:
     seed: int = 0
 
 
-# At the start of a service: seconds, not certainty.
+# For the start of a service: fast rather than exact.
 QUICK = TuneConfig(refine=False, budget_s=1.0, min_rounds=2, max_rounds=5, max_batch_s=0.5)
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What was found. samples_ms: all times by size. complete: False when it was interrupted."""
+    """The result of tuning. samples_ms: all times by size. complete: False if interrupted."""
 
     curve: Curve
     spot: SweetSpot
@@ -60,11 +60,11 @@ class Tuned:
     streams: int = 1
 
     def items_s(self, point: Point) -> float:
-        """Items a second in batches of a measured size, over all streams."""
+        """Return items per second in batches of a measured size, over all streams."""
         return self.streams * 1000 * point.n / point.p50_ms
 
     def fitted_items_s(self, n: float) -> float:
-        """The same of any size, on the fitted curve."""
+        """Return items per second in batches of any size, by the fitted curve."""
         return self.streams * self.curve.throughput(n)
 
 
@@ -78,12 +78,12 @@ def tune(
 
     Args:
         run: runs one batch of a size; may raise OutOfMemory.
-        config: see there.
-        report: told in words what goes on.
-        clock: seconds.
+        config: see TuneConfig.
+        report: called with progress messages.
+        clock: returns seconds.
 
     Returns:
-        What was found; on KeyboardInterrupt what was measured until then, marked incomplete.
+        The result; after KeyboardInterrupt, that of the measurements so far, marked incomplete.
 
     Raises:
         OutOfMemory: not even a batch of one fits.
@@ -112,7 +112,7 @@ def tune(
 
 
 def around(size: int, measured: Collection[int]) -> list[int]:
-    """A choice, its measured neighbours, and the sizes half way to double and to half of it."""
+    """Return a size, its measured neighbours, and 3/4 and 3/2 of the size."""
     ordered = sorted(measured)
     place = ordered.index(size)
     neighbours = ordered[max(0, place - 1) : place + 2]
@@ -134,7 +134,7 @@ class _Tuner:
         self.samples_ms: dict[int, list[float]] = {}
 
     def measure(self, sizes: Sequence[int]) -> None:
-        """Warm up every size, then shuffled rounds until the medians agree."""
+        """Warm up every size, then run shuffled rounds until the medians agree."""
         fresh = self._warm_up([n for n in sizes if n not in self.samples_ms])
         fitting = [*fresh, *(n for n in sizes if n in self.samples_ms)]
         before = {n: list(self.samples_ms[n]) for n in fitting if n in self.samples_ms}
@@ -152,7 +152,7 @@ class _Tuner:
                 return
 
     def curve(self) -> Curve:
-        """The curve through the medians so far."""
+        """Fit the curve to the medians so far."""
         return fit(
             [
                 Point(n, statistics.median(times), float(np.percentile(times, 95)))
@@ -161,27 +161,27 @@ class _Tuner:
         )
 
     def spot(self) -> SweetSpot:
-        """The choice so far."""
+        """Return the choice so far."""
         return sweet_spot(self.curve(), self._config.latency_target_ms)
 
     def noise(self) -> float:
-        """How far repeats disagree: even rounds with odd ones, or this time with last time."""
+        """Return how far repeats disagree: even and odd rounds, or new and earlier samples."""
         samples = self.samples_ms.values()
         even_odd = statistics.median(_disagreement(t[::2], t[1::2]) for t in samples)
         return max(even_odd, self._drift)
 
     def _drift_since(self, before: Mapping[int, list[float]]) -> float:
-        """The median, over sizes, of how far new samples disagree with those of before."""
+        """Return the median over sizes of the disagreement of new and earlier samples."""
         pairs = [(times, self.samples_ms[n][len(times) :]) for n, times in before.items()]
         return statistics.median(_disagreement(*pair) for pair in pairs) if pairs else 0.0
 
     def _warm_up(self, sizes: Sequence[int]) -> list[int]:
-        """Run each size once, unmeasured; what does not fit, or takes too long, is left out."""
+        """Run each size once, unmeasured; leave out sizes that do not fit or take too long."""
         fitting: list[int] = []
         memory = _Memory(self._config.memory_bytes)
         for n in sorted(sizes):
             if self._limit is None and memory.is_too_small_for(n):
-                self._report(f"a batch of {n} would not fit in the memory there is")
+                self._report(f"a batch of {n} would not fit in the available memory")
                 self._limit = n - 1
             if self._limit is not None and n > self._limit:
                 break
@@ -190,7 +190,7 @@ class _Tuner:
             except OutOfMemory:
                 if n == 1:
                     raise
-                # Half of what failed: other work needs memory, too.
+                # Half the size that failed, because other work needs memory too.
                 self._limit = n // 2
                 self._report(f"a batch of {n} does not fit in memory")
                 break
@@ -209,9 +209,9 @@ class _Tuner:
 
 
 class _Memory:
-    """Foretells the memory of a batch from what the last ones added for each item more.
+    """Predicts the memory of a batch from the growth per item of the last ones.
 
-    Where it is short the kernel does not refuse, as a device does: it kills the process.
+    A device refuses memory that it does not have, but the kernel kills the process instead.
     """
 
     def __init__(self, limit_bytes: int | None) -> None:
@@ -222,7 +222,7 @@ class _Memory:
             forget_peak()
 
     def learn(self, n: int) -> None:
-        """A batch of n has run; the first tells nothing, it prepares what all others use."""
+        """Record a batch of n. The first gives no growth: it allocates what all others reuse."""
         if self._limit_bytes is None:
             return
         (before, before_bytes), now_bytes = self._last, peak_bytes()
@@ -231,7 +231,7 @@ class _Memory:
         self._last = (n, now_bytes)
 
     def is_too_small_for(self, n: int) -> bool:
-        """Whether a batch of n would need more than there is."""
+        """Return whether a batch of n is predicted to exceed the limit."""
         if self._limit_bytes is None:
             return False
         last, last_bytes = self._last
@@ -239,7 +239,7 @@ class _Memory:
 
 
 def _disagreement(some: Sequence[float], others: Sequence[float]) -> float:
-    """How far the medians of two halves differ; 1 where one is empty."""
+    """Return the relative difference of two medians; 1 if one group is empty."""
     if not some or not others:
         return 1.0
     first, second = statistics.median(some), statistics.median(others)

@@ -1,1 +1,1 @@
-"""Encoders on torch and OpenVINO, one that computes nothing, and the making of graphs."""
+"""The encoders on torch and OpenVINO, the fake encoder, and the export of graphs."""

@@ -1,4 +1,4 @@
-"""Both towers of a loaded torch model as OpenVINO graphs: traced, so the same arithmetic."""
+"""Conversion of a torch model's towers to OpenVINO graphs by tracing, so the same arithmetic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from model.backends.runtime import openvino
 from model.backends.torch_encoder import TorchEncoder
 from model.encoder import TowerName
 
-# Any batch; of texts, any length.
+# Any batch size; for texts also any length.
 ANY = -1
 
 
@@ -44,13 +44,13 @@ class _TextTower(nn.Module):
 
 
 def convert(encoder: TorchEncoder) -> dict[TowerName, openvino.Model]:
-    """The graphs of the towers `image` and `text`, normalisation inside, float32.
+    """Return the graphs of the towers `image` and `text`, normalisation included, float32.
 
-    They share the encoder's memory for their weights.
+    Their weights share the encoder's memory.
     """
     side = encoder.spec.image_size
     pixels = torch.zeros((2, side, side, 3), dtype=torch.uint8)
-    ids = torch.zeros((2, 2), dtype=torch.int64)  # [N, L], the shortest there is
+    ids = torch.zeros((2, 2), dtype=torch.int64)  # [N, L], with the shortest L
     return {
         "image": _trace(_ImageTower(encoder.model), pixels, [ANY, side, side, 3]),
         "text": _trace(_TextTower(encoder.model), ids, [ANY, ANY]),
@@ -59,7 +59,7 @@ def convert(encoder: TorchEncoder) -> dict[TowerName, openvino.Model]:
 
 @torch.inference_mode()
 def _trace(tower: nn.Module, example: torch.Tensor, shape: list[int]) -> openvino.Model:
-    """Warnings of every condition on a shape are left out: tests try every length of text."""
+    """Trace without warnings about conditions on shapes: the tests cover every length of text."""
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity(logging.ERROR)
     try:
@@ -72,9 +72,9 @@ def _trace(tower: nn.Module, example: torch.Tensor, shape: list[int]) -> openvin
 
 
 def _forget_traces() -> None:
-    """TorchScript keeps what it has traced for the life of the process: 55 MB of a ViT-B/32.
+    """Free the traces that TorchScript keeps until the process ends: 55 MB for ViT-B/32.
 
-    There is no public way to have it let go: pytorch/pytorch issues 35600 and 86537.
+    There is no public way to free them: pytorch/pytorch issues 35600 and 86537.
     """
     torch.jit._state._clear_class_state()
     torch._C._jit_clear_class_registry()

@@ -1,4 +1,4 @@
-"""What the NVIDIA driver and its card can do, asked in one place."""
+"""Queries of the NVIDIA driver and its card."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LIBRARY = "libcuda.so.1"
 
 
 def driver_cuda(library: str = LIBRARY) -> tuple[int, int] | None:
-    """The CUDA version of the driver, (12, 2) say; None without one. Starts no CUDA."""
+    """Return the driver's CUDA version, such as (12, 2), or None. Does not start CUDA."""
     version = ctypes.c_int(0)
     try:
         if ctypes.CDLL(library).cuDriverGetVersion(ctypes.byref(version)) != 0:
@@ -23,11 +23,11 @@ def driver_cuda(library: str = LIBRARY) -> tuple[int, int] | None:
 def check_driver(driver: tuple[int, int] | None, built_for: str | None) -> None:
     """Compare major versions: within one, newer libraries run on older drivers.
 
-    NVIDIA's CUDA compatibility guide calls it minor version compatibility.
+    NVIDIA's CUDA compatibility guide calls this minor version compatibility.
 
     Args:
         driver: see `driver_cuda`.
-        built_for: `torch.version.cuda`; None is a build without.
+        built_for: `torch.version.cuda`; None is a build without CUDA.
 
     Raises:
         CheckpointError: the driver is too old.
@@ -36,14 +36,14 @@ def check_driver(driver: tuple[int, int] | None, built_for: str | None) -> None:
         return
     raise CheckpointError(
         f"the NVIDIA driver is too old: it runs CUDA {driver[0]}.{driver[1]}, torch here was built "
-        f"for {built_for}; a newer one (on SageMaker: InferenceAmiVersion), or --device cpu"
+        f"for {built_for}; update the driver (on SageMaker: InferenceAmiVersion), or --device cpu"
     )
 
 
 def has_bfloat16() -> bool:
-    """Whether the card multiplies in bfloat16 itself (compute capability 8.0). Starts CUDA.
+    """Whether the card has bfloat16 in hardware (from compute capability 8.0). Starts CUDA.
 
-    Cards before would take float32's time for it.
+    Older cards emulate it as slowly as float32.
     """
     import torch
 

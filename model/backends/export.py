@@ -1,4 +1,4 @@
-"""Write graphs into an artifact's folder: whole or not at all."""
+"""Atomic writing of graphs into an artifact's folder."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from model.files import whole_files, whole_folder
 
 
 def copy_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
-    """Copy the files of a checkpoint to a folder: no links, no pickles, nothing unknown.
+    """Copy the files of a checkpoint to a folder: no links, pickles or unknown files.
 
     Raises:
-        CheckpointError: other files in the folder would make it another one; nothing was copied.
+        CheckpointError: other files in the folder would change the checkpoint. Nothing is copied.
     """
     with whole_files(folder) as copies:
         for path in [*weight_files(checkpoint.folder), *companions(checkpoint.folder)]:
@@ -51,9 +51,9 @@ def save(
     fidelity: dict[str, Any] | None = None,
     check: Callable[[Graphs], None] = lambda _: None,
 ) -> Path:
-    """Save both towers, `image` and `text`, and the checkpoint where it is of another folder.
+    """Save both towers, `image` and `text`, and the checkpoint if it is in another folder.
 
-    What was there stays until all is written and `check` has seen the graphs and raised nothing.
+    Old graphs stay until the new ones are written and `check` has raised no error for them.
 
     Returns:
         The folder of the graphs.
@@ -73,15 +73,15 @@ def save(
 def _write(folder: Path, towers: Mapping[TowerName, Any], tokenizer: Tokenizer) -> None:
     try:
         for name, graph in towers.items():
-            # Its own default would round the weights to float16.
+            # The default would round the weights to float16.
             openvino.save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
         tokenizer.save(folder / TOKENIZER)
-    except Exception as exc:  # neither library raises an OSError, or tells the reason
+    except Exception as exc:  # neither library raises an OSError or gives the reason
         raise OSError(f"the graphs cannot be written; is the disk full? ({exc})") from exc
 
 
 def _digest_together(old: Path, new: Path) -> str | None:
-    """Of the checkpoint that a folder would hold with new files in place of old ones, if any."""
+    """Return the digest of the checkpoint that old and new files would form, or None."""
     files = {path.name: path for path in (*old.iterdir(), *new.iterdir()) if path.is_file()}
     with tempfile.TemporaryDirectory() as name, suppress(CheckpointError):
         for path in files.values():

@@ -1,7 +1,7 @@
-"""An encoder without a model: deterministic, instant or of a set service time.
+"""An encoder without a model: deterministic, instant or with a set service time.
 
-Shipped, and selectable like any other (`--backend fake`): load tests of everything around the
-model, and a service that starts at once.
+It ships with the package and is selected like any other (`--backend fake`), for load tests of
+everything around the model and for a service that starts at once.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ CONTEXT_LENGTH = 77
 
 
 class FakeEncoder:
-    """Embeds by hashing content: equal content, equal embedding, whatever its batch.
+    """Embeds by hashing content: equal content gives equal embeddings in any batch.
 
-    Another checkpoint, by its name only, is another space.
+    The checkpoint's name is part of the hash, so each checkpoint has its own embeddings.
 
     A batch of n takes `fixed_s` + n * `per_item_s` seconds of `sleep`.
     """
@@ -62,7 +62,7 @@ class FakeEncoder:
     def preprocess(self, data: bytes) -> UInt8Array:
         """Decode one image for real. Returns uint8 [S, S, 3] RGB. Raises DecodeError.
 
-        Light: a service that starts at once does not wait for torch.
+        `light`, so that the service starts without importing torch.
         """
         config = self._config
         limit = config.max_image_pixels
@@ -81,13 +81,13 @@ class FakeEncoder:
         return embeddings, np.array(truncated, dtype=np.bool_)
 
     def use_threads(self, threads: int, streams: int = 1) -> None:
-        """It computes nothing."""
+        """Do nothing: there is no computation."""
 
     def warm_up(self) -> None:
-        """Nothing is cold."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there are no resources."""
 
     def _serve(self, count: int) -> None:
         duration_s = self._fixed_s + count * self._per_item_s

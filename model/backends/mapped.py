@@ -1,4 +1,4 @@
-"""Files that a library has mapped into memory: have their pages given back once they were read."""
+"""Release of memory pages of files that a library has mapped and read."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ MADV_DONTNEED = 4  # <asm-generic/mman-common.h>
 
 
 def release_pages(folder: Path) -> int:
-    """Give back the pages of the folder's files; whoever touches one reads it from the file again.
+    """Release the pages of the folder's mapped files. A later access reads the file again.
 
-    Only of mappings that nobody can write to, so nothing is lost; while a model loads, when nobody
-    opens or closes another of the folder. Returns bytes of mappings; 0
-    where there is no /proc.
+    Only read-only mappings are released, so no data is lost. Call it while a model loads, when no
+    other thread opens or closes a file of the folder. Returns bytes of mappings; 0 without /proc.
     """
     if not MAPS.exists():
         return 0
@@ -33,7 +32,7 @@ def release_pages(folder: Path) -> int:
 
 
 def _mappings(folder: Path) -> Iterator[tuple[int, int]]:
-    """Address and size of each; a line is `start-end perms offset device inode path` (proc(5))."""
+    """Yield address and size; a line is `start-end perms offset device inode path` (proc(5))."""
     for line in MAPS.read_text().splitlines():
         fields = line.split(maxsplit=5)
         if len(fields) == 6 and fields[1].startswith("r--") and Path(fields[5]).parent == folder:

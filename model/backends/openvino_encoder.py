@@ -1,7 +1,7 @@
-"""Both towers on OpenVINO: the fastest exact back end on a CPU, and the one that runs int8.
+"""Both towers on OpenVINO: the fastest exact back end on a CPU, and the only one with int8.
 
-Graphs come from the checkpoint's `openvino/` folder, or are converted from the torch model when
-there are none; then neither torch's model nor transformers is needed any more.
+Graphs come from the checkpoint's `openvino/` folder. If there are none, they are converted from the
+torch model, which is not needed afterwards.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from model.images.preprocess import preprocess
 
 log = logging.getLogger(__name__)
 
-# Of what is not int8. Its own default is bfloat16 wherever the CPU has it: 0.02 off in a raw text
-# embedding.
+# Precision of the layers that are not int8. OpenVINO's default is bfloat16 if the CPU has it, which
+# changes a raw text embedding by 0.02.
 HINTS = {"float32": "f32", "int8": "f32", "bfloat16": "bf16"}
-# Kernels that are prepared for a batch's shape and kept, weights packed for it included. Without a
-# bound 150 shapes of ViT-B/32's text tower in int8 took 960 MB, with this one 240; of 16 lengths in
-# turn a text took 8 ms, prepared anew each time 13.
+# Number of kernels kept, each for one shape of batch, with packed weights. 150 shapes of ViT-B/32's
+# text tower in int8 took 960 MB without a limit, 240 MB with this one. With 16 alternating lengths
+# a text took 8 ms, and 13 ms if the kernels were prepared each time.
 PREPARED = 1024
 Sources = dict[TowerName, Callable[[], Any]]
 
 
 class OpenVinoEncoder:
-    """Compiles each tower at its first batch, for the threads in force then.
+    """Compiles each tower at its first batch, for the number of threads set at that time.
 
-    graphs: instead of those beside the checkpoint.
+    graphs: used instead of those in the checkpoint's folder.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class OpenVinoEncoder:
         return self._tower("text").run(tokens), truncated
 
     def use_threads(self, threads: int, streams: int = 1) -> None:
-        """Compile anew for the next batch; what was compiled for other numbers is kept."""
+        """Compile again at the next batch. Graphs compiled for other numbers are kept."""
         self._threads, self._streams = threads, streams
 
     def warm_up(self) -> None:
-        """Compile both towers and run them once; what was packed needs the files no more."""
+        """Compile both towers, run them once, and release the pages of the graphs' files."""
         side = self._spec.image_size
         self.encode_images(np.zeros((1, side, side, 3), dtype=np.uint8))
         self._let_go()
@@ -101,7 +101,7 @@ class OpenVinoEncoder:
         self._sources.clear()
 
     def graph(self, name: TowerName) -> Any:
-        """A tower as it is before it is compiled."""
+        """Return the graph of a tower, not compiled."""
         return self._sources[name]()
 
     def _let_go(self) -> None:
@@ -128,7 +128,7 @@ class _Tower:
                 "INFERENCE_PRECISION_HINT": hint,
                 "NUM_STREAMS": streams,
                 "INFERENCE_NUM_THREADS": threads * streams,
-                # Decoding threads share the cores, and the scheduler knows better where.
+                # Decoding threads share the cores, so the scheduler chooses cores better.
                 "ENABLE_CPU_PINNING": False,
                 "CPU_RUNTIME_CACHE_CAPACITY": PREPARED,
             },
@@ -136,7 +136,7 @@ class _Tower:
         self._idle: list[Any] = []
 
     def run(self, batch: UInt8Array | np.ndarray[Any, np.dtype[np.int64]]) -> Float32Array:
-        """Returns float32 [N, D] in memory of its own."""
+        """Run a batch. Returns float32 [N, D] in its own memory."""
         try:
             request = self._idle.pop()
         except IndexError:
@@ -152,19 +152,19 @@ class _Tower:
 
 
 def _graphs(checkpoint: Checkpoint, precision: Precision) -> Graphs | None:
-    """Those asked for; of `auto` int8 where the artifact holds it, else float32, if any."""
+    """Find the graphs of a precision, if any. `auto` means int8 if the artifact has it."""
     if precision in ("auto", "int8") and (quantized := find(checkpoint, "int8")):
         return quantized
     if precision == "int8":
         raise CheckpointError(
-            f"precision int8 was asked for, and {checkpoint.folder} holds no int8 graphs; "
-            f"make some: sweetspot quantize --model {checkpoint.folder} -o DIR"
+            f"precision int8 was requested, but {checkpoint.folder} holds no int8 graphs; "
+            f"create them: sweetspot quantize --model {checkpoint.folder} -o DIR"
         )
     return find(checkpoint, "float32")
 
 
 def _open(checkpoint: Checkpoint, graphs: Graphs) -> tuple[Sources, Tokenizer]:
-    """Graphs that are read when they are compiled, their weights mapped into memory."""
+    """Return sources that read a graph when it is compiled, with its weights mapped into memory."""
     sources: Sources = {name: partial(_read, graphs.folder, name) for name in get_args(TowerName)}
     path = graphs.folder / TOKENIZER
     return sources, Tokenizer.of_file(path, graphs.end, checkpoint.context_length)
@@ -178,7 +178,7 @@ def _read(folder: Path, name: TowerName) -> Any:
 
 
 def _convert(checkpoint: Checkpoint) -> tuple[Sources, Tokenizer]:
-    """Graphs from the weights, by way of torch."""
+    """Convert the weights to graphs through torch."""
     from model.backends.convert import convert
     from model.backends.torch_encoder import TorchEncoder
 

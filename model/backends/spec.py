@@ -1,4 +1,4 @@
-"""What an encoder of a checkpoint announces, whichever back end runs it."""
+"""The spec of a checkpoint's encoder on any back end."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def spec_of(
     precision: Precision,
     quantized: str = "",
 ) -> EncoderSpec:
-    """Sizes of the checkpoint, identity of what runs.
+    """Return the sizes of the checkpoint and the identity of the encoder.
 
-    device: as shown, with the name of a card. quantized: digest of int8 graphs, whose embeddings
-    are of their own.
+    device: as displayed, with the name of a card. quantized: digest of int8 graphs, which changes
+    the fingerprint.
     """
     policy = POLICY_VERSIONS[config.policy]
     return EncoderSpec(

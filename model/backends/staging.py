@@ -1,7 +1,7 @@
-"""The way of a batch to a CUDA device and back: pinned memory, a stream of one's own.
+"""Copies of batches to a CUDA device: pinned memory and one stream per thread.
 
-Each thread that runs forward passes has its own, so one thread's copies overlap another's compute.
-Not yet run on a device: `python -m benchmarks.gpu` is the check that waits for one.
+Each thread that runs forward passes has both, so one thread's copies overlap another's compute.
+Not yet run on a device; `python -m benchmarks.gpu` will check it there.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import torch
 
 
 class Staging:
-    """Of one device; on a CPU batches are used where they are.
+    """Copies to one device; on a CPU batches are not copied.
 
-    pinned: off only to measure what pinned memory is worth.
+    pinned: off only to measure the gain of pinned memory.
     """
 
     def __init__(self, device: torch.device, *, pinned: bool = True) -> None:
@@ -27,7 +27,7 @@ class Staging:
 
     @contextmanager
     def stream(self) -> Iterator[None]:
-        """Run what is inside on this thread's CUDA stream."""
+        """Run the block on this thread's CUDA stream."""
         if self._device.type == "cpu":
             yield
             return
@@ -37,12 +37,12 @@ class Staging:
             yield
 
     def upload(self, batch: np.ndarray[Any, Any]) -> torch.Tensor:
-        """The batch on the device, before the copy has ended; use it inside `stream`.
+        """Return the batch on the device, before the copy has ended. Use it inside `stream`.
 
-        The pinned memory is free again once a result was copied back: that waits for the stream.
-        A forward pass that fails in between leaves a copy of a batch that nobody reads, and the
-        next copy is behind it on the same stream. Larger pinned memory may replace it at any time:
-        torch keeps the old until its copies have ended.
+        The pinned memory is free again after a result is copied back, which waits for the stream.
+        If a forward pass fails before that, its batch is not read any more, and the next copy
+        follows on the same stream. Larger pinned memory may replace it at any time: torch keeps
+        the old memory until its copies have ended.
         """
         tensor = torch.from_numpy(batch)
         if self._device.type == "cpu":
@@ -54,7 +54,7 @@ class Staging:
         return pinned.to(self._device, non_blocking=True)
 
     def _pinned(self, like: torch.Tensor) -> torch.Tensor:
-        """Pinned memory of this thread, as large as its largest batch so far."""
+        """Return this thread's pinned memory. It is as large as the largest batch so far."""
         held = getattr(self._own, "held", None)
         size = like.numel() * like.element_size()
         if held is None or held.numel() < size:

@@ -1,4 +1,4 @@
-"""Both towers on torch: the reference back end on a CPU in float32, and the one for CUDA."""
+"""Both towers on torch: the reference back end on a CPU in float32, and the CUDA back end."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ DTYPES: dict[Precision, torch.dtype] = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-# What pixels are multiplied by before the first layer, which is folded to match. In float16 its
-# weights for 0..255 would be too small to be exact; pixels over 256 are exact in 8 bits. bfloat16
-# has the exponents of float32, so its weights need no other unit.
+# The factor for pixels before the first layer, whose weights are folded to match. In float16 the
+# weights for 0..255 would be too small to be exact; pixels / 256 are exact in 8 bits. bfloat16 has
+# the exponents of float32, so it needs no factor.
 PIXEL_UNITS = {torch.float32: 1.0, torch.bfloat16: 1.0, torch.float16: 1 / 256}
-# What a RuntimeError says when memory is short: of the CPU's allocator, of CUDA itself (pinned
-# memory, say), of cuBLAS and cuDNN, which take memory past torch's own allocator.
+# Messages of a RuntimeError for lack of memory: from the CPU allocator, from CUDA itself (such as
+# for pinned memory), and from cuBLAS and cuDNN, which do not use torch's allocator.
 MEMORY_WORDS = (
     "can't allocate memory",
     "CUDA error: out of memory",
@@ -97,8 +97,8 @@ class TorchEncoder:
         """The text tower alone. int64 [N, L] to float32 [N, D], both on the device."""
         return _unit_norm(self.model.get_text_features(input_ids=tokens).pooler_output)
 
-    def use_threads(self, threads: int, streams: int = 1) -> None:  # noqa: ARG002 - torch's is one
-        """Torch's own number, which a thread takes over at its first forward pass."""
+    def use_threads(self, threads: int, streams: int = 1) -> None:  # noqa: ARG002 - torch has one
+        """Set torch's own number, which a thread reads at its first forward pass."""
         torch.set_num_threads(threads)
 
     def warm_up(self) -> None:
@@ -117,11 +117,11 @@ class TorchEncoder:
 def fold_normalization(
     convolution: nn.Conv2d, mean: Sequence[float], std: Sequence[float], unit: float = 1.0
 ) -> nn.Conv2d:
-    """A convolution on unit * pixels equal to `convolution` on (pixels / 255 - mean) / std.
+    """Return a convolution on unit * pixels equal to the given one on (pixels / 255 - mean) / std.
 
     w' = w / (255 std unit), b' = b - sum over channels and taps of w mean / std. Exact only
-    without padding, which CLIP's patch embedding has none of. Computed in float64, returned in
-    the precision of `convolution`. mean, std: one number a channel. Pixels are 0..255.
+    without padding; CLIP's patch embedding has none. Computed in float64, returned in the
+    precision of `convolution`. mean, std: one number a channel. Pixels are 0..255.
     """
     weight = convolution.weight.double()  # [out, 3, P, P]
     scale = torch.tensor(std, dtype=torch.float64, device=weight.device).view(1, -1, 1, 1)
@@ -142,7 +142,7 @@ def fold_normalization(
 
 
 def place(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Any:
-    """The model on a device, there before any stream reads it. Raises OutOfMemory."""
+    """Move the model to a device and wait until it is there. Raises OutOfMemory."""
     with memory_errors():
         placed = model.to(device, dtype)
         if device.type == "cuda":
@@ -151,7 +151,7 @@ def place(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Any:
 
 
 def _load(checkpoint: Checkpoint, unit: float) -> Any:
-    """Transformers' model, every weight found, its first convolution folded for unit * pixels."""
+    """Load transformers' model, check its weights, fold its first convolution for unit * pixels."""
     disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
     loader: Any = CLIPModel.from_pretrained
     with checkpoint_faults("the model", checkpoint.folder), memory_errors():
@@ -179,13 +179,13 @@ def _load(checkpoint: Checkpoint, unit: float) -> Any:
 
 
 def _check_vocabulary(checkpoint: Checkpoint, text_model: Any, tokenizer: Tokenizer) -> None:
-    """Tokenizer and text tower must be of one checkpoint: every id a row, one end token."""
+    """Check that tokenizer and text tower match: a row for every id, and the same end token."""
     rows = text_model.embeddings.token_embedding.num_embeddings
     if tokenizer.size > rows:
         raise CheckpointError(
             f"the tokenizer in {checkpoint.folder} has {tokenizer.size} tokens, the weights {rows}"
         )
-    # 2 is what every configuration said before transformers 4.31; the highest id is meant.
+    # Before transformers 4.31 every configuration said 2, which stands for the highest id.
     if text_model.eos_token_id not in (LEGACY_END, tokenizer.end):
         raise CheckpointError(
             f"{checkpoint.folder / 'config.json'} ends texts with token "
@@ -195,7 +195,7 @@ def _check_vocabulary(checkpoint: Checkpoint, text_model: Any, tokenizer: Tokeni
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """Raise OutOfMemory for what torch raises when weights or a batch do not fit."""
+    """Raise OutOfMemory for torch's errors when weights or a batch do not fit."""
     try:
         yield
     except torch.OutOfMemoryError as exc:
@@ -211,39 +211,39 @@ def _device(name: str) -> torch.device:
         check_driver(driver_cuda(), torch.version.cuda)
     found = torch.cuda.is_available()
     if name == "cuda" and not found:
-        raise CheckpointError("device cuda was asked for, and torch finds no CUDA device")
+        raise CheckpointError("device cuda was requested, but torch finds no CUDA device")
     if not found or name == "cpu":
         return torch.device("cpu")
-    # On by default in torch, and too coarse for parity: 10 bits of mantissa in the first layer.
+    # TF32 is torch's default and too coarse for parity: 10 bits of mantissa in the first layer.
     torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda")
 
 
 def _precision(asked: Precision, device: torch.device) -> Precision:
-    """What `auto` is, and that the card has it. Raises CheckpointError."""
+    """Resolve `auto` and check that the card supports the precision. Raises CheckpointError."""
     if asked == "auto":
         return "float32" if device.type == "cpu" else "float16"
     if asked == "bfloat16" and device.type == "cuda" and not has_bfloat16():
         raise CheckpointError(
-            f"{torch.cuda.get_device_name(device)} does not have precision bfloat16; "
-            "it has float32, float16"
+            f"{torch.cuda.get_device_name(device)} does not support precision bfloat16; "
+            "it supports float32, float16"
         )
     return asked
 
 
 def _device_name(device: torch.device) -> str:
-    """`cpu`, or `cuda` with the name of the card: service times hold for one kind of card."""
+    """Return `cpu`, or `cuda` with the card's name: service times hold for one kind of card."""
     if device.type == "cpu":
         return "cpu"
     return f"cuda ({torch.cuda.get_device_name(device)})"
 
 
 def _unit_norm(features: torch.Tensor) -> torch.Tensor:
-    """[N, D] of any precision to float32 of unit norm."""
+    """Convert [N, D] of any precision to float32 of unit norm."""
     return nn.functional.normalize(features.float(), dim=-1)
 
 
 def _to_host(features: torch.Tensor) -> Float32Array:
-    """Copied back: waits for the stream."""
+    """Copy to the host; waits for the stream."""
     result: Float32Array = features.cpu().numpy()
     return result

@@ -48,8 +48,8 @@ _TEXT_PROJECTION = "text_projection.weight"
 class Checkpoint:
     """A verified folder and the sizes found in it.
 
-    geometry: how a picture becomes S x S px. dimension: D. context_length: tokens. mean, std: RGB,
-    of pixels over 255.
+    geometry: how an image becomes S x S px. dimension: D. context_length: tokens. mean, std: RGB,
+    of pixels / 255.
     """
 
     folder: Path
@@ -81,12 +81,12 @@ class Checkpoint:
 
 
 def locate(model: str | None) -> Path | str:
-    """The folder that `model` names, or its hub id.
+    """Return the folder that `model` names, or the hub id.
 
-    None is the platform's folder when that holds a checkpoint, else the built-in.
+    None means the platform's folder if it is not empty, else the built-in checkpoint.
 
     Raises:
-        CheckpointError: neither an existing folder nor of the form of a hub id.
+        CheckpointError: `model` is not an existing folder and does not look like a hub id.
     """
     if model is None:
         held = PLATFORM_FOLDER.is_dir() and any(PLATFORM_FOLDER.iterdir())
@@ -105,10 +105,10 @@ def locate(model: str | None) -> Path | str:
 
 
 def verify(folder: Path, name: str | None = None) -> Checkpoint:
-    """Check that the folder holds a whole CLIP checkpoint and read its sizes.
+    """Check that the folder holds a complete CLIP checkpoint and read its sizes.
 
     Raises:
-        CheckpointError: one sentence that says what is wrong with which file.
+        CheckpointError: the message says in one sentence which file is wrong, and how.
     """
     try:
         return _verify(folder, name)
@@ -117,7 +117,7 @@ def verify(folder: Path, name: str | None = None) -> Checkpoint:
 
 
 def weights_bytes(model: str) -> int:
-    """Size of the weights in a folder; 0 where there are none, or it is no folder."""
+    """Return the size of the weights in a folder, bytes; 0 without weights or without a folder."""
     return sum(file.stat().st_size for file in Path(model).glob("*.safetensors"))
 
 
@@ -143,7 +143,7 @@ def _verify(folder: Path, name: str | None) -> Checkpoint:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of the folder, in a stable order."""
+    """Return the safetensors files of the folder, in a stable order."""
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if (folder / WEIGHTS_INDEX).is_file():
@@ -162,7 +162,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
-    """The files that define the tokenizer: tokenizer.json, or vocab.json and merges.txt."""
+    """Return the files that define the tokenizer: tokenizer.json, or vocab.json and merges.txt."""
     if (folder / "tokenizer.json").is_file():
         _read_json(folder / "tokenizer.json")
         return [folder / "tokenizer.json"]
@@ -176,7 +176,7 @@ def tokenizer_files(folder: Path) -> list[Path]:
 
 
 def hash_files(paths: Iterable[Path]) -> bytes:
-    """The SHA-256 of each, one behind the other."""
+    """Return the SHA-256 digests of the files, concatenated."""
     digests = []
     for path in paths:
         with path.open("rb") as file:
@@ -185,22 +185,22 @@ def hash_files(paths: Iterable[Path]) -> bytes:
 
 
 def companions(folder: Path) -> list[Path]:
-    """Every file of a checkpoint beside its weights that some version of transformers reads."""
+    """Return the files, other than the weights, that some version of transformers reads."""
     names = ("config.json", "tokenizer.json", "vocab.json", "merges.txt", *TOKENIZER_OPTIONS)
     more = ("preprocessor_config.json", "processor_config.json", WEIGHTS_INDEX)
     return [folder / name for name in (*names, *more) if (folder / name).is_file()]
 
 
 def fingerprint(checkpoint: Checkpoint, preprocessing: str, quantized: str = "") -> str:
-    """16 hex digits over checkpoint and preprocessing policy. quantized: digest of int8 graphs."""
+    """Return 16 hex digits over checkpoint and policy. quantized: digest of int8 graphs."""
     facts = json.dumps([checkpoint.digest, preprocessing, quantized])
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
 def _architecture(config: dict[str, Any]) -> list[Any]:
-    """What changes an embedding and shows in no weight."""
+    """Return the settings that change an embedding but are not visible in the weights."""
     keys = ("hidden_act", "num_attention_heads", "layer_norm_eps", "eos_token_id")
-    # The `_dict` forms are of old configurations, and win.
+    # Old configurations have the `_dict` forms, which take precedence.
     towers = [
         (config.get(tower) or {}) | (config.get(f"{tower}_dict") or {})
         for tower in ("text_config", "vision_config")
@@ -218,7 +218,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except ValueError as exc:
         raise CheckpointError(f"{path} is not valid JSON: {exc}") from exc
     if not isinstance(value, dict):
-        raise CheckpointError(f"{path} holds no JSON object")
+        raise CheckpointError(f"{path} does not hold a JSON object")
     return value
 
 
@@ -237,7 +237,7 @@ def _weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _read_header(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes by name from the header of a safetensors file, whose length is checked.
+    """Read shapes by name from the header of a safetensors file, and check the file's length.
 
     The library's own reader imports NumPy. Format: a little-endian uint64 length, that many
     bytes of JSON, then the tensors (https://github.com/huggingface/safetensors#format).
@@ -267,7 +267,7 @@ def _shape(
 
 
 def _image_size(folder: Path, shapes: dict[str, tuple[int, ...]]) -> int:
-    """S = patch side x patches a side, from the shapes of the weights."""
+    """Return S = patch side x patches a side, from the shapes of the weights."""
     patch = _shape(folder, shapes, _PATCH, 4)[-1]
     positions = _shape(folder, shapes, _PATCH_POSITIONS, 2)[0]
     return patch * math.isqrt(positions - 1)
@@ -284,9 +284,9 @@ def _dimension(folder: Path, shapes: dict[str, tuple[int, ...]]) -> int:
 
 
 def _preprocessor(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """The file that holds the image processor, and what it holds, as transformers 5 looks for it.
+    """Return the image processor's file and settings, found as transformers 5 finds them.
 
-    It saves a processor as one file; before that, the image processor had its own.
+    Version 5 saves all processors in one file; older versions save the image processor alone.
     """
     own, whole = folder / "preprocessor_config.json", folder / "processor_config.json"
     found = _read_json(whole).get("image_processor") if whole.is_file() else None

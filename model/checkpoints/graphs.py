@@ -2,9 +2,9 @@
 
     openvino/float32/image.xml, image.bin, text.xml, text.bin   OpenVINO's own format
                      tokenizer.json                             the tokenizer, ready to use
-                     graphs.json                                what they are, and of which weights
+                     graphs.json                                what they are, and their weights
 
-A folder a precision. Light on purpose: neither OpenVINO nor torch is imported.
+One folder per precision. Light to import: needs neither OpenVINO nor torch.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ MANIFEST = "graphs.json"
 TOKENIZER = "tokenizer.json"
 VERSION = 1
 FILES = ("image.xml", "image.bin", "text.xml", "text.bin", TOKENIZER)
-# bfloat16 runs on the graphs of float32.
+# bfloat16 uses the float32 graphs.
 GraphPrecision = Literal["float32", "int8"]
 
 
 @dataclass(frozen=True)
 class Graphs:
-    """Whole graphs of a checkpoint's weights. end: the token that ends a text.
+    """Complete graphs of a checkpoint's weights. end: id of the token that ends a text.
 
-    digest: of the graphs, hex. fidelity: to float32, of quantized graphs.
+    digest: of the graphs, hex. fidelity: of quantized graphs, compared with float32.
     """
 
     folder: Path
@@ -42,26 +42,26 @@ class Graphs:
 
 
 def graphs_folder(checkpoint_folder: Path, precision: GraphPrecision) -> Path:
-    """Where the graphs of a precision stand."""
+    """Return the folder for the graphs of a precision."""
     return checkpoint_folder / FOLDER / precision
 
 
 def find(checkpoint: Checkpoint, precision: GraphPrecision) -> Graphs | None:
-    """The graphs beside a checkpoint, or None when there are none. Raises as `read` does."""
+    """Return the graphs in a checkpoint's folder, or None if there are none. Raises as `read`."""
     folder = graphs_folder(checkpoint.folder, precision)
     return read(folder, checkpoint, precision) if folder.is_dir() else None
 
 
 def read(folder: Path, checkpoint: Checkpoint, precision: GraphPrecision) -> Graphs:
-    """The graphs in a folder.
+    """Return the graphs in a folder.
 
     Raises:
-        CheckpointError: they are damaged, half-written, or of other weights than the checkpoint's.
+        CheckpointError: they are damaged, half-written, or made from other weights.
     """
     manifest = _manifest(folder)
     if manifest["checkpoint"] != checkpoint.digest:
         raise CheckpointError(
-            f"{folder} was made from other weights than those beside it; make it again, "
+            f"{folder} was made from other weights than the checkpoint's; create it again, "
             "or remove it"
         )
     for name, size in manifest["bytes"].items():
@@ -69,7 +69,7 @@ def read(folder: Path, checkpoint: Checkpoint, precision: GraphPrecision) -> Gra
         if not path.is_file() or path.stat().st_size != size:
             raise CheckpointError(f"{path} is missing or half-written")
     if _digest(folder) != manifest["digest"]:
-        raise CheckpointError(f"the graphs in {folder} are damaged, or of two exports")
+        raise CheckpointError(f"the graphs in {folder} are damaged, or come from two exports")
     return Graphs(
         folder, precision, manifest["end"], manifest["digest"], manifest.get("fidelity", {})
     )
@@ -78,7 +78,7 @@ def read(folder: Path, checkpoint: Checkpoint, precision: GraphPrecision) -> Gra
 def write_manifest(
     folder: Path, checkpoint: Checkpoint, end: int, fidelity: dict[str, Any] | None = None
 ) -> None:
-    """Say what the graphs in the folder are; written last, as a mark that they are whole."""
+    """Write the manifest of the graphs in a folder. Write it last: it marks them as complete."""
     manifest: dict[str, Any] = {
         "version": VERSION,
         "checkpoint": checkpoint.digest,
@@ -104,10 +104,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
         if set(manifest["bytes"].keys()) != set(FILES):
             raise CheckpointError(f"{path} does not name every file")
         if not isinstance(manifest["end"], int):
-            raise TypeError("end is no number")
+            raise TypeError("end is not a number")
         _ = manifest["checkpoint"] + manifest["digest"]
         return dict(manifest)
     except FileNotFoundError as exc:
         raise CheckpointError(f"{path} is missing: the graphs are half-written") from exc
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise CheckpointError(f"{path} is not a description of graphs: {exc}") from exc
+        raise CheckpointError(f"{path} is not a valid manifest of graphs: {exc}") from exc

@@ -1,4 +1,4 @@
-"""A checkpoint of a model hub, through huggingface_hub: its cache and its variables."""
+"""Checkpoints from a model hub, through huggingface_hub with its cache and its variables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from model.errors import CheckpointError
 
 log = logging.getLogger(__name__)
 
-# Never a pickle, not even downloaded.
+# Pickles are not downloaded.
 FILES = (
     "config.json",
     WEIGHTS,
@@ -29,12 +29,11 @@ FILES = (
 def download(hub_id: str) -> Path:
     """Fetch `owner/name` or `owner/name@revision`, or find it in the cache.
 
-    HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE hold as everywhere. The folder's name is
-    the commit that was found; the cache remembers it for the revision, so a later start works
-    offline.
+    HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE apply as usual. The folder's name is the
+    commit. The cache stores the commit of each revision, so a later start works offline.
 
     Raises:
-        CheckpointError: it cannot be had, or has no safetensors.
+        CheckpointError: the checkpoint cannot be downloaded, or has no safetensors.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
@@ -57,7 +56,7 @@ def download(hub_id: str) -> Path:
         raise CheckpointError(f"{hub_id}: no such revision") from exc
     except LocalEntryNotFoundError as exc:
         raise CheckpointError(
-            f"{hub_id}: no such folder, not in the cache, and the hub is out of reach"
+            f"{hub_id}: no such folder, not in the cache, and the hub cannot be reached"
         ) from exc
     except (OSError, ValueError) as exc:
         raise CheckpointError(f"{hub_id}: the download failed: {exc}") from exc

@@ -1,7 +1,7 @@
-"""What preprocessor_config.json asks for, read as transformers' CLIP processor does.
+"""The settings in preprocessor_config.json, read as transformers' CLIP processor reads them.
 
-Pure. A value is read into the same pixels or refused by its key: no checkpoint is preprocessed in
-another way than in transformers without a word.
+Pure. A value either gives the same pixels as in transformers, or is refused with its key. No
+checkpoint is silently preprocessed differently.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from model.images.geometry import FILTERS, Geometry
 
 RGB = tuple[float, float, float]
 
-# What transformers 5 takes for a key that is absent (`CLIPImageProcessorPil`).
+# The defaults of transformers 5 for absent keys (`CLIPImageProcessorPil`).
 DEFAULTS: dict[str, Any] = {
     "do_convert_rgb": True,
     "do_resize": True,
@@ -35,14 +35,14 @@ DEFAULTS: dict[str, Any] = {
     "do_pad": False,
 }
 EDGES = {"shortest_edge", "longest_edge"}
-# A square of this side has as many px as `model.images.preprocess` resizes to at most.
+# A square of this side has the most px that `model.images.preprocess` resizes to.
 MAX_SIDE = 4000
 MIN_FACTOR, MAX_FACTOR = 1e-6, 1e3
 MAX_SHOWN_CHARS = 80
 
 
 class ImageProcessor(NamedTuple):
-    """geometry: where pixels go. mean, std: RGB, of pixels over 255, whatever the rescaling."""
+    """mean, std: RGB, of pixels / 255, with the rescale factor taken into account."""
 
     geometry: Geometry
     mean: RGB
@@ -58,14 +58,14 @@ def read(path: Path, found: Mapping[str, Any], image_size: int) -> ImageProcesso
         image_size: S, the side in px of what the image tower takes.
 
     Raises:
-        CheckpointError: names the file, the key and the value that cannot be followed.
+        CheckpointError: a value is not supported; the message names the file, key and value.
     """
     config = _Config(path, found)
     kind = found.get("image_processor_type")
     if kind is not None and not str(kind).startswith(
         ("CLIPImageProcessor", "CLIPFeatureExtractor")
     ):
-        raise config.refusal("image_processor_type", "it is not CLIP's")
+        raise config.refusal("image_processor_type", "it is not CLIP's image processor")
     if not config.flag("do_convert_rgb"):
         raise config.refusal("do_convert_rgb", "the image tower takes RGB")
     if config.flag("do_pad"):
@@ -75,7 +75,7 @@ def read(path: Path, found: Mapping[str, Any], image_size: int) -> ImageProcesso
 
 
 class _Config:
-    """Values by key, with the defaults of those that are absent."""
+    """Values by key, with defaults for absent keys."""
 
     def __init__(self, path: Path, found: Mapping[str, Any]) -> None:
         self._path, self._found = path, found
@@ -84,7 +84,7 @@ class _Config:
         return self._found.get(key, DEFAULTS[key])
 
     def flag(self, key: str) -> bool:
-        """Null is false, as in transformers."""
+        """Return a boolean. Null is false, as in transformers."""
         value = self.value(key)
         if value is None:
             return False
@@ -123,7 +123,7 @@ def _geometry(config: _Config, image_size: int) -> Geometry:
 
 
 def _resize(config: _Config) -> int | tuple[int, int]:
-    """The shortest side, or height and width, px."""
+    """Return the shortest side, or height and width, px."""
     if config.flag("use_square_size"):
         side = DEFAULTS["size"]["shortest_edge"]
         return side, side
@@ -134,23 +134,23 @@ def _resize(config: _Config) -> int | tuple[int, int]:
         case {"height": int(height), "width": int(width)}:
             return height, width
         case _:
-            raise config.refusal("size", "only shortest_edge, or height and width, can be followed")
+            raise config.refusal("size", "only shortest_edge, or height and width, is supported")
 
 
 def _crop(config: _Config) -> tuple[int, int]:
-    """Height and width, px."""
+    """Return height and width, px."""
     match _sides(config, "crop_size", square=True):
         case {"height": int(height), "width": int(width)}:
             return height, width
         case _:
-            raise config.refusal("crop_size", "only height and width can be followed")
+            raise config.refusal("crop_size", "only height and width are supported")
 
 
 def _sides(config: _Config, key: str, *, square: bool) -> dict[str, Any]:
-    """A size in any of its forms, by side. square: what a single number means."""
+    """Return a size by side. square: a single number means both sides, not the shortest."""
     match config.value(key):
         case bool():
-            raise config.refusal(key, "it is no size")
+            raise config.refusal(key, "it is not a size")
         case int(side):
             sides = {"height": side, "width": side} if square else {"shortest_edge": side}
         case [height, width]:
@@ -158,7 +158,7 @@ def _sides(config: _Config, key: str, *, square: bool) -> dict[str, Any]:
         case dict(named) if set(named) in ({"height", "width"}, {"shortest_edge"}, EDGES):
             sides = {name: side for name, side in named.items() if side is not None}
         case _:
-            raise config.refusal(key, "it is no size that can be followed")
+            raise config.refusal(key, "it is not a supported form of a size")
     if not all(type(side) is int and 0 < side <= MAX_SIDE for side in sides.values()):
         raise config.refusal(key, f"its sides must be whole numbers of px from 1 to {MAX_SIDE}")
     return sides
@@ -173,20 +173,20 @@ def _resample(config: _Config) -> int:
 
 
 def _normalization(config: _Config) -> tuple[RGB, RGB]:
-    """Mean and std of pixels over 255: (f x - mean) / std with f x = 255 f (x / 255)."""
+    """Return mean and std of pixels / 255: (f x - mean) / std with f x = 255 f (x / 255)."""
     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     if config.flag("do_normalize"):
         mean, std = _three(config, "image_mean"), _three(config, "image_std")
         if min(std) <= 0:
             raise config.refusal("image_std", "it must be above 0")
     scale = 255 * _factor(config)
-    if round(scale, 6) == 1:  # 1 / 255, with the digits that were written
+    if round(scale, 6) == 1:  # the factor is 1 / 255, to the digits in the file
         return mean, std
     return _over(mean, scale), _over(std, scale)
 
 
 def _factor(config: _Config) -> float:
-    """What pixels of 0..255 are multiplied by."""
+    """Return the factor that pixels of 0..255 are multiplied by."""
     if not config.flag("do_rescale"):
         return 1.0
     factor = config.value("rescale_factor")
@@ -196,7 +196,7 @@ def _factor(config: _Config) -> float:
 
 
 def _three(config: _Config, key: str) -> RGB:
-    """One number a channel, or one for all."""
+    """Return one number a channel; a single number in the file is for all."""
     value = config.value(key)
     values = list(value) if isinstance(value, list | tuple) else [value] * 3
     if len(values) != 3 or not all(_is_finite(one) for one in values):

@@ -20,7 +20,7 @@ class Tokenizer:
 
     Padding with the end token is exact for both ways CLIP finds the end of a text (the first
     end token, or, in legacy configurations with `eos_token_id: 2`, the first of the highest
-    id), and the causal mask keeps it from reaching what stands before.
+    id), and because of the causal mask it does not affect earlier tokens.
 
     end: the end token's id. size: one more than the highest id.
     """
@@ -35,7 +35,7 @@ class Tokenizer:
 
     @classmethod
     def of_checkpoint(cls, folder: Path, context_length: int) -> Self:
-        """As transformers reads a checkpoint's files; imports it, which takes a second or two."""
+        """Read a checkpoint's files with transformers; its import takes one to two seconds."""
         from transformers import AutoTokenizer
 
         with checkpoint_faults("the tokenizer", folder):
@@ -46,7 +46,7 @@ class Tokenizer:
 
     @classmethod
     def of_file(cls, path: Path, end: int, context_length: int) -> Self:
-        """As `save` wrote it."""
+        """Read a file that `save` wrote."""
         with checkpoint_faults("the tokenizer", path):
             backend = Backend.from_file(str(path))
         return cls(backend, end, context_length)

@@ -1,1 +1,1 @@
-"""Agreement with transformers, and int8 within it."""
+"""Parity with transformers, and quantization to int8."""

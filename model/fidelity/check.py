@@ -1,4 +1,4 @@
-"""The parity table: every back end and precision that runs here against transformers itself."""
+"""The parity table: every back end and precision that runs here, compared with transformers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from model.synthetic.thumbnails import sample
 
 BATCH = 16
 Embed = Callable[[Any], Float32Array]
-# Of these each is embedded alone and among all others.
+# Number of items that are embedded both alone and in a batch.
 ALONE = 8
-SEED = 1_000_000  # far from those that calibrate and train
-# Beside captions: one token, one that is no word, more than the context.
+SEED = 1_000_000  # far from the seeds of calibration and training
+# Added to the captions: one token, no word, more than the context.
 ODD_TEXTS = ("login", "?", "ü" * 300)
 
 
 @dataclass(frozen=True)
 class Floor:
-    """What a precision keeps. quantile: of the cosines, `min` or `p1`, that `cosine` bounds.
+    """Limits of a precision. quantile: of the cosines, `min` or `p1`, that `cosine` bounds.
 
-    difference: the largest of any one number. invariance: the same, between alone and in company.
+    difference: the largest in any component. invariance: the same, between alone and in a batch.
     """
 
     quantile: str
@@ -44,14 +44,14 @@ FLOORS: dict[Precision, Floor] = {
     "float16": Floor("min", 0.9999, 5e-3, 2e-3),
     # 8 bits of mantissa, rounded at every layer.
     "bfloat16": Floor("p1", 0.999, 2e-2, 1e-2),
-    # Its cosine is the artifact's own floor; a rounding that falls the other way is a whole step.
+    # The artifact has its own cosine floor. A value rounded the other way differs by a whole step.
     "int8": Floor("p1", 0.99, 1.0, 1e-2),
 }
 
 
 @dataclass(frozen=True)
 class Row:
-    """One back end in one precision. invariance: the largest difference through batch mates."""
+    """One back end in one precision. invariance: the largest difference due to batch mates."""
 
     spec: EncoderSpec
     images: Fidelity
@@ -61,7 +61,7 @@ class Row:
 
     @property
     def below(self) -> list[str]:
-        """What is below its floor, in words; empty when all is well."""
+        """One message for each value outside the floor; empty if there is none."""
         found = []
         for tower, one in (("image", self.images), ("text", self.texts)):
             cosine = getattr(one.plain, self.floor.quantile)
@@ -88,7 +88,7 @@ class Row:
 
 
 class Expected:
-    """What transformers makes of `count` generated thumbnails and texts, to hold encoders to."""
+    """transformers' embeddings of `count` generated thumbnails and texts, to compare with."""
 
     def __init__(self, checkpoint: Checkpoint, count: int) -> None:
         self._checkpoint = checkpoint
@@ -100,7 +100,7 @@ class Expected:
         self._of_texts = _embedded(reference.embed_texts, self._texts)
 
     def judge(self, encoder: Encoder) -> Row:
-        """Embed them by an encoder, whose policy is to be `reference`, and compare."""
+        """Embed the items with an encoder, whose policy must be `reference`, and compare."""
         pixels = np.stack([encoder.preprocess(image) for image in self._images])
         embed_texts = _text_rows(encoder)
         return Row(
@@ -115,9 +115,9 @@ class Expected:
 
 
 def check(config: ModelConfig, count: int) -> Iterator[Row]:
-    """Measure what runs here, one after the other, on `count` generated thumbnails and texts.
+    """Measure each configuration that runs here, on `count` generated thumbnails and texts.
 
-    Pixels are the reference's, whatever the policy of `config`: the rest is what is compared.
+    Replaces the policy of `config` by `reference`, so that pixels do not add to the differences.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
@@ -136,23 +136,23 @@ def _text_rows(encoder: Encoder) -> Embed:
 
 
 def _embedded(embed: Embed, items: Any) -> Float32Array:
-    """All, in batches. float32 [N, D]."""
+    """Embed all items in batches. Returns float32 [N, D]."""
     parts = (items[start : start + BATCH] for start in range(0, len(items), BATCH))
     return np.concatenate([embed(part) for part in parts])
 
 
 def _invariance(embed: Embed, items: Any) -> float:
-    """The largest difference between alone, a text padded to no other's length, and in a batch."""
+    """Return the largest difference between an item alone, without padding, and in a batch."""
     together = embed(items[:BATCH])[:ALONE]
     alone = np.concatenate([embed(items[index : index + 1]) for index in range(ALONE)])
     return float(np.abs(together - alone).max())
 
 
 def _floor(checkpoint: Checkpoint, precision: Precision) -> Floor:
-    """That of the precision; of int8 with the cosine that the artifact was let pass with.
+    """Return the floor of the precision; for int8 with the cosine floor of the artifact.
 
-    Its gate was on the user's own thumbnails, where it was given them: on generated ones its cosine
-    is then shown and not judged.
+    If the artifact was measured on the user's own thumbnails, its cosine on generated ones is only
+    shown, not judged.
     """
     floor = FLOORS[precision]
     graphs = find(checkpoint, "int8") if precision == "int8" else None

@@ -1,4 +1,4 @@
-"""How near two sets of embeddings of the same things are: NumPy only."""
+"""Similarity of two sets of embeddings of the same items. NumPy only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NEIGHBOURS = 10
 
 @dataclass(frozen=True)
 class Cosines:
-    """Of rows with their twins: the smallest, the first percentile, the mean."""
+    """Cosines of matching rows: the smallest, the first percentile, the mean."""
 
     min: float
     p1: float
@@ -23,12 +23,12 @@ class Cosines:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Of embeddings to those of the reference.
+    """Agreement of embeddings with those of the reference.
 
-    plain: cosines as they are. centred: once the reference's mean embedding is subtracted from
-    both; unrelated pictures of one kind may have a plain cosine above 0.9, which flatters.
-    max_difference: of any one number. overlap: of each row's nearest neighbours in the set, the
-    mean share that is the same, 0..1; None of a set too small to say.
+    plain: cosines as they are. centred: cosines after the reference's mean embedding is subtracted
+    from both, because unrelated images of one kind may have a plain cosine above 0.9.
+    max_difference: in any component. overlap: mean share, 0..1, of each row's nearest neighbours in
+    the set that are the same in both; None if the set is too small.
     """
 
     count: int
@@ -45,7 +45,7 @@ class Fidelity:
 def fidelity(ours: Float32Array, theirs: Float32Array) -> Fidelity:
     """Compare float32 [N, D] of unit norm with the reference's, row by row.
 
-    A row that holds a NaN or an infinity counts as zeros, which are like nothing.
+    A row that holds a NaN or an infinity counts as zeros, so its cosine is 0.
     """
     first, second = ours.astype(np.float64), theirs.astype(np.float64)
     first[~np.isfinite(first).all(axis=1)] = 0.0
@@ -60,7 +60,7 @@ def fidelity(ours: Float32Array, theirs: Float32Array) -> Fidelity:
 
 
 def _cosines(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Cosines:
-    """Two zeros are equal (a set of one, centred); a zero is unlike all else."""
+    """Compare row by row. Equal zero rows (a centred set of one) have 1; other zero rows have 0."""
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
     equal = (ours == theirs).all(axis=1)
     found = np.divide((ours * theirs).sum(axis=1), lengths, out=equal * 1.0, where=lengths > 0)
@@ -74,7 +74,7 @@ def _overlap(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
 
 
 def _nearest(vectors: NDArray[np.float64]) -> list[list[int]]:
-    """Each row's nearest others by cosine, of unit vectors."""
+    """Return the nearest other rows of each row by cosine. vectors: unit norm."""
     cosines = vectors @ vectors.T
     np.fill_diagonal(cosines, -np.inf)
     nearest: list[list[int]] = np.argpartition(-cosines, NEIGHBOURS, axis=1)[

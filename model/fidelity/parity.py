@@ -1,4 +1,4 @@
-"""Our pixels and embeddings against transformers' own, on the same checkpoint."""
+"""Comparison of our pixels and embeddings with transformers', on the same checkpoint."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Reference:
         self._model = model.eval()
 
     def pixels(self, image: bytes) -> NDArray[np.uint8]:
-        """uint8 [S, S, 3]: what the processor sees before it rescales and normalises."""
+        """Return uint8 [S, S, 3]: the processor's pixels before it rescales and normalises."""
         batch = self._processor(
             _open(image), do_rescale=False, do_normalize=False, return_tensors="np"
         )
@@ -51,13 +51,13 @@ class Reference:
 
     @torch.inference_mode()
     def embed_images(self, images: Sequence[bytes]) -> Float32Array:
-        """float32 [N, D], unit norm."""
+        """Embed N images. Returns float32 [N, D], unit norm."""
         batch = self._processor([_open(image) for image in images], return_tensors="pt")
         return _unit_norm(self._model.get_image_features(**batch).pooler_output)
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Float32Array:
-        """float32 [N, D], unit norm; padded to the context length, the mask given."""
+        """Embed N texts, padded to the context and masked. Returns float32 [N, D], unit norm."""
         length = self._model.config.text_config.max_position_embeddings
         batch = self._tokenizer(
             list(texts),
@@ -72,7 +72,7 @@ class Reference:
 def compare(
     encoder: Encoder, reference: Reference, images: Sequence[bytes], texts: Sequence[str]
 ) -> Parity:
-    """Embed the same images and texts by both. The encoder's policy should be `reference`."""
+    """Embed the same images and texts with both. The encoder's policy should be `reference`."""
     pixels = [encoder.preprocess(image) for image in images]
     differences = [
         np.abs(ours.astype(int) - reference.pixels(image)).max()

@@ -1,7 +1,7 @@
-"""int8 graphs of a checkpoint: static scales from calibration, and a gate they must pass.
+"""Quantization to int8 graphs: static scales from calibration, and a gate on fidelity.
 
-Static scales, since dynamic ones are of the whole batch: an embedding would depend on its batch
-mates. Needs nncf, the extra `quantize`; serving the result does not.
+Scales are static because dynamic ones depend on the whole batch: an embedding would depend on its
+batch mates. Needs nncf (the extra `quantize`); serving the result does not.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from model.encoder import Float32Array, TowerName, UInt8Array
 from model.errors import ModelError
 from model.fidelity.cosines import Fidelity, fidelity
 
-# The first layer is 3 % of ViT-B/32's work and most of its error in int8: its weights' rounding
-# meets pixels of 0..255, far from zero (docs/performance.md).
+# The first layer is 3 % of ViT-B/32's work and causes most of its error in int8: pixels of 0..255,
+# far from zero, multiply the rounding errors of the weights (docs/performance.md).
 FIRST_LAYER = "Convolution"
 WITH_WEIGHTS = ("MatMul", FIRST_LAYER)
-# To find layers that hurt, so many items calibrate: many a trial, and each is only of a few layers.
+# Calibration items per trial of a few layers. The search for harmful layers takes many trials.
 TRIAL_ITEMS = 16
-# A layer stays in float32 that on its own costs more than this of the way from float32 (margin 1)
-# to the floors (0): all of it, or, when the rest together still cost too much, less and less.
+# A layer stays in float32 if it alone costs more than this share of the margin, which is 1 for
+# float32 and 0 at the floors. While the other layers cost too much, the next share is tried.
 SHARES = (1.0, 0.5, 0.25, 0.1)
 
 
 class BelowFloors(ModelError):
-    """No quantized graph keeps the floors. The message says how near the best came."""
+    """No quantized graph keeps the floors. The message gives the values of the last try."""
 
 
 @dataclass(frozen=True)
 class Floors:
-    """What int8 must keep. min_cosine: of the first percentile of held-out items, to float32.
+    """Limits of int8. min_cosine: to float32, at the first percentile of the held-out items.
 
-    min_overlap: mean share of each item's ten nearest neighbours that stay.
+    min_overlap: mean share, 0..1, of each item's ten nearest neighbours that stay the same.
     """
 
     min_cosine: float = 0.99
     min_overlap: float = 0.9
 
     def margin(self, found: Fidelity) -> float:
-        """1 of what equals float32, 0 at the nearer floor, below it negative."""
+        """Return 1 if equal to float32, 0 at the nearer floor, a negative number below it."""
         cosine = (found.plain.p1 - self.min_cosine) / (1 - self.min_cosine)
         if found.overlap is None:
             return cosine
@@ -56,7 +56,7 @@ class Floors:
 
 @dataclass(frozen=True)
 class QuantizedTower:
-    """fidelity: on the items held out. in_float32: layers that were kept so."""
+    """fidelity: on the held-out items. in_float32: layers that stay in float32."""
 
     graph: Any
     fidelity: Fidelity
@@ -74,16 +74,16 @@ def quantize(
 
     Args:
         encoder: in float32.
-        pixels: uint8 [N, S, S, 3], of images as the service is sent them.
-        texts: as the service is asked. Of both, every third is held out to measure by.
-        floors: layers that hurt stay in float32 until they are kept.
-        report: told in words what goes on.
+        pixels: uint8 [N, S, S, 3], of images like those that the service receives.
+        texts: like those that the service receives. Every third image and text is held out.
+        floors: harmful layers stay in float32 until the floors are kept.
+        report: called with messages about the progress.
 
     Returns:
         The towers `image` and `text`.
 
     Raises:
-        BelowFloors: not even so.
+        BelowFloors: the floors cannot be kept.
     """
     images = [one[None] for one in pixels]
     tokens = [encoder.tokenizer([text])[0] for text in texts]
@@ -100,7 +100,7 @@ def quantize(
 def as_report(
     towers: Mapping[TowerName, QuantizedTower], floors: Floors, *, generated: bool
 ) -> dict[str, Any]:
-    """What is kept beside the graphs. generated: whether all it was measured on was drawn."""
+    """Return the report saved with the graphs. generated: all measured items were generated."""
     found: dict[str, Any] = {
         name: tower.fidelity.as_dict() | {"in_float32": list(tower.in_float32)}
         for name, tower in towers.items()
@@ -109,7 +109,7 @@ def as_report(
 
 
 def _check(name: str, tower: QuantizedTower, floors: Floors) -> None:
-    """Raise BelowFloors, also when nothing is left in int8."""
+    """Raise BelowFloors if a tower is below the floors or has no layer in int8."""
     found, kept, layers = tower.fidelity, len(tower.in_float32), len(_layers(tower.graph))
     if floors.margin(found) >= 0 and kept < layers:
         return
@@ -122,7 +122,7 @@ def _check(name: str, tower: QuantizedTower, floors: Floors) -> None:
 
 
 class _Gate:
-    """Quantizes one graph again and again, and measures what was lost."""
+    """Quantizes one graph repeatedly and measures the loss."""
 
     def __init__(self, graph: Any, items: Sequence[Any], floors: Floors) -> None:
         self._graph = graph
@@ -133,7 +133,7 @@ class _Gate:
         self._alone: dict[tuple[str, ...], float] = {}
 
     def quantized(self) -> QuantizedTower:
-        """As much in int8 as keeps the floors, or the last try below them."""
+        """Return the first try that keeps the floors, or the last try below them."""
         layers = [op.get_friendly_name() for op in _layers(self._graph)]
         kept: list[str] = []
         tower = self._try(kept, self._calibration)
@@ -145,7 +145,7 @@ class _Gate:
         return tower
 
     def _culprits(self, some: Sequence[str], layers: Sequence[str], share: float) -> list[str]:
-        """Those of some layers that alone cost more than a share of the margin; by halves."""
+        """Find by bisection the layers that alone cost more than a share of the margin."""
         if self._margin_of(some, layers) >= 1 - share:
             return []
         if len(some) == 1:
@@ -157,7 +157,7 @@ class _Gate:
         ]
 
     def _margin_of(self, some: Sequence[str], layers: Sequence[str]) -> float:
-        """With these alone in int8; tried once, for every share."""
+        """Return the margin with only these layers in int8. Measured once, for all shares."""
         key = tuple(some)
         if key not in self._alone:
             others = [name for name in layers if name not in some]
@@ -173,7 +173,7 @@ class _Gate:
 
 
 def _quantized(graph: Any, kept: Sequence[str], calibration: Sequence[Any]) -> Any:
-    """A copy in int8 but for the first layer and those named."""
+    """Return a copy in int8, except the first layer and the layers in `kept`."""
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
@@ -186,7 +186,7 @@ def _quantized(graph: Any, kept: Sequence[str], calibration: Sequence[Any]) -> A
         model_type=nncf.ModelType.TRANSFORMER,
         ignored_scope=nncf.IgnoredScope(names=list(kept), types=[FIRST_LAYER], validate=False),
         advanced_parameters=AdvancedQuantizationParameters(
-            # A mean over images would clip the white of all but the brightest.
+            # A mean of the ranges over images would clip white in the brightest images.
             activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
             disable_bias_correction=True,  # no gain measured
         ),
@@ -194,18 +194,18 @@ def _quantized(graph: Any, kept: Sequence[str], calibration: Sequence[Any]) -> A
 
 
 def _layers(graph: Any) -> list[Any]:
-    """What multiplies by weights: MatMul of a constant, and the first layer."""
+    """Return the layers with weights: MatMul of a constant, and the first layer."""
     return [op for op in graph.get_ordered_ops() if op.get_type_name() in WITH_WEIGHTS]
 
 
 def _run(graph: Any, items: Sequence[Any]) -> Float32Array:
-    """float32 [N, D] of items one by one: texts differ in length, and batch mates do not matter."""
+    """Embed items one by one, because texts differ in length. Returns float32 [N, D]."""
     compiled = core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.concatenate([compiled(item)[0] for item in items])
 
 
 def _in_float32(graph: Any) -> tuple[str, ...]:
-    """Layers with weights whose input is not quantized, by the name they had in torch."""
+    """Return the torch names of the layers with weights whose input is not quantized."""
     return tuple(
         op.get_friendly_name().removeprefix("__module.").split("/")[0]
         for op in _layers(graph)

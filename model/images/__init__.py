@@ -1,1 +1,1 @@
-"""Encoded bytes to the pixels that an encoder reads."""
+"""Decoding and preprocessing of images to the pixels that an encoder takes."""

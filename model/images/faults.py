@@ -1,4 +1,4 @@
-"""Whose fault an error is that a codec raised: the picture's, or this service's."""
+"""Which errors of a codec are the image's fault, and which are the service's."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from model.errors import CorruptImage, DecodeError
 
 @contextmanager
 def picture_faults() -> Iterator[None]:
-    """Run code of Pillow and its codecs over an image's bytes; what they raise is the image's.
+    """Raise CorruptImage for errors of Pillow and its codecs over an image's bytes.
 
-    Our own code stays outside of such blocks, so that a mistake in it keeps its type.
+    Keep our own code outside such blocks, so that its errors keep their type.
 
     Raises:
-        CorruptImage: the image is at fault. ImportError, MemoryError, OSError with an errno: an
-        image cannot cause them.
+        CorruptImage: the image is at fault. ImportError, MemoryError, OSError with an errno:
+        unchanged, because an image cannot cause them.
     """
     try:
         yield
@@ -29,12 +29,12 @@ def picture_faults() -> Iterator[None]:
 
 
 def _is_of_this_machine(exc: Exception) -> bool:
-    """Whether it was raised for lack of a package, memory, files or disk."""
-    if isinstance(exc, OSError):  # Pillow's own have no number
+    """Whether the cause is a lack of a package, memory, files or disk."""
+    if isinstance(exc, OSError):  # Pillow's own have no errno
         return exc.errno is not None
     return isinstance(exc, ImportError | MemoryError)
 
 
 def _reason(exc: Exception) -> str:
-    """A library's message, short and on one line."""
+    """Return a library's message, short and on one line."""
     return " ".join(str(exc).split())[:120] or type(exc).__name__

@@ -1,11 +1,11 @@
-"""Pure: where a picture's pixels go when it is resized and the centre is kept."""
+"""Geometry of resizing an image and keeping its centre. Pure."""
 
 from __future__ import annotations
 
 import math
 from typing import Literal, NamedTuple
 
-# By the numbers that Pillow, and so preprocessor_config.json, has for them.
+# In the order of Pillow's numbers, which preprocessor_config.json uses.
 Filter = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
 FILTERS: tuple[Filter, ...] = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 # How many px of the coarser grid each filter reads on either side.
@@ -20,11 +20,11 @@ SUPPORT: dict[Filter, float] = {
 
 
 class Geometry(NamedTuple):
-    """How a picture becomes the pixels that a tower reads.
+    """How an image is resized and cropped to the pixels of a tower.
 
-    size: S, the side of the centre that is kept, px. resize: what the shortest side becomes, the
-    other in proportion; or height and width, whatever the proportion was. No less than S. filter:
-    by which the picture is resized.
+    size: S, the side of the centre that is kept, px. resize: the new shortest side, px, with the
+    proportion kept; or the new height and width, with the proportion ignored. At least S.
+    filter: the resampling filter.
     """
 
     size: int
@@ -33,23 +33,23 @@ class Geometry(NamedTuple):
 
     @classmethod
     def clip(cls, size: int) -> Geometry:
-        """OpenAI's own: the shortest side to S, bicubic."""
+        """Return OpenAI's geometry: the shortest side to S, bicubic."""
         return cls(size, size)
 
     @property
     def longest(self) -> int:
-        """The most that a side is asked to become, px."""
+        """The largest side in `resize`, px."""
         return self.resize if isinstance(self.resize, int) else max(self.resize)
 
     def on_its_side(self) -> Geometry:
-        """The same for a picture that is stored turned by 90 degrees."""
+        """Return the same geometry for an image that is stored rotated by 90 degrees."""
         if isinstance(self.resize, int):
             return self
         height, width = self.resize
         return self._replace(resize=(width, height))
 
     def __str__(self) -> str:
-        """Short; S alone where it is OpenAI's own."""
+        """Return a short form; S alone for OpenAI's geometry."""
         if self == Geometry.clip(self.size):
             return f"{self.size}"
         to = self.resize if isinstance(self.resize, int) else "{} x {}".format(*self.resize)
@@ -57,11 +57,11 @@ class Geometry(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """One side of a picture.
+    """One side of an image.
 
     source: its length in px; after a scaled decode a fraction of the last px may be padding.
-    resized: its length once resized, px. start: first resized px that is kept.
-    size: S, how many are kept.
+    resized: its length after resizing, px. start: the first resized px that is kept.
+    size: S, the number of px kept.
     """
 
     source: float
@@ -71,17 +71,17 @@ class Axis(NamedTuple):
 
     @property
     def step(self) -> float:
-        """Source px a resized px."""
+        """Source px per resized px."""
         return self.source / self.resized
 
     @property
     def kept(self) -> tuple[float, float]:
-        """What becomes the kept part: (start, end) in source px."""
+        """The source of the kept part: (start, end) in source px."""
         end = (self.start + self.size) * self.step
         return self.start * self.step, min(end, self.source)
 
     def read(self, length: int, support: float) -> tuple[int, int]:
-        """The px that a filter reads for the kept part.
+        """Return the range of source px that a filter reads for the kept part.
 
         length: of the side, in whole px. support: of the filter, px of the coarser grid.
         """
@@ -90,12 +90,12 @@ class Axis(NamedTuple):
         return max(0, math.floor(start - margin)), min(length, math.ceil(end + margin))
 
     def mirrored(self) -> Axis:
-        """The same centre counted from the other end: an odd rest leaves its spare px there."""
+        """Return the axis counted from the other end. The spare px of an odd margin is there."""
         return self._replace(start=self.resized - self.size - self.start)
 
 
 def axes(source: tuple[float, float], geometry: Geometry) -> tuple[Axis, Axis]:
-    """Across and down, as CLIP's processor resizes: the longer side truncated, the centre kept.
+    """Return the axes across and down as CLIP's processor resizes: the longer side rounded down.
 
     source: width and height in px.
     """
@@ -108,7 +108,7 @@ def axes(source: tuple[float, float], geometry: Geometry) -> tuple[Axis, Axis]:
 
 
 def _resized(source: tuple[float, float], to: int | tuple[int, int]) -> tuple[int, int]:
-    """Width and height in px once resized."""
+    """Return width and height in px after resizing."""
     width, height = source
     if isinstance(to, tuple):
         return to[1], to[0]
@@ -118,9 +118,9 @@ def _resized(source: tuple[float, float], to: int | tuple[int, int]) -> tuple[in
 
 
 def rows_first(across: Axis, down: Axis) -> bool:
-    """Whether Pillow resizes down before across: it does where that drops over twice as many px.
+    """Whether Pillow resizes down before across: if that removes over twice as many px.
 
-    8-bit clipping between the passes makes the order visible at hard edges, by up to 20 of 255.
+    Pillow clips to 8 bits between the passes, so the order changes hard edges by up to 20 of 255.
     """
     dropped = down.source - down.resized
     return dropped > 0 and dropped > 2 * (across.source - across.resized)

@@ -1,9 +1,9 @@
-"""What Pillow would do for a file's header alone, told before it does it. Pure.
+"""Checks of a file's header before Pillow parses it. Pure.
 
-Pillow walks a header in Python and believes it: 5 million strips of one pixel are 5 million
-objects, a part of a text that repeats is decompressed as often as it stands there. Each rule here
-has a file in `tests/hostile.py` that took from 5 s to minutes or from 0.5 to 5 GB without it,
-within the 20 MiB that an image may have.
+Pillow parses headers in Python and trusts them: 5 million strips of one pixel become 5 million
+objects, and a compressed text is decompressed as often as it is repeated. Each rule here has a
+file in `tests/hostile_images.py` of at most 20 MiB, the limit of an image. Without the rule it took
+from 5 s to minutes, or from 0.5 to 5 GB.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from typing import NamedTuple
 
 from model.errors import TooManyPixels
 
-# 20 MiB of metadata are 320 full segments; each Exif one is appended to those before it.
+# 20 MiB of metadata fill 320 segments. Pillow appends each Exif segment to those before it.
 MAX_JPEG_SEGMENTS = 400
-# Quantization tables, frames: under 1 KiB in honest files.
+# Quantization tables and frames: under 1 KiB in ordinary files.
 MAX_JPEG_TABLE_BYTES = 2**16
 # Each is up to 1 MiB decompressed.
 MAX_PNG_TEXTS = 200
-# Strips or tiles, each an object. 50 megapixels are some 200,000 tiles of the smallest size.
+# Strips or tiles; each becomes an object. 50 megapixels have about 200,000 tiles of minimum size.
 MAX_TIFF_VALUES = 200_000
 MAX_TIFF_TAGS = 4096
-# libtiff holds one whole.
+# libtiff keeps a whole tile in memory.
 MAX_TIFF_TILE_PIXELS = 2**24
 
 _MARKER = re.compile(rb"\xff([^\x00\xff])")
 _FRAMES = {*range(0xC0, 0xD0), 0xDE} - {0xC4, 0xC8, 0xCC}
 _SCAN, _DQT, _APP1 = 0xDA, 0xDB, 0xE1
-# Markers that nothing follows: restarts, begin and end, those without a meaning.
+# Markers without data: restarts, begin and end, unassigned markers.
 _BARE = {0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)}
 _EXIF = re.compile(rb"^(Exif\0\0){1,2}")
 _TEXTS = {b"iCCP", b"zTXt", b"iTXt"}
@@ -52,17 +52,17 @@ def check_header(data: bytes) -> None:
 
 
 def check_exif(block: bytes) -> None:
-    """Refuse an EXIF block, as it stands in other files. Raises TooManyPixels."""
+    """Refuse an EXIF block that costs too much. Raises TooManyPixels."""
     _check_values(_EXIF.sub(b"", block))
 
 
 def _check_values(data: bytes) -> None:
-    """Of a TIFF file or an EXIF block, the first directory."""
+    """Check the first directory of a TIFF file or an EXIF block."""
     for number, entry in enumerate(_entries(data)):
         if number >= MAX_TIFF_TAGS:
             raise TooManyPixels(f"more than {MAX_TIFF_TAGS} tags")
         is_list = entry.kind not in _RAW or entry.tag in {_STRIP_OFFSETS, _TILE_OFFSETS}
-        # Pillow skips those that do not fit into the file.
+        # Pillow skips lists that do not fit into the file.
         if is_list and MAX_TIFF_VALUES < entry.values <= len(data):
             raise TooManyPixels(
                 f"{entry.values} values in tag {entry.tag}, the limit is {MAX_TIFF_VALUES:,}"
@@ -80,7 +80,7 @@ def _check_tile(data: bytes) -> None:
 
 
 class _Entry(NamedTuple):
-    """Of a directory. number: where it is one whole number, else 0."""
+    """An entry of a directory. number: its value if it is one whole number, else 0."""
 
     tag: int
     kind: int
@@ -89,9 +89,9 @@ class _Entry(NamedTuple):
 
 
 def _entries(data: bytes) -> Iterator[_Entry]:
-    """Of the first directory, those that are there; as lenient as Pillow."""
+    """Yield the entries present in the first directory; as lenient as Pillow."""
     order = "<" if data[:2] == b"II" else ">"
-    # Sizes of the pointer to it, of the number of its entries, of the rest of an entry.
+    # Formats of the pointer to the directory, of its number of entries, of an entry's value.
     at, pointer, number, value = (
         (8, "Q", "Q", "8s") if data[2:3] == b"\x2b" else (4, "L", "H", "4s")
     )
@@ -104,7 +104,7 @@ def _entries(data: bytes) -> Iterator[_Entry]:
             tag, kind, values, inline = entry.unpack_from(data, start)
             yield _Entry(tag, kind, values, _number(order, kind, values, inline))
             start += entry.size
-    except struct.error:  # it ends early, or does not begin in this file
+    except struct.error:  # the directory ends early, or starts outside the file
         return
 
 
@@ -133,7 +133,7 @@ def _check_jpeg(data: bytes) -> None:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(marker, start, end) of each up to the first scan, found as Pillow finds them."""
+    """Yield (marker, start, end) of each segment up to the first scan, as Pillow finds them."""
     end = 2
     while match := _MARKER.search(data, end):
         marker, start, end = match[1][0], match.end() + 2, match.end()
@@ -151,7 +151,7 @@ def _check_png(data: bytes) -> None:
 
 
 def _chunks(data: bytes) -> Iterator[bytes]:
-    """The kind of each."""
+    """Yield the kind of each chunk."""
     at, kind = 8, b""
     while at + 8 <= len(data) and kind != b"IEND":
         length, kind = struct.unpack_from(">L4s", data, at)

@@ -1,7 +1,7 @@
-"""Encoded bytes to an open image: its header read, and what its decoding costs bounded.
+"""Opening of an encoded image: reads the header and bounds the cost of decoding.
 
-What is refused here decodes to nothing within 50 megapixels that an honest encoder writes. Each
-limit has a file in `tests/hostile_images.py` that took many seconds or gigabytes without it.
+The limits refuse no image within 50 megapixels that an ordinary encoder writes. Each limit has a
+file in `tests/hostile_images.py` that took many seconds or gigabytes without it.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from model.images.faults import picture_faults
 from model.images.headers import check_exif, check_header
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-# Encoders write some 10; 200 more of 49 megapixels took 5 s.
+# Encoders write about 10. At 49 megapixels, 200 more scans took 5 s.
 MAX_SCANS = 100
-# Pillow walks headers in Python, a read or more a marker, chunk or block: 1 s in all. An honest
-# file of 20 MiB takes some 10,000.
+# Pillow parses headers in Python, with at least one read for each marker, chunk or block. This many
+# reads take 1 s. An ordinary file of 20 MiB needs about 10,000.
 MAX_READS = 500_000
-# Pillow decodes run lengths in Python, too, 0.1 µs a px.
+# Pillow decodes run lengths in Python, at 0.1 µs a px.
 MAX_RUN_LENGTH_PIXELS = 8_000_000
 
 
 def open_image(data: bytes, max_pixels: int) -> ImageFile:
-    """Read the header only, of an image in one of FORMATS. max_pixels: width x height.
+    """Read only the header of an image in one of FORMATS. max_pixels: width x height.
 
     Raises:
         UnsupportedImage, CorruptImage, TooManyPixels: see `model.errors`.
@@ -44,7 +44,7 @@ def open_image(data: bytes, max_pixels: int) -> ImageFile:
     _check_scans(image, data)
     if isinstance(image, TiffImageFile):
         _silence_libtiff()
-        # Of a single page Pillow would read every further directory, too.
+        # Without this, Pillow reads every further directory of a file to load one page.
         image.is_animated = True
     return image
 
@@ -63,14 +63,14 @@ def _open(data: bytes, max_pixels: int) -> ImageFile:
 
 @cache
 def _silence_libtiff() -> None:
-    """It prints a line for each row that it cannot read: 1 KB of file, 3 MB of log."""
-    # Pillow's module finds it wherever the wheel, or a distribution, has put it.
-    with suppress(AttributeError):  # linked in, without its names
+    """Silence libtiff. It prints a line for each unreadable row: a 1 KB file gives 3 MB of log."""
+    # Look it up through Pillow's module: its path depends on the wheel or the distribution.
+    with suppress(AttributeError):  # linked statically, without symbols
         ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 
 class _Metered(io.BytesIO):
-    """A file that may be read so many times."""
+    """A file that allows MAX_READS reads."""
 
     _left = MAX_READS
 
@@ -87,11 +87,11 @@ def _begins_like_an_image(data: bytes) -> bool:
 
 
 def _check_avif(data: bytes) -> None:
-    """Pillow unpacks this format's EXIF while it opens it: look before."""
+    """Check an AVIF file's EXIF block before Pillow parses it, which it does on opening."""
     if data[4:8] != b"ftyp":
         return
     exif = b""
-    with suppress(CorruptImage), picture_faults():  # Pillow meets the same, and says what it is
+    with suppress(CorruptImage), picture_faults():  # Pillow fails the same way and reports it
         _, _, _, _, exif, _, _ = _avif.AvifDecoder(data, "auto", 1).get_info()
     check_exif(exif or b"")
 
@@ -107,7 +107,7 @@ def _check_pixels(image: ImageFile, max_pixels: int) -> None:
 
 
 def _check_scans(image: ImageFile, data: bytes) -> None:
-    """Each scan of a progressive JPEG is a pass over all pixels, and may be 75 bytes long."""
+    """Limit the scans of a progressive JPEG: 75 bytes can cost a pass over all pixels."""
     scans = data.count(b"\xff\xda") if image.format in {"JPEG", "MPO"} else 0
     if scans > MAX_SCANS:
         raise TooManyPixels(f"{scans} scans, the limit is {MAX_SCANS}")

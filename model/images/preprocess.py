@@ -1,17 +1,17 @@
-"""Encoded image bytes to the pixels a tower reads. Never normalised: that is the encoder's.
+"""Preprocessing of encoded image bytes to a tower's pixels. The encoder normalises them.
 
 Two named policies:
 
 - `display`: what a viewer shows. EXIF orientation applied, transparency over white, 16-bit
   channels scaled to 8. Resized by torch's kernel, large JPEG decoded to a fraction of their size.
-- `reference`: what transformers' Pillow-backed `CLIPImageProcessorPil` does, to the pixel.
+- `reference`: exactly the pixels of transformers' Pillow-backed `CLIPImageProcessorPil`.
 
 Both resize by the geometry and the antialiased filter of the checkpoint (OpenAI's: the shortest
-side to S, bicubic), then keep the centre S x S. Of an animation the first frame. ICC profiles are
-ignored, as the reference ignores them.
+side to S, bicubic), then keep the centre S x S. Of an animation they read the first frame. ICC
+profiles are ignored, as in the reference.
 
-torch is imported with the first picture that needs it, not with this file: whoever decodes by
-`reference`, or with `light`, never waits for it.
+torch is imported with the first image that needs it, not with this file: the policy `reference`
+and the option `light` do not need it.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from model.images.open_image import open_image
 from model.memory_budget import UNLIMITED, MemoryBudget
 
 DEFAULT_MAX_PIXELS = 50_000_000
-# `reference` resizes the whole picture before it crops: 1 x 5000 becomes 224 x 1,120,000,
+# `reference` resizes the whole image before it crops: 1 x 5000 becomes 224 x 1,120,000, which takes
 # 11 s and 2.8 GB in the reference itself.
 MAX_RESIZED_PIXELS = 16_000_000
-# Converted at once, by the copy 16 MiB. In bands it takes a tenth longer, and at 49 megapixels of
-# RGBA 0.4 GB at its peak instead of 0.9.
+# Pixels converted at once: 16 MiB per copy. Converting in bands takes 10 % longer, but at 49
+# megapixels of RGBA the peak is 0.4 GB instead of 0.9.
 BAND_PIXELS = 2**22
-# A JPEG is decoded to 1/2, 1/4 or 1/8 as long as both sides stay so many times what they become.
+# A JPEG is decoded to 1/2, 1/4 or 1/8 if both sides stay at least this many times the resized side.
 SCALED_DECODE_MARGIN = 2
-# Bytes that decoding, flattening and resizing take a px at the peak; by format the costliest of its
-# modes, measured on 24 megapixels: JPEG 10, PNG and TIFF 14, AVIF 18, WebP 24, others 11.
+# Peak bytes per px of decoding, flattening and resizing, for the costliest mode of each format.
+# Measured on 24 megapixels: JPEG 10, PNG and TIFF 14, AVIF 18, WebP 24, others 11.
 BYTES_PER_PIXEL = {"WEBP": 24, "AVIF": 18}
 OTHER_BYTES_PER_PIXEL = 14
-# On top of a progressive JPEG's, per px of the whole picture even where a fraction is decoded.
+# Added for a progressive JPEG, per px of the whole image even if a fraction of it is decoded.
 PROGRESSIVE_BYTES_PER_PIXEL = 8
-# EXIF orientations by what they do to the stored picture; one onto its side is mirrored first.
+# EXIF orientations by their effect on the stored image. Mirroring comes before the transposition.
 MIRRORED_ACROSS, MIRRORED_DOWN, ONTO_ITS_SIDE = {2, 3, 7, 8}, {3, 4, 6, 7}, {5, 6, 7, 8}
 
 
@@ -62,19 +62,19 @@ def preprocess(
     """Decode, orient, flatten, resize and crop one image.
 
     Args:
-        data: an encoded image in one of FORMATS, whatever its name or content type said.
-        geometry: of the checkpoint; a number S is OpenAI's for that side.
+        data: an encoded image in one of FORMATS; its name and content type are not used.
+        geometry: of the checkpoint; a number S means OpenAI's geometry for that side.
         policy: `display` or `reference`.
-        max_pixels: the largest width x height that a header may announce.
-        light: resize by Pillow, slower, so that torch is not imported.
-        budget: memory for this and other pictures; waits for its share.
+        max_pixels: the largest width x height that a header may declare.
+        light: resize with Pillow, which is slower, so that torch is not imported.
+        budget: memory shared with other images; waits until enough is free.
 
     Returns:
         uint8 [S, S, 3], RGB, 0..255.
 
     Raises:
         UnsupportedImage, CorruptImage, TooManyPixels: see `model.errors`; the image is at fault.
-        Any other: this code or this machine is.
+        Any other: this code or this machine is at fault.
     """
     if isinstance(geometry, int):
         geometry = Geometry.clip(geometry)
@@ -88,7 +88,7 @@ def preprocess(
 
 
 def _decoding_bytes(image: ImageFile, whole: tuple[int, int]) -> int:
-    """What the picture, as it is drafted, takes at the peak. whole: width and height in px."""
+    """Return the peak memory of decoding the drafted image. whole: its full width and height."""
     each = BYTES_PER_PIXEL.get(image.format or "", OTHER_BYTES_PER_PIXEL)
     kept = PROGRESSIVE_BYTES_PER_PIXEL if image.info.get("progressive") else 0
     return each * math.prod(image.size) + kept * math.prod(whole)
@@ -112,11 +112,11 @@ def _display(
 
 
 def _draft(image: Image.Image, geometry: Geometry) -> tuple[float, float]:
-    """Have a large JPEG decoded to a fraction of its size, which saves most of the work.
+    """Set a large JPEG to be decoded to a fraction of its size, which saves most of the work.
 
-    Returns width and height in px of the coming picture; a part of its last px may be padding.
+    Returns width and height in px of the decoded image; a part of its last px may be padding.
     """
-    if geometry.filter == "nearest":  # picks px of the whole picture: a fraction has others
+    if geometry.filter == "nearest":  # it picks px of the whole image; a fraction has others
         return image.size
     side = SCALED_DECODE_MARGIN * geometry.longest
     with picture_faults():
@@ -126,7 +126,7 @@ def _draft(image: Image.Image, geometry: Geometry) -> tuple[float, float]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """By EXIF, 1 to 8; one that cannot be read counts as none, as in viewers."""
+    """Return the EXIF orientation, 1 to 8. An unreadable one counts as 1, as in viewers."""
     with suppress(CorruptImage), picture_faults():
         check_exif(image.info.get("exif") or b"")
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
@@ -134,7 +134,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _turn(pixels: UInt8Array, orientation: int) -> UInt8Array:
-    """Apply an EXIF orientation to uint8 [S, S, 3]: 150 kB instead of the whole picture."""
+    """Apply an EXIF orientation to uint8 [S, S, 3]: 150 kB instead of the whole image."""
     if orientation in MIRRORED_ACROSS:
         pixels = pixels[:, ::-1]
     if orientation in MIRRORED_DOWN:
@@ -145,7 +145,7 @@ def _turn(pixels: UInt8Array, orientation: int) -> UInt8Array:
 
 
 def _resize(rgb: Image.Image, across: Axis, down: Axis, by: Filter, light: bool) -> UInt8Array:
-    """The kept part. Returns uint8 [S, S, 3]."""
+    """Resize and keep the centre. Returns uint8 [S, S, 3]."""
     if not light:
         from model.images.resize import resize, suits
 
@@ -155,9 +155,9 @@ def _resize(rgb: Image.Image, across: Axis, down: Axis, by: Filter, light: bool)
 
 
 def _resize_kept(rgb: Image.Image, across: Axis, down: Axis, by: Filter) -> UInt8Array:
-    """By Pillow, only what the crop keeps, one axis at a time. Returns uint8 [S, S, 3].
+    """Resize with Pillow only what the crop keeps, one axis at a time. Returns uint8 [S, S, 3].
 
-    In the order that Pillow takes for a whole picture, so that both policies agree.
+    The order of the axes is Pillow's order for a whole image, so that both policies agree.
     """
     size, pillows = across.size, _pillows(by)
     (left, right), (top, bottom) = across.kept, down.kept
@@ -192,9 +192,9 @@ def _pillows(by: Filter) -> Image.Resampling:
 
 
 def _to_rgb(image: Image.Image, wide: bool) -> Image.Image:
-    """To RGB, transparency composited over white. wide: scale what has over 8 bits a channel.
+    """Convert to RGB, transparency over white. wide: scale channels of over 8 bits to 8.
 
-    Of a large picture some rows at a time, for the memory of the copies on the way.
+    A large image is converted in bands of rows, to limit the memory of intermediate copies.
     """
     if image.mode == "RGB" and image.info.get("transparency") is None:
         return image
@@ -209,7 +209,7 @@ def _to_rgb(image: Image.Image, wide: bool) -> Image.Image:
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Scale what has more than 8 bits a channel; Pillow's own conversion would clip it."""
+    """Scale channels of more than 8 bits to 8; Pillow's own conversion would clip them."""
     if image.mode.startswith("I"):
         whole = np.asarray(image)
         if whole.dtype != np.uint16:

@@ -1,6 +1,6 @@
-"""Bicubic and bilinear of uint8 by torch's SIMD kernel: Pillow's filters, without the GIL.
+"""Bicubic and bilinear resize of uint8 by torch's SIMD kernel: Pillow's filters without the GIL.
 
-Its vectorised kernel runs in the calling thread alone; torch's number of threads does not matter.
+The vectorised kernel runs only in the calling thread; torch's number of threads does not matter.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from model.encoder import UInt8Array
 from model.images.geometry import Axis, Filter, rows_first
 from model.images.zero_copy_pixels import zero_copy_pixels
 
-# On other machines torch's plain loops take twice as long as Pillow, and wake OpenMP's threads in
-# every thread that calls.
+# On other CPUs torch's plain loops take twice as long as Pillow, and wake OpenMP threads for every
+# calling thread.
 VECTORISED = torch.backends.cpu.get_cpu_capability() in {"AVX2", "AVX512"}
-# Everything is resized before the crop. Beyond this the kept part by Pillow is as cheap, and a
-# picture of 1 x 5000 px would become one of a million rows.
+# torch resizes the whole image before the crop. Above this ratio it is as cheap to resize only the
+# kept part with Pillow, and 1 x 5000 px would become a million rows.
 MAX_ASPECT = 4
 FILTERS: set[Filter] = {"bicubic", "bilinear"}
 
 
 def suits(across: Axis, down: Axis, by: Filter) -> bool:
-    """Whether `resize` has the filter, and is the faster way."""
+    """Whether `resize` supports the filter and is faster than Pillow."""
     return (
         VECTORISED
         and by in FILTERS
@@ -34,9 +34,9 @@ def suits(across: Axis, down: Axis, by: Filter) -> bool:
 
 
 def resize(rgb: Image.Image, across: Axis, down: Axis, by: Filter = "bicubic") -> UInt8Array:
-    """The kept S x S of an RGB image. Returns uint8 [S, S, 3].
+    """Resize an RGB image and keep its centre S x S. Returns uint8 [S, S, 3].
 
-    Within 2 of 255 of Pillow's resize of the whole picture followed by the crop.
+    Within 2 of 255 of Pillow's resize of the whole image followed by the crop.
     """
     factors = _factor(down), _factor(across)
     passes = [(factors[0], 1.0), (1.0, factors[1])] if rows_first(across, down) else [factors]
@@ -51,5 +51,5 @@ def resize(rgb: Image.Image, across: Axis, down: Axis, by: Filter = "bicubic") -
 
 
 def _factor(axis: Axis) -> float:
-    """A hair above the ratio: torch floors the product to find how many px there will be."""
+    """Return the next float above the ratio, because torch rounds the resulting length down."""
     return math.nextafter(axis.resized / axis.source, math.inf)

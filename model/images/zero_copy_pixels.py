@@ -1,7 +1,7 @@
-"""The pixels of a Pillow image without a copy, by the Arrow C data interface.
+"""The pixels of a Pillow image without a copy, through the Arrow C data interface.
 
-`numpy.asarray(image)` packs four bytes a pixel into three, holding the GIL, into memory that has
-to be mapped first: as long as a third of a resize.
+`numpy.asarray(image)` packs four bytes a pixel into three while it holds the GIL, into newly mapped
+memory. That takes a third of the time of a resize.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from model.encoder import UInt8Array
 
 
 class ArrowArray(ctypes.Structure):
-    """The head of `struct ArrowArray`, whose layout is frozen."""
+    """The first fields of `struct ArrowArray`, whose layout never changes."""
 
 
 ArrowArray._fields_ = [
@@ -37,10 +37,10 @@ _pointer: Any = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_ch
 
 @contextmanager
 def zero_copy_pixels(rgb: Image.Image) -> Iterator[UInt8Array]:
-    """uint8 [H, W, 3 or 4] over the memory of an RGB image, the fourth channel padding.
+    """Yield uint8 [H, W, 3 or 4] over an RGB image's memory; the fourth channel is padding.
 
-    To be read only, and only inside `with`. Pillow holds 16 MiB and more in pieces; such an image
-    is packed after all.
+    Do not write to it or use it after the block. Pillow stores 16 MiB and more in several blocks;
+    such an image is copied.
     """
     try:
         _, owner = rgb.__arrow_c_array__()
@@ -50,10 +50,10 @@ def zero_copy_pixels(rgb: Image.Image) -> Iterator[UInt8Array]:
         return
     array = ArrowArray.from_address(_pointer(owner, b"arrow_array"))
     yield _at(array.children[0].contents.buffers[1], (rgb.height, rgb.width, 4))
-    del owner  # frees the image's memory, if nobody else holds it
+    del owner  # frees the image's memory, unless another object holds it
 
 
 def _at(address: int, shape: tuple[int, ...]) -> UInt8Array:
-    """Writable, as torch wants it: it warns of an array that is not."""
+    """Return a writable array, because torch warns about read-only ones."""
     memory = (ctypes.c_uint8 * int(np.prod(shape))).from_address(address)
     return np.ctypeslib.as_array(memory).reshape(shape)

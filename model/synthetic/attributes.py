@@ -26,5 +26,5 @@ def combinations() -> list[Attributes]:
 
 
 def held_out(attributes: Attributes) -> bool:
-    """Whether training never sees this combination: about one in ten, the same for ever."""
+    """Whether training never sees this combination: about one in ten, always the same."""
     return zlib.crc32("/".join(attributes).encode()) % 10 == 0

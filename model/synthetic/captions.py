@@ -30,7 +30,7 @@ OPENINGS = ("", "", "", "a ", "a screenshot of a ", "screenshot of a ", "a thumb
 
 
 def caption(attributes: Attributes, rng: random.Random, fields: Collection[str] = FIELDS) -> str:
-    """Describe a thumbnail by the named fields, all four unless told.
+    """Describe a thumbnail by the named fields, by default all four.
 
     Different attributes give different captions when all fields are named.
     """

@@ -1,4 +1,4 @@
-"""Kinds of images that services are sent, to measure with: the same seed gives the same picture."""
+"""Kinds of images that services receive, to measure with. Equal seeds give equal pictures."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SMALL_PX = (256, 400)
 PHOTO_PX = (1600, 4000)
 SCREEN_PX = (1280, 1600)
 PHOTO_QUALITY = 90
-# A photo's brightness varies on every scale, the more the larger: (px, deviation of 0..255). Its
-# colours vary on large ones only. The finest is a sensor's grain: some 2 bits a pixel as JPEG.
+# A photo's brightness varies on all scales, more on larger ones: (px, deviation of 0..255). Its
+# colours vary on large scales only. The finest is a sensor's grain: about 2 bits a pixel as JPEG.
 BRIGHTNESS = ((512, 45.0), (128, 25.0), (32, 14.0), (8, 9.0), (2, 6.0), (1, 3.0))
 COLOURS = ((512, 14.0), (64, 8.0), (8, 3.0))
 
@@ -33,7 +33,7 @@ class Picture(NamedTuple):
 
 
 class Mix(NamedTuple):
-    """draw: a picture by its seed. most: so many of them are drawn within seconds."""
+    """draw: makes a picture from a seed. most: the number that can be drawn within seconds."""
 
     draw: Callable[[int], Picture]
     most: int
@@ -54,7 +54,7 @@ def small(seed: int) -> Picture:
 
 
 def photo(seed: int) -> Picture:
-    """1600..4000 px as JPEG of quality 90: no motif, but as much to decode as in a photo."""
+    """Noise of 1600..4000 px as JPEG of quality 90: as much to decode as in a photo."""
     dice = np.random.default_rng(seed)
     low, high = PHOTO_PX
     long = round(low * math.pow(high / low, dice.random()))

@@ -2,8 +2,8 @@
 
     picture = draw(Attributes("login", "blue", "dark", "phone"), seed=7, long_side_px=600)
 
-Training, calibration, the demo and the benchmarks draw from here. All that is random comes from
-the seed, all letters from Pillow's bundled font; another release of Pillow may differ by a pixel.
+Training, calibration, the demo and the benchmarks use them. All randomness comes from the seed, and
+all letters from Pillow's bundled font; another release of Pillow may differ by a pixel.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The training of the built-in model, and what its retrieval is worth."""
+"""Training of the built-in model, and evaluation of its retrieval."""

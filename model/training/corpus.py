@@ -1,4 +1,4 @@
-"""Pictures with captions to learn from, rendered once and kept in memory as pixels."""
+"""Training pictures with captions, rendered once and kept in memory as pixels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from model.synthetic.attributes import Attributes, combinations, held_out
 from model.synthetic.captions import caption, partial_caption
 from model.synthetic.thumbnails import draw, encode, random_format, random_side_px
 
-# One caption in four leaves attributes out, as people's queries do.
+# One caption in four leaves attributes out, as users' queries do.
 PARTIAL_SHARE = 0.25
 MAX_SHIFT_PX = 3
 
@@ -30,9 +30,9 @@ class Corpus:
     pixels: UInt8Array
 
     def batches(self, size: int, seed: int) -> Iterator[Batch]:
-        """Batches without end: each of up to `size` distinct combinations, with fresh captions.
+        """Yield endless batches of up to `size` distinct combinations, with new captions.
 
-        Two pictures of one combination never meet in a batch: each would be counted as a wrong
+        A batch never holds two pictures of one combination, because each would count as a wrong
         answer to the other's caption.
         """
         dice, rng = np.random.default_rng(seed), random.Random(seed)
@@ -50,14 +50,14 @@ class Corpus:
 
 
 def describe(attributes: Attributes, rng: random.Random) -> str:
-    """A caption to learn from: full, or one in four times partial."""
+    """Return a training caption. One in four is partial."""
     if rng.random() < PARTIAL_SHARE:
         return partial_caption(attributes, rng)
     return caption(attributes, rng)
 
 
 def learnable() -> tuple[Attributes, ...]:
-    """The combinations that training may see."""
+    """Return the combinations that training may see."""
     return tuple(each for each in combinations() if not held_out(each))
 
 
@@ -84,7 +84,7 @@ def training_pixels(job: tuple[Attributes, int, int]) -> UInt8Array:
 
 
 def _shifted(pixels: UInt8Array, dice: np.random.Generator) -> UInt8Array:
-    """The batch moved by a few px, its edge repeated. pixels: uint8 [N, S, S, 3]."""
+    """Shift the batch by a few px and repeat its edge. pixels: uint8 [N, S, S, 3]."""
     size = pixels.shape[1]
     down, across = dice.integers(-MAX_SHIFT_PX, MAX_SHIFT_PX + 1, 2)
     rows = np.clip(np.arange(size) + down, 0, size - 1)

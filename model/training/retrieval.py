@@ -1,4 +1,4 @@
-"""Does a text find its screen? Recall over generated thumbnails that training never saw.
+"""Recall between texts and images, over generated thumbnails that training never saw.
 
 python -m model.training.retrieval --model model/builtin
 """
@@ -28,7 +28,7 @@ BASELINE_SIDE_PX = 32
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """N thumbnails of N different combinations, each with its full caption.
+    """N thumbnails of N different combinations, each with a full caption.
 
     images: JPEG of quality 60, long sides spread over 400..1600 px. held_out: bool [N].
     """
@@ -50,7 +50,7 @@ class Recalls:
 
 
 def evaluation_set(seed: int = 0) -> EvaluationSet:
-    """The evaluation set of this seed: 240 thumbnails, 72 of them of held-out combinations."""
+    """Return the evaluation set of a seed: 240 thumbnails, 72 of them of held-out combinations."""
     rng = random.Random(EVALUATION_SEED + seed)
     unseen = [each for each in combinations() if held_out(each)]
     seen = [each for each in combinations() if not held_out(each)]
@@ -68,10 +68,10 @@ def evaluation_set(seed: int = 0) -> EvaluationSet:
 
 
 def recall_at(k: int, similarity: Float32Array, queries: BoolArray | None = None) -> float:
-    """The share of queries whose answer ranks among the first k; ties count against it.
+    """Return the share of queries whose answer ranks in the first k. A tie counts as a miss.
 
     similarity: [N, N]; row q is a query, and column q its answer. queries: bool [N], the rows to
-    count, all unless told. Columns stay all.
+    count, by default all. All columns are always possible answers.
     """
     answers = np.diagonal(similarity)[:, None]
     ahead = (similarity >= answers).sum(axis=1) - 1
@@ -80,9 +80,9 @@ def recall_at(k: int, similarity: Float32Array, queries: BoolArray | None = None
 
 
 def recalls(similarity: Float32Array, queries: BoolArray | None = None) -> Recalls:
-    """Recall at 1 and 5 both ways. similarity: [N, N], texts by images, row q and column q a pair.
+    """Return recall at 1 and 5 both ways. similarity: [N, N], texts by images, q and q a pair.
 
-    queries: bool [N], the pairs whose text and image ask; all unless told.
+    queries: bool [N], the pairs used as queries, by default all.
     """
     return Recalls(
         text_to_image_1=recall_at(1, similarity, queries),
@@ -93,17 +93,17 @@ def recalls(similarity: Float32Array, queries: BoolArray | None = None) -> Recal
 
 
 def embed(encoder: Encoder, evaluation: EvaluationSet) -> tuple[Float32Array, Float32Array]:
-    """Embeddings of the images and of the captions: two float32 [N, D], unit norm."""
+    """Embed the images and the captions. Returns two float32 [N, D], unit norm."""
     pixels = np.stack([encoder.preprocess(image) for image in evaluation.images])
     texts, _ = encoder.encode_texts(evaluation.captions)
     return encoder.encode_images(pixels), texts
 
 
 def mean_colour_similarity(evaluation: EvaluationSet) -> Float32Array:
-    """What a mean colour alone would find. Returns [N, N]: minus the distance of mean RGB.
+    """Compare mean colours only, as a baseline. Returns [N, N]: minus the distance of mean RGB.
 
-    Row q: the mean colour to expect of caption q, averaged over other pictures of exactly its
-    attributes, drawn from training's seeds. That is generous where the combination is held out.
+    Row q: the expected mean colour of caption q, averaged over other pictures of exactly its
+    attributes, drawn from training's seeds. That favours the baseline on held-out combinations.
     """
     expected = np.stack([_expected_colour(each) for each in evaluation.attributes])
     found = np.stack([_mean_colour(image) for image in evaluation.images])
@@ -112,7 +112,7 @@ def mean_colour_similarity(evaluation: EvaluationSet) -> Float32Array:
 
 
 def confusions(similarity: Float32Array, attributes: Sequence[Attributes]) -> dict[str, int]:
-    """How many first answers are wrong in each attribute. similarity: [N, N] as in recall_at."""
+    """Count the first answers that are wrong in each attribute. similarity: as in recall_at."""
     answers = [attributes[column] for column in similarity.argmax(axis=1)]
     pairs = list(zip(attributes, answers, strict=True))
     return {
@@ -128,7 +128,7 @@ def _expected_colour(attributes: Attributes) -> Float32Array:
 
 
 def _mean_colour(image: bytes) -> Float32Array:
-    """Of the centre square. Returns float32 [3], 0..255."""
+    """Return the mean colour of the centre square: float32 [3], 0..255."""
     pixels = preprocess(image, BASELINE_SIDE_PX)
     return np.asarray(pixels.mean(axis=(0, 1)), dtype=np.float32)
 

@@ -3,7 +3,7 @@
     python -m model.training.train --output /tmp/checkpoint --seed 0
 
 After Radford et al., "Learning Transferable Visual Models From Natural Language Supervision"
-(2021): N pairs give an N x N matrix of similarities, of which the diagonal is right, and the loss
+(2021): N pairs give an N x N matrix of similarities, whose diagonal holds the right pairs. The loss
 is the mean of two cross-entropies, along rows and along columns. The temperature is learned.
 """
 
@@ -44,7 +44,7 @@ VOCABULARY_SIZE, CAPTIONS_A_COMBINATION = 1500, 20
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to learn: linear warm-up, then a cosine down to zero."""
+    """Length and learning rate of the training: linear warm-up, then a cosine down to zero."""
 
     steps: int
     batch_size: int = 256
@@ -53,7 +53,7 @@ class Schedule:
     weight_decay: float = 0.1
 
     def rate(self, step: int) -> float:
-        """The share, 0..1, of the learning rate at a step."""
+        """Return the share, 0..1, of the learning rate at a step."""
         if step < self.warm_up:
             return (step + 1) / self.warm_up
         done = (step - self.warm_up) / max(1, self.steps - self.warm_up)
@@ -63,9 +63,9 @@ class Schedule:
 def contrastive_loss(
     images: torch.Tensor, texts: torch.Tensor, logit_scale: torch.Tensor
 ) -> torch.Tensor:
-    """The symmetric cross-entropy over all pairings, a scalar.
+    """Return the symmetric cross-entropy over all pairings, a scalar.
 
-    images, texts: float [N, D], unit norm, row by row a pair. logit_scale: log of 1 / temperature.
+    images, texts: float [N, D], unit norm; row i of both is a pair. logit_scale: -log temperature.
     """
     logits = logit_scale.exp() * images @ texts.T  # [N, N]
     right = torch.arange(len(logits), device=logits.device)  # [N]
@@ -75,7 +75,7 @@ def contrastive_loss(
 def fit(
     model: CLIPModel, tokenizer: CLIPTokenizer, batches: Iterator[Batch], schedule: Schedule
 ) -> Iterator[float]:
-    """Train in place; yields the loss of each step. Weights may be fresh or a checkpoint's."""
+    """Train in place and yield the loss of each step. Weights may be new or from a checkpoint."""
     optimizer = _optimizer(model, schedule)
     pace = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule.rate)
     model.train()
@@ -93,7 +93,7 @@ def fit(
 
 
 def create_model(vocabulary_size: int) -> CLIPModel:
-    """An untrained small CLIP whose last two token ids are the start and the end of a text."""
+    """Create an untrained small CLIP. Its last two token ids are the start and end of a text."""
     end = vocabulary_size - 1
     text = {
         "vocab_size": vocabulary_size,
@@ -122,7 +122,7 @@ def create_model(vocabulary_size: int) -> CLIPModel:
 def save(model: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None:
     """Write a checkpoint as float32 in transformers' format, as `model.checkpoints` reads it.
 
-    Files appear in the folder only once all are whole.
+    Files appear in the folder only when all are complete.
     """
     with whole_files(folder) as unfinished:
         model.save_pretrained(unfinished)
@@ -180,7 +180,7 @@ def _optimizer(model: CLIPModel, schedule: Schedule) -> torch.optim.Optimizer:
 
 
 def caption_tokenizer(seed: int) -> CLIPTokenizer:
-    """A tokenizer learned from captions of every combination that training may see."""
+    """Train a tokenizer on captions of every combination that training may see."""
     rng = random.Random(seed)
     texts = (describe(each, rng) for each in learnable() for _ in range(CAPTIONS_A_COMBINATION))
     return train_tokenizer(texts, VOCABULARY_SIZE, CONTEXT_LENGTH)
@@ -214,7 +214,7 @@ def _render(options: argparse.Namespace, progress: Progress) -> Corpus:
 
 
 def _writable(given: str) -> Path:
-    """A folder; that nothing can be written to it is said before minutes of training."""
+    """Return the folder. Checks before minutes of training that it can be written."""
     try:
         check_folder(given)
     except OSError as exc:
@@ -229,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: python -m model.training.train --output /tmp/checkpoint --seed 0",
     )
     parser.add_argument("--output", type=_writable, required=True, help="folder to write")
-    parser.add_argument("--seed", type=int, default=0, help="of pictures, captions, weights (0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all randomness (0)")
     parser.add_argument("--steps", type=int, default=1200, help="batches to learn from (1200)")
     parser.add_argument("--batch-size", type=int, default=256, help="pairs a batch (256)")
     parser.add_argument(

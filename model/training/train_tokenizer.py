@@ -1,7 +1,7 @@
 """A CLIP tokenizer learned from captions: byte-level BPE in CLIP's own layout.
 
 Vocabulary, as in CLIP: 256 bytes, the same bytes at a word's end, the merges, then
-`<|startoftext|>` and `<|endoftext|>`. Every text has ids, whatever its script.
+`<|startoftext|>` and `<|endoftext|>`. Texts in every script have ids.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int, length: int) -> 
     entries += [first + second for first, second in merges]
     entries += [START, END]
     vocabulary = {entry: number for number, entry in enumerate(dict.fromkeys(entries))}
-    # transformers' annotation lacks the pairs that tokenizers asks for.
+    # transformers' annotation lacks the pairs that tokenizers requires.
     pairs: Any = merges
     return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=length)
 
@@ -44,7 +44,7 @@ def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
 
 
 def _learn_merges(texts: Iterable[str], vocabulary_size: int) -> list[tuple[str, str]]:
-    # An empty CLIP tokenizer brings CLIP's normalizer and word splitting.
+    # An empty CLIP tokenizer has CLIP's normalizer and word splitting.
     learner = CLIPTokenizer().backend_tokenizer
     learner.model = BPE(end_of_word_suffix=WORD_END)
     trainer = BpeTrainer(

@@ -1,1 +1,1 @@
-"""Asking an endpoint: by its URL, or by its name through SageMaker's runtime."""
+"""Transports to an endpoint: by its URL, or by its name through SageMaker's runtime."""

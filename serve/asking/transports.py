@@ -1,4 +1,4 @@
-"""The two ways to an endpoint: its URL, and its name through SageMaker's runtime."""
+"""Transports to an endpoint: HTTP to its URL, or SageMaker's runtime with its name."""
 
 from __future__ import annotations
 
@@ -39,8 +39,7 @@ PATH = "/invocations"
 CONNECT_TIMEOUT_S = 5.0
 # SageMaker gives a container 60 s; more than that is a hang.
 READ_TIMEOUT_S = 70.0
-# How long the bytes of an answer may take on their way, and how many there may be: 50,000 items of
-# 1,024 dimensions are 280 MB.
+# Limits of an answer's transfer time and size. 50,000 items of 1,024 dimensions are 280 MB.
 ANSWER_TIMEOUT_S = 300.0
 MAX_ANSWER_BYTES = 2**29
 CHUNK_BYTES = 2**20
@@ -50,35 +49,35 @@ _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
 
 class Transport(Protocol):
-    """An endpoint. May be used from many threads."""
+    """A connection to an endpoint. Thread-safe."""
 
     @property
     def name(self) -> str:
-        """As people call it."""
+        """The endpoint's URL or name."""
 
     @property
     def is_local(self) -> bool:
-        """Whether it runs on this machine, and so can fetch from it."""
+        """Whether it runs on this machine, and so can fetch URLs of this machine."""
 
     def send(self, body: bytes, content_type: str = JSON) -> bytes:
-        """POST a body once, and return that of a 200. Raises EndpointError."""
+        """POST a body once, and return the body of a 200 answer. Raises EndpointError."""
 
     def close(self) -> None:
         """Close its connections."""
 
 
 def connect(endpoint: str, client: Any, connections: int, model: str | None = None) -> Transport:
-    """By URL or by name.
+    """Return a transport to an endpoint.
 
     Args:
-        endpoint: either.
-        client: boto3's of `sagemaker-runtime`, or None.
-        connections: at once.
-        model: one of several that the container serves, by its name; None is its first.
+        endpoint: its URL or its name.
+        client: a boto3 client of `sagemaker-runtime`, or None.
+        connections: most connections at once.
+        model: the name of one of the container's models; None is its default.
 
     Raises:
-        ValueError: neither an http(s) URL nor a name, no model's name, or AWS is not configured
-            here.
+        ValueError: `endpoint` is neither an http(s) URL nor a name, `model` is not a name, or AWS
+            is not configured.
     """
     if model is not None and not MODEL_NAME.fullmatch(model):
         raise ValueError(f"{model!r} is no model's name: up to 64 of A-Z, a-z, 0-9, . _ -")
@@ -92,17 +91,17 @@ def connect(endpoint: str, client: Any, connections: int, model: str | None = No
 
 
 class HttpTransport:
-    """A container by its URL, with or without `/invocations`. Raises ValueError: it is no URL."""
+    """A container by its URL, with or without `/invocations`. Raises ValueError if it is no URL."""
 
     def __init__(self, url: str, connections: int = 1, model: str | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
-            raise ValueError(f"{url} is no URL of an endpoint: http://localhost:8080, say")
+            raise ValueError(f"{url} is no URL of an endpoint, such as http://localhost:8080")
         self.name = url.rstrip("/").removesuffix(PATH) + PATH
         self.is_local = _is_loopback(parts.hostname)
         self._headers = {"Accept": JSON} | choosing(model, HEADER)
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)
-        # No environment's proxy is asked, and nothing is sent twice behind our back.
+        # A PoolManager ignores proxy variables. Retries are up to the caller.
         self._pool = urllib3.PoolManager(maxsize=connections, retries=False, timeout=timeout)
 
     def send(self, body: bytes, content_type: str = JSON) -> bytes:
@@ -125,9 +124,9 @@ class HttpTransport:
 
 
 class SageMakerTransport:
-    """An endpoint by its name; a container's error is read out of SageMaker's ModelError.
+    """An endpoint by its name. Reads the container's error out of SageMaker's ModelError.
 
-    client: boto3's of `sagemaker-runtime`; None makes one, or raises ValueError without a region.
+    client: of `sagemaker-runtime`; None makes one, or raises ValueError without a region.
     """
 
     is_local = False
@@ -155,18 +154,18 @@ class SageMakerTransport:
             raise _unreached_by_boto(exc) from exc
 
     def close(self) -> None:
-        """See Transport. A client that was handed in stays open."""
+        """See Transport. A client given by the caller stays open."""
         if self._owned:
             self._client.close()
 
 
 def choosing(model: str | None, parameter: str = "CustomAttributes") -> dict[str, str]:
-    """The custom attributes that choose a model, as boto3's parameter, or as a header of a name."""
+    """Return the custom attributes that choose a model, as boto3's parameter or as a header."""
     return {} if model is None else {parameter: f"model={model}"}
 
 
 def _whole(read: Callable[[int], bytes]) -> bytes:
-    """An answer's body, bounded. read: at most so many bytes, none at the end."""
+    """Read an answer's body, bounded. read: returns at most n bytes, none at the end."""
     begun_s, parts, size = time.monotonic(), [], 0
     while part := read(CHUNK_BYTES):
         parts.append(part)
@@ -175,7 +174,7 @@ def _whole(read: Callable[[int], bytes]) -> bytes:
             message = f"the answer has more than {MAX_ANSWER_BYTES:,} bytes"
             raise EndpointError("bad_answer", message, retryable=False)
         if time.monotonic() - begun_s > ANSWER_TIMEOUT_S:
-            message = f"the answer takes more than {ANSWER_TIMEOUT_S:.0f} s to come"
+            message = f"the answer takes more than {ANSWER_TIMEOUT_S:.0f} s to arrive"
             raise EndpointError("timeout", message, retryable=True)
     return b"".join(parts)
 
@@ -236,7 +235,7 @@ def _unreached_by_boto(exc: BotoCoreError) -> EndpointError:
 
 
 def _reason(exc: BaseException) -> str:
-    """The system's own words where there are some: `connection refused`."""
+    """Return the operating system's error text, such as `connection refused`, if any."""
     cause = exc.__cause__ or exc
     return cause.strerror.lower() if isinstance(cause, OSError) and cause.strerror else str(exc)
 

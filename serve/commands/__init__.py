@@ -1,1 +1,1 @@
-"""The commands that serve nothing: embed, check, export, quantize."""
+"""The commands that run without a server: embed, check, export, quantize."""

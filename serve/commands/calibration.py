@@ -25,21 +25,21 @@ from serve.compose import fetch_config
 from serve.settings import Settings
 from serve.wire.client_side import is_url
 
-# Of both thumbnails and texts: more add minutes, not fidelity; fewer measure nothing.
+# Limits for thumbnails and for texts. More add minutes, not fidelity; fewer measure nothing.
 MOST, FEWEST = 600, 90
 GENERATED = 450
 IO_THREADS = 32
 
 
 def texts(path: str | None) -> list[str]:
-    """The lines of a file, at most MOST of them by chance, or generated captions."""
+    """Return the lines of a file, at most MOST chosen at random, or generated captions."""
     if path is None:
         return [one.caption for one in _generated()]
     return _some(_lines(Path(path)), f"texts in {path}")
 
 
 def thumbnails(settings: Settings, encoder: Encoder, source: str | None) -> tuple[UInt8Array, int]:
-    """Pixels of thumbnails, at most MOST of them by chance; those that fail are left out.
+    """Return the pixels of thumbnails, at most MOST chosen at random, without those that fail.
 
     source: a folder, a file that lists URLs and paths, or None for generated ones.
 
@@ -58,7 +58,7 @@ def thumbnails(settings: Settings, encoder: Encoder, source: str | None) -> tupl
 
 @cache
 def _generated() -> tuple[Thumbnail, ...]:
-    """Drawn once, for thumbnails and texts."""
+    """Draw the samples once, for both thumbnails and texts."""
     return tuple(sample(seed) for seed in range(GENERATED))
 
 
@@ -69,16 +69,16 @@ def _names(source: Path) -> list[str]:
 
 
 def _lines(path: Path) -> list[str]:
-    """Each line once."""
+    """Return the distinct lines of a file."""
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except ValueError as exc:
-        raise click.ClickException(f"{path} is not a text in UTF-8: one name a line") from exc
+        raise click.ClickException(f"{path} is not UTF-8 text, one name per line") from exc
     return list(dict.fromkeys(line for line in lines if line))
 
 
 def _some(found: list[str], words: str) -> list[str]:
-    """A fair choice: neighbours in a list are often alike."""
+    """Choose at random, because neighbours in a list are often alike."""
     if len(found) < FEWEST:
         raise click.ClickException(f"{len(found)} {words}; at least {FEWEST} are needed")
     random.Random(0).shuffle(found)
@@ -98,7 +98,7 @@ def _pixels(encoder: Encoder, getters: Sequence[Callable[[], bytes]]) -> tuple[U
     def one(get: Callable[[], bytes]) -> UInt8Array | None:
         try:
             data = get()
-            with decoding:  # a large picture takes hundreds of MB meanwhile
+            with decoding:  # decoding a large image takes hundreds of MB
                 return encoder.preprocess(data)
         except (ItemError, DecodeError, OSError):
             return None

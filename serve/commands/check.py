@@ -1,4 +1,4 @@
-"""`sweetspot check`: the parity table, and whether every row keeps its floors."""
+"""`sweetspot check`: the parity table, and whether every row passes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from model.fidelity.check import Row, check
 from serve.compose import model_config
 from serve.settings import Settings
 
-# Cosines as they are and centred; differences of any one number, and through batch mates.
+# The columns of NUMBERS, explained below the table.
 LEGEND = (
-    "min, mean: cosine of an embedding to the reference's; c.: with the set's mean\n"
-    "subtracted; differ: most that a number is off; mates: the same, alone or in a batch"
+    "min, mean: cosine to the reference; c.: with the set's mean subtracted first;\n"
+    "differ: largest difference of a number; mates: alone against in a batch"
 )
 NUMBERS = ("min", "mean", "c. min", "c. mean", "differ", "mates")
 
@@ -30,7 +30,7 @@ def run(settings: Settings, count: int, *, as_json: bool) -> int:
         with console.status("comparing with transformers"):
             for row in check(replace(model_config(settings), backend="auto"), count):
                 rows.append(row)
-                console.print(f"{_words(row)}: {'; '.join(row.below) or 'keeps its floors'}")
+                console.print(f"{_words(row)}: {'; '.join(row.below) or 'passes'}")
     except ModelError as exc:
         raise click.ClickException(str(exc)) from exc
     if as_json:

@@ -17,7 +17,7 @@ from model.fidelity.cosines import fidelity
 from model.files import check_folder
 from model.load import open_checkpoint
 
-# Tracing turns conditions into constants: what was saved must give what the model gives.
+# Tracing turns conditions into constants, so the saved graphs are compared with the model.
 MAX_DIFFERENCE = 1e-5
 TEXTS = ("login", "dark dashboard with a bar chart on a tablet, in green")
 

@@ -21,7 +21,7 @@ from serve.settings import Settings
 
 @dataclass(frozen=True)
 class Asked:
-    """thumbnails: a folder, or a file that lists URLs and paths. texts: a file, one a line."""
+    """thumbnails: a folder, or a file that lists URLs and paths. texts: a file, one per line."""
 
     output: str
     thumbnails: str | None

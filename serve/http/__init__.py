@@ -1,1 +1,1 @@
-"""Sockets, the worker, Flask, bodies, `/invocations`, the multi-model API."""
+"""The HTTP server: gunicorn worker, Flask app, bodies, `/invocations`, multi-model API."""

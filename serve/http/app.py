@@ -1,4 +1,4 @@
-"""The Flask application: what SageMaker calls, and `/metrics`; nothing else."""
+"""The Flask application: the routes that SageMaker calls, and `/metrics`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOT_READY_RETRY_MS = 1000
 
 
 def create_app(service: Service) -> Flask:
-    """The application over a service that may still be loading."""
+    """Return the application of a service, which may still be loading."""
     app = Flask("sweetspot", static_folder=None)
     settings = service.settings
     bodies = Bodies(settings.max_requests, settings.max_bodies_bytes, settings.max_body_bytes)
@@ -89,7 +89,7 @@ def _logged_refusal(telemetry: Telemetry, error: HttpError) -> Response:
 
 
 def _unknown_path(error: HTTPException) -> Response:
-    """404 and 405 of the router, in the form of our other errors."""
+    """Return the router's 404 and 405 in the form of our other errors."""
     response = _refuse(
         BadRequest(
             f"{request.method} {request.path[:100]}: POST /invocations, GET /ping, "

@@ -1,7 +1,7 @@
-"""Receive a request's body: bounded in bytes and time, its bytes paid for before it is read.
+"""Receive a request's body, bounded in bytes and time.
 
-A request has its place only once its body is there: one that was begun and left alone takes no
-place from others, just one of those for bodies that are still to come.
+A request reserves its bytes before its body is read, and takes a request place only after that.
+So a stalled upload holds no request place, only one of RECEIVING_REQUESTS.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from serve.settings import INTERACTIVE_REQUESTS, RECEIVING_REQUESTS
 CHUNK_BYTES = 1024 * 1024
 # The event loop waits for bodies up to this before a thread sees their request (`worker.py`).
 AWAITED_BYTES = 64 * 1024
-# How long a body may stop on its way; from a platform's proxy or a batch job it never does.
+# How long a body may stall. Bodies from the platform's proxy or a batch job never do.
 STALL_S = 5.0
 MAX_LENGTH_DIGITS = 18
-# What an answer may take to be received by its client.
+# How long a client may take to receive an answer.
 ANSWER_TIMEOUT_S = 60.0
-# Bytes kept for the bodies of interactive requests, up to this size: one part in so many of all.
+# One byte in 16 is reserved for bodies up to this size, which interactive requests have.
 INTERACTIVE_BODY_BYTES = 4 * 2**20
 INTERACTIVE_SHARE = 16
 
 
 class Bodies:
-    """The budgets that a request draws on: bytes before its body is read, a place behind it."""
+    """The budgets of requests: bytes before the body is read, a request place after it."""
 
     def __init__(self, max_requests: int, max_bodies_bytes: int, max_body_bytes: int) -> None:
         self._requests = Permits(max_requests + INTERACTIVE_REQUESTS)
@@ -50,10 +50,10 @@ class Bodies:
 
     @contextmanager
     def admit(self, environ: Mapping[str, Any]) -> Iterator[int]:
-        """Hold the bytes of a request's body; gives how many may be read.
+        """Reserve the bytes of a request's body, and yield how many may be read.
 
         Raises:
-            HttpError: `payload_too_large`, or `overloaded` at once.
+            HttpError: `payload_too_large`, or `overloaded`, without waiting.
         """
         limit = declared_bytes(environ, self._max_body_bytes)
         leave = self._kept_bytes if limit > INTERACTIVE_BODY_BYTES else 0
@@ -61,10 +61,10 @@ class Bodies:
             yield limit
 
     def receive(self, environ: Mapping[str, Any], limit: int, timeout_s: float) -> bytearray:
-        """Read a body of at most `limit` bytes, as `read` does. Raises HttpError as it does, too.
+        """Read a body of at most `limit` bytes. Raises HttpError as `read` does, or `overloaded`.
 
-        One that is still to come is refused where none more may, or where it is so large that
-        its request can only be a bulk one, and these find no place: `overloaded`.
+        A body is refused as `overloaded` if too many bodies are arriving, or if it is so large
+        that its request must be bulk and no bulk place is free.
         """
         if limit > INTERACTIVE_BODY_BYTES and self._bulk.spent:
             raise self._too_many("requests")
@@ -74,14 +74,14 @@ class Bodies:
 
     @contextmanager
     def admit_to(self, lane: Lane) -> Iterator[None]:
-        """Hold a request's place in its lane, which its body told. Raises HttpError, `overloaded`.
+        """Hold a request place in a lane, known from the body. Raises HttpError, `overloaded`.
 
-        Interactive ones find the places that bulk ones may not take.
+        Some places are for interactive requests only.
         """
         bulk = self._held(self._bulk, "requests") if lane == "bulk" else nullcontext()
         with bulk, self._held(self._requests, "requests", lane=lane):
             yield
-        # Not when it was refused behind this: a refusal makes no room for others.
+        # Not reached if the engine refuses the request, since that frees no capacity.
         self._retry_times[lane].freed()
 
     @contextmanager
@@ -99,12 +99,12 @@ class Bodies:
         return self.overloaded(f"too many {words} at once; retry later", lane)
 
     def overloaded(self, message: str, lane: Lane) -> HttpError:
-        """A refusal, with the time to come again."""
+        """Return a refusal with its own retry time."""
         return HttpError("overloaded", message, self._retry_times[lane].next_ms())
 
 
 def declared_bytes(environ: Mapping[str, Any], most: int) -> int:
-    """The declared length of a body, or the most there may be of one that declares none.
+    """Return the declared length of a body, or `most` for a chunked body.
 
     Raises:
         HttpError: `payload_too_large` beyond `most` bytes, or `bad_request`.
@@ -115,23 +115,23 @@ def declared_bytes(environ: Mapping[str, Any], most: int) -> int:
         return most if chunked else 0
     if not (declared.isascii() and declared.isdigit()):
         raise BadRequest("Content-Length is not a number")
-    # Python refuses to read a number of thousands of digits.
+    # Python refuses to parse a number of thousands of digits.
     if len(declared) > MAX_LENGTH_DIGITS or int(declared) > most:
         raise too_large(most)
     return int(declared)
 
 
 def _is_there(environ: Mapping[str, Any], limit: int) -> bool:
-    """Whether the event loop has waited for all of a body."""
+    """Return whether the event loop has already received the whole body."""
     to_come = environ.get("HTTP_TRANSFER_ENCODING") or environ.get("HTTP_EXPECT")
     return limit <= AWAITED_BYTES and not to_come
 
 
 def read(environ: Mapping[str, Any], limit: int, timeout_s: float) -> bytearray:
-    """Read at most `limit` bytes within `timeout_s`, with no second copy of them on the way.
+    """Read at most `limit` bytes within `timeout_s`, without a second copy of them.
 
     Raises:
-        HttpError: `payload_too_large`, or `bad_request` when it does not come whole or in time.
+        HttpError: `payload_too_large`, or `bad_request` if the body is incomplete or late.
     """
     late = threading.Event()
     with _cut_off(environ.get("gunicorn.socket"), timeout_s, late):
@@ -144,9 +144,9 @@ def read(environ: Mapping[str, Any], limit: int, timeout_s: float) -> bytearray:
     if late.is_set():
         raise BadRequest(f"the body did not arrive within {timeout_s:g} s")
     if isinstance(broken, TimeoutError):
-        raise BadRequest(f"nothing more of the body came for {STALL_S:g} s") from broken
+        raise BadRequest(f"the body stalled for {STALL_S:g} s") from broken
     if broken is not None:
-        raise BadRequest("the body is broken off or not of its encoding") from broken
+        raise BadRequest("the body was cut off, or its encoding is wrong") from broken
     if len(data) > limit:
         raise too_large(limit)
     if environ.get("CONTENT_LENGTH") and len(data) < limit:
@@ -155,7 +155,7 @@ def read(environ: Mapping[str, Any], limit: int, timeout_s: float) -> bytearray:
 
 
 def _read(stream: Any, limit: int) -> bytearray:
-    """To the end, or one byte beyond the limit."""
+    """Read to the end, or to one byte beyond the limit."""
     data = bytearray()
     while len(data) <= limit and (chunk := stream.read(min(CHUNK_BYTES, limit + 1 - len(data)))):
         data += chunk
@@ -166,7 +166,7 @@ def _read(stream: Any, limit: int) -> bytearray:
 def _cut_off(
     connection: socket.socket | None, timeout_s: float, late: threading.Event
 ) -> Iterator[None]:
-    """Shut a connection's reading side when the block takes too long, however much drips in."""
+    """Shut a connection's reading side after `timeout_s`, even if bytes still arrive slowly."""
     if connection is None:
         yield
         return
@@ -187,12 +187,12 @@ def _cut_off(
 
 
 def client_left(environ: Mapping[str, Any]) -> bool:
-    """Whether the client closed its side of the connection while it waits for the answer."""
+    """Return whether the client closed its side of the connection before the answer."""
     connection: socket.socket | None = environ.get("gunicorn.socket")
     if connection is None:
         return False
     try:
-        # Not select: that ends at file descriptor 1024.
+        # Not select, which cannot watch file descriptors from 1024 on.
         poller = select.poll()
         poller.register(connection, select.POLLIN)
         readable = bool(poller.poll(0))
@@ -204,5 +204,5 @@ def client_left(environ: Mapping[str, Any]) -> bool:
 
 
 def too_large(limit: int) -> HttpError:
-    """The body has more bytes than allowed."""
+    """Return the refusal of a body with more bytes than allowed."""
     return HttpError("payload_too_large", f"the body has more than {limit:,} bytes")

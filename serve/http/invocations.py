@@ -1,4 +1,4 @@
-"""`POST /invocations`: from the request's headers to its answer, whole or as it comes."""
+"""`POST /invocations`: from the request's headers to its answer, whole or as a stream."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from serve.wire.answers import (
 from serve.wire.embed_request import EmbedRequest
 from serve.wire.protocol import CUSTOM_ATTRIBUTES, JSON_LINES_TYPES, TARGET_MODEL, parse
 
-# nginx's status for a client that closed the connection; nobody receives it.
+# nginx's status for a client that closed the connection, and so does not receive it.
 CLIENT_CLOSED_REQUEST = 499
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """A request read, with what it may cost."""
+    """A parsed request, with its answer's media type, its lane and its deadline."""
 
     request: EmbedRequest
     media_type: str
@@ -45,7 +45,7 @@ class _Asked:
 
 
 class Invocations:
-    """Answers the request that Flask is in. bodies: the budgets that each draws on."""
+    """Answers Flask's current request. bodies: the budgets of all requests."""
 
     def __init__(self, settings: Settings, bodies: Bodies, telemetry: Telemetry) -> None:
         self._settings = settings
@@ -53,7 +53,7 @@ class Invocations:
         self._telemetry = telemetry
 
     def answer(self, engine: Engine, model: str = "") -> Response:
-        """The answer, all items of it or one by one. model: by the path. Raises HttpError."""
+        """Answer as a whole or as a stream. model: from the path, if any. Raises HttpError."""
         with ExitStack() as held:
             limit = held.enter_context(self._bodies.admit(request.environ))
             asked = self._read(limit, model)
@@ -93,7 +93,7 @@ class Invocations:
         return _Asked(parsed, media_type, lane, self._deadline_s(parsed.parameters.deadline_ms))
 
     def _lane_of(self, parsed: EmbedRequest) -> Lane:
-        """In a batch transform nobody waits, also where each request is one image."""
+        """Choose the lane: bulk in a batch transform, even if each request is one image."""
         return "bulk" if self._settings.in_batch else lane_of(parsed.items)
 
     def _deadline_s(self, asked_ms: int | None) -> float:
@@ -113,7 +113,7 @@ class Invocations:
             asked.request,
             answer,
             specs,
-            # A batch transform that assembles by line adds one behind each answer.
+            # A batch transform that assembles by line adds a newline after each answer.
             last_newline=not self._settings.in_batch,
         )
         response = Response(body, content_type=asked.media_type)
@@ -124,7 +124,7 @@ class Invocations:
         return response
 
     def _streamed(self, engine: Engine, asked: _Asked, held: ExitStack) -> Response:
-        """Refusals come before the first byte; what the request holds is held until the last."""
+        """Refuse before the first byte; hold the request's budgets until the last byte."""
         environ = request.environ
         model = asked.request.parameters.model
         specs = engine.specs(model)
@@ -150,13 +150,13 @@ class Invocations:
             raise
         except ClientLeft as exc:
             self._telemetry.left(lane)
-            # By this gunicorn knows that it is no fault of ours; there must be no summary.
+            # gunicorn does not log this as our error. The stream must end without a summary.
             raise BrokenPipeError(errno.EPIPE, "the client left") from exc
         tally.end(stream.times)
 
 
 def _targeted(parsed: EmbedRequest, path: str, header: str) -> EmbedRequest:
-    """The path says, or the caller, or the platform's own header."""
+    """Choose the model: from the path, else from the request, else from the platform's header."""
     model = path or parsed.parameters.model or header or ()
     return replace(parsed, parameters=replace(parsed.parameters, model=model))
 

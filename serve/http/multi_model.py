@@ -1,6 +1,6 @@
-"""SageMaker's multi-model API: models are loaded, listed, asked and unloaded by opaque names.
+"""SageMaker's multi-model API: load, list, invoke and unload models by opaque names.
 
-Paths, keys, the page's token and the status codes are those of "Contracts for custom containers to
+Paths, keys, the page token and the status codes are those of "Contracts for custom containers to
 serve multiple models"; `limit` is multi-model-server's.
 """
 
@@ -36,28 +36,28 @@ log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 64 * 2**10
 MAX_NAME_CHARS = 512
 PAGE = 100
-# ViT-B/32 takes 1.9 to 2.2 times its weights once it is warm on OpenVINO, and never more before.
+# A warm ViT-B/32 takes 1.9 to 2.2 times its weights on OpenVINO, and no more while it loads.
 LOADED_SHARE = 2.25
-# Of the memory there is, in quarters: decoding and bodies need the rest.
+# Quarters of the memory that models may take. Decoding and bodies need the rest.
 MODELS_SHARE = 3
 
 
 class Models:
-    """The models that the platform had loaded. Safe from many threads; loads take turns."""
+    """The models that the platform loaded. Thread-safe; one load runs at a time."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        # Where each was loaded from.
+        # The URL that each model was loaded from.
         self._urls: dict[str, str] = {}
         self._moving: set[str] = set()
         self._lock = threading.Lock()
         self._turn = threading.Lock()
 
     def load(self, engine: Engine, name: str, url: str, shown: str) -> None:
-        """Load a model, which may be asked from then on. shown: its name in answers.
+        """Load a model and start to serve it. shown: its name in answers.
 
         Raises:
-            HttpError: `model_exists`, `insufficient_memory`; `bad_request`: it is no checkpoint.
+            HttpError: `model_exists`, `insufficient_memory`; `bad_request` if it is no checkpoint.
         """
         with self._announced(name), self._turn:
             self._check_memory(url)
@@ -72,7 +72,7 @@ class Models:
                 self._urls[name] = url
 
     def unload(self, engine: Engine, name: str) -> None:
-        """Answer what was accepted, then give back the memory. Raises HttpError: not loaded."""
+        """Answer the accepted requests, then free the memory. Raises HttpError if not loaded."""
         with self._lock:
             if self._urls.pop(name, None) is None:
                 raise _not_found(name)
@@ -84,7 +84,7 @@ class Models:
             self._settled(name)
 
     def page(self, start: int, limit: int) -> dict[str, Any]:
-        """Some of the models, in the order they came, and the token of the next page."""
+        """Return a page of models, in the order of loading, and the token of the next page."""
         with self._lock:
             every = list(self._urls.items())
         listed = [_as_json(*one) for one in every[start : start + limit]]
@@ -92,7 +92,7 @@ class Models:
         return {"models": listed} | more
 
     def about(self, name: str) -> dict[str, str]:
-        """One model. Raises HttpError: not loaded."""
+        """Return one model. Raises HttpError if not loaded."""
         with self._lock:
             url = self._urls.get(name)
         if url is None:
@@ -101,11 +101,11 @@ class Models:
 
     @contextmanager
     def _announced(self, name: str) -> Iterator[None]:
-        """Once at a time. One that is about to leave is still in the engine."""
+        """Refuse a second load of a name, also while a model of that name is being unloaded."""
         with self._lock:
             if name in self._urls or name in self._moving:
                 raise HttpError(
-                    "model_exists", f"model {clip(name)} is loaded, or about to come or go"
+                    "model_exists", f"model {clip(name)} is loaded, loading or unloading"
                 )
             self._moving.add(name)
         try:
@@ -126,7 +126,7 @@ class Models:
         if needed > free:
             raise HttpError(
                 "insufficient_memory",
-                f"the model needs some {needed >> 20:,} MiB, {max(0, free) >> 20:,} are free",
+                f"the model needs about {needed >> 20:,} MiB, {max(0, free) >> 20:,} are free",
             )
 
     def _test(self, engine: Engine, name: str) -> None:
@@ -141,7 +141,7 @@ class Models:
 def routes(
     models: Models, engine: Callable[[], Engine], answering: Invocations, body_timeout_s: float
 ) -> Blueprint:
-    """The API's paths. engine: gives it, or refuses while the service is not ready."""
+    """Return the API's routes. engine: returns the engine, or raises HttpError if not ready."""
     api = Blueprint("models", __name__, url_prefix="/models")
 
     @api.post("")
@@ -209,7 +209,7 @@ def _number(key: str, default: int, low: int) -> int:
 
 
 def _give_back() -> None:
-    """Free pages go back to the system: the platform looks before it loads the next model."""
+    """Return free pages to the system: the platform checks memory before it loads a model."""
     gc.collect()
     with suppress(OSError, AttributeError):  # another C library than GNU's
         ctypes.CDLL(None).malloc_trim(0)

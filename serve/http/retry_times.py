@@ -1,8 +1,8 @@
-"""When those who were refused come again: one after another, not all at once.
+"""Retry times of refused clients: each client gets its own, so they do not all retry at once.
 
-A refusal costs 1.4 ms of a core, which the encoder wants, too. Told to come again in a second, 192
-clients without a place cost 0.3 of a core, and ever more of them ever more. So each is given an
-instant of its own, and these are only as close as there are places to fill.
+A refusal costs 1.4 ms of a core, which the encoder also needs. If 192 refused clients retried
+every second, they would cost 0.3 of a core, and more clients would cost more. So retry times are
+spaced, at a rate that follows the rate at which request places become free.
 """
 
 from __future__ import annotations
@@ -12,35 +12,35 @@ import threading
 import time
 from collections.abc import Callable
 
-# Bounds of the answer: no pause that clients would not keep, none that only makes work.
+# Bounds of the wait: clients ignore a longer one, and a shorter one only causes refusals.
 LEAST_S, MOST_S = 1.0, 10.0
-# So many come again per second at least, which is 3 % of a core; and so many for each place that
-# falls free, so that none stays free.
+# The lowest rate of retries, which costs 3 % of a core; and the retries for each place that
+# becomes free, so that no place stays empty.
 RETURNS_PER_S, RETURNS_PER_PLACE = 20.0, 2.0
-# How fast places fall free is counted over about this time.
+# The rate at which places become free is averaged over about this time.
 MEMORY_S = 5.0
 
 
 class RetryTimes:
-    """Instants for the refused to come again, in s of `clock`. Safe from many threads."""
+    """Gives each refused client a retry time, in s of `clock`. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._last_s = 0.0
-        # Places that fell free, the older the less: MEMORY_S times their rate, once that is steady.
+        # Freed places with exponential decay: MEMORY_S times their rate, once that is steady.
         self._freed = 0.0
         self._freed_s = clock()
 
     def freed(self) -> None:
-        """A request was answered, and its place is free."""
+        """Record that a request was answered and its place is free."""
         with self._lock:
             now_s = self._clock()
             self._freed = 1 + self._remembered(now_s)
             self._freed_s = now_s
 
     def next_ms(self) -> int:
-        """How long the one who is refused now is to wait, ms."""
+        """Return how long the client that is refused now should wait, ms."""
         with self._lock:
             now_s = self._clock()
             freed_per_s = self._remembered(now_s) / MEMORY_S

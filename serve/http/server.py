@@ -1,4 +1,4 @@
-"""gunicorn, set up in code: one worker process, threads, and a service that outlives neither."""
+"""gunicorn, configured in code: one worker process with threads and one service."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from inference.engine.engine import Engine
     from serve.http.service import Service
 
-# More threads than requests that can be admitted, so that a refusal and a ping find one.
+# Threads beyond those for admitted requests, so that refusals and pings always get one.
 SPARE_THREADS = 16
 CONNECTIONS = 2000
 RESERVED_FILES = 512
@@ -32,7 +32,7 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn's heartbeat file, not 
 
 
 class RootLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
-    """gunicorn's messages in the format of all others."""
+    """gunicorn's log messages in the format of all others."""
 
     def setup(self, cfg: Any) -> None:
         """Send them to the root logger's handlers."""
@@ -42,7 +42,7 @@ class RootLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
-    """`sweetspot serve`. opening: what loads the model, in the worker; None is the usual way."""
+    """`sweetspot serve`. opening: loads the engine in the worker; None is the default loader."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """Make the application, in the worker: everything slow is imported behind an open door."""
+        """Make the application in the worker; the port is already open during the slow imports."""
         from serve.compose import within_memory
         from serve.http.app import create_app
         from serve.http.service import Service
@@ -106,7 +106,7 @@ def _options(settings: Settings, listener: socket.socket) -> dict[str, Any]:
 
 
 def _connections() -> int:
-    """As many as there are file descriptors for, some left for fetching."""
+    """Return how many connections the file descriptors allow, with some left for fetching."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = CONNECTIONS + RESERVED_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -117,7 +117,7 @@ def _connections() -> int:
 
 
 def _leave(_: Any, worker: Any) -> None:
-    """All that was accepted is answered; do not wait for a fetch whose request gave up on it."""
+    """Exit without waiting for abandoned fetches: all accepted requests are answered by now."""
     if worker.booted:
         logging.shutdown()
         os._exit(0)

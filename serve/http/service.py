@@ -1,4 +1,4 @@
-"""The engine of one process, loaded behind an open door and watched from then on."""
+"""The engine of one process: loaded while the port is already open, then watched for trouble."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ log = logging.getLogger(__name__)
 BOOT_ERROR = 3
 # Any other code: gunicorn starts a new worker. This one is "internal software error" of sysexits.h.
 TROUBLE = 70
-# How often trouble is looked for, and how long requests are given to be answered in spite of it.
+# How often the engine is checked for trouble, and how long its requests then have to finish.
 WATCH_S = 0.5
 TROUBLE_S = 1.0
-# Leaves time within the 25 s of the drain to send what was answered.
+# Leaves time within gunicorn's 25 s to send the answers.
 DRAIN_S = 20.0
 
 
 class Service:
-    """The engine of one process, and whether it may be asked."""
+    """The engine of one process, and whether it accepts requests."""
 
     def __init__(
         self, settings: Settings, opening: Callable[[Settings], Engine] | None = None
@@ -43,14 +43,14 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether a warmed model has embedded an image and a text, and the door is open."""
+        """Whether every model has passed its self-test, and the service is not draining."""
         return self.engine is not None and not self.draining
 
     @property
     def loaded(self) -> Engine:
-        """The engine. Only once it is there."""
+        """The engine. Raises RuntimeError while it is loading."""
         if self.engine is None:
-            raise RuntimeError("asked of a service that is still loading")
+            raise RuntimeError("the service is still loading")
         return self.engine
 
     def start(self, on_failure: Callable[[], None] | None = None) -> None:
@@ -60,7 +60,7 @@ class Service:
         thread.start()
 
     def drain(self, within_s: float = DRAIN_S) -> None:
-        """Accept no more; what was accepted is answered within `within_s`."""
+        """Accept no more requests, and answer the accepted ones within `within_s`."""
         self.draining = True
         if self.engine is not None:
             self.engine.drain(time.monotonic() + within_s)
@@ -90,7 +90,7 @@ class Service:
         self._watch(engine)
 
     def _watch(self, engine: Engine) -> None:
-        """Once only a new process helps, answer what can be answered, and make room for it."""
+        """Wait for trouble that only a new process can end; then drain for a moment and exit."""
         while not (trouble := engine.trouble()):
             time.sleep(WATCH_S)
         log.error("%s: the worker process is replaced", trouble)
@@ -105,7 +105,7 @@ def _die() -> None:
 
 
 def _exit(code: int) -> NoReturn:
-    """Not sys.exit: this is not the main thread."""
+    """Exit the process. Not sys.exit, which would end only this thread."""
     logging.shutdown()
     sys.stderr.flush()
     os._exit(code)

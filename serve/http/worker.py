@@ -1,9 +1,9 @@
-"""gunicorn's threaded worker, with the waiting for slow clients taken out of its threads.
+"""gunicorn's threaded worker, changed to wait for slow clients in its event loop.
 
-gthread gives a thread to every connection it accepts, so idle and half-sent ones hold threads
-that a ping needs. Here the worker's own event loop holds a connection until a request is there:
-its headers, and as much of its body as is small. Threads only ever see requests they can work
-on; the rest of a large body is read by `serve.http.body`, with a deadline.
+gthread gives a thread to every connection it accepts, so idle and half-sent requests hold threads
+that a ping needs. Here the worker's event loop holds a connection until the headers and a small
+body have arrived. Threads only get requests they can work on. `serve.http.body` reads large bodies
+in a thread, with a deadline.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Headers that are not whole after this are refused here; gunicorn would wait for their end.
+# Longer headers are refused here; gunicorn would wait for their end.
 MAX_HEADER_BYTES = 64 * 1024
 HEADERS_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"Connection: close\r\n"
     b"Content-Length: 0\r\n\r\n"
 )
-# Bodies up to this are awaited in the event loop.
+# The event loop waits for bodies up to this size.
 SMALL_BODY_BYTES = 64 * 1024
 RECV_BYTES = 64 * 1024
 # How long a client may take to send headers and a small body.
 REQUEST_TIMEOUT_S = 10.0
-# How long headers may go on to arrive once the worker stops: they are not accepted yet.
+# How long a request's headers may still take to arrive once the worker stops.
 STOP_LINGER_S = 1.0
-# How long a closed connection is read from, so that its client gets the answer and no reset.
+# How long to read from a closed connection, so that its client gets the answer and no reset.
 CLOSE_LINGER_S = 2.0
-# How long a thread drains a body that nobody wanted; a small one is there already.
+# How long a thread drains an unread body. A small one has already arrived.
 DRAIN_S = 0.05
-# How often waiting connections are looked over for time-outs, and the pause when none can be
-# accepted for want of file descriptors.
+# How often waiting connections are checked for timeouts, and the pause when no file descriptor is
+# left to accept one.
 LOOK_OVER_S = 0.25
 NO_DESCRIPTOR_PAUSE_S = 0.02
 
@@ -54,20 +54,20 @@ _ENCODED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 
 
 def is_whole(received: bytes | bytearray) -> bool:
-    """Whether a thread may have it: headers and a small body are there, or waiting is no use."""
+    """Return whether the headers have arrived, and the body unless a thread has to read it."""
     headers = _headers(received)
     return bool(headers) and (_awaits_a_thread(headers) or _has_body(received, headers))
 
 
 def is_complete(received: bytes | bytearray) -> bool:
-    """Whether nothing of the request is still to come, by what its headers say."""
+    """Return whether the whole request has arrived, by its headers."""
     headers = _headers(received)
     to_come = _awaits_a_thread(headers) or _ENCODED.search(headers)
     return bool(headers) and not to_come and _has_body(received, headers)
 
 
 def _headers(received: bytes | bytearray) -> bytes:
-    """With the blank line behind them; empty when that is still to come."""
+    """Return the headers with the blank line after them, or nothing before it has arrived."""
     end = received.find(_END_OF_HEADERS)
     return b"" if end < 0 else bytes(received[: end + len(_END_OF_HEADERS)])
 
@@ -95,14 +95,14 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
         self._look_over_s = 0.0
 
     def load_wsgi(self) -> None:
-        """Load the app; of a body that nobody read, its answer says that the connection closes."""
+        """Load the app, wrapped so that it closes the connection after an unread large body."""
         super().load_wsgi()
         self.wsgi = _closing_over_unread(self.wsgi)
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Once stopping, take what the kernel has accepted before the door is closed.
+        """When stopping, accept all waiting connections before closing the listeners.
 
-        Closing it would reset connections whose clients may have sent their request already.
+        Closing first would reset connections whose clients may have sent their request already.
         """
         super().set_accept_enabled(enabled)
         if self.alive or enabled:
@@ -114,11 +114,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
         self.sockets.clear()
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a connection and wait in the event loop for its request."""
+        """Accept a connection, and wait in the event loop for its request."""
         self._accept(listener)
 
     def _accept(self, listener: socket.socket) -> bool:
-        """Whether there may be more."""
+        """Accept one connection. Return whether more may be waiting."""
         try:
             client, address = listener.accept()
             name = listener.getsockname()
@@ -136,14 +136,14 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
         return True
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
-        """A kept-alive connection speaks again: as a new one."""
+        """Treat a kept-alive connection that sends again like a new one."""
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
         self._await_request(conn)
         self._receive(conn, client)
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
-        """A thread is done with a connection: keep it, or close it without waiting here."""
+        """Keep or close a connection after a thread is done with it, without blocking here."""
         keep = not fs.cancelled() and fs.exception() is None and fs.result()
         if not keep:
             self._close_later(conn)
@@ -163,7 +163,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
         self.poller.register(conn.sock, selectors.EVENT_READ, callback)
 
     def murder_pending(self) -> None:
-        """Close connections whose time is over; soon, once stopping, those not yet accepted."""
+        """Close connections that timed out; when stopping, those without headers time out soon."""
         now = time.monotonic()
         if now < self._look_over_s:
             return
@@ -175,21 +175,21 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
                 self._drop(conn)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """SIGTERM: tell the service first, so that kept-alive clients hear it."""
+        """On SIGTERM, drain the service first, so that kept-alive clients are refused."""
         self.app.drain()
         super().handle_exit(sig, frame)
 
     def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
-        """Keep a connection only when nothing of its request is still to come.
+        """Keep a connection only if its whole request has arrived.
 
-        One that is complete has no deadline: on busy cores this thread may not get its turn within
-        DRAIN_S, and would close a connection that its answer said to be kept.
+        A complete request has no deadline: on busy cores this thread may not run within DRAIN_S,
+        and would close a connection that its answer promised to keep.
         """
         deadline_s = None if conn.complete else time.monotonic() + DRAIN_S
         return bool(keepalive) and conn.parser.finish_body(deadline=deadline_s)
 
     def _await_request(self, conn: Any, begun: bytes = b"") -> None:
-        # Blank lines before a request line are to be ignored (RFC 9112, 2.2).
+        # Ignore blank lines before a request line (RFC 9112, 2.2).
         conn.received = bytearray(begun.lstrip(b"\r\n"))
         self._watch(conn, self._receive, REQUEST_TIMEOUT_S)
 
@@ -200,7 +200,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(callback, conn))
 
     def _receive(self, conn: Any, client: socket.socket) -> None:
-        """Take what has arrived."""
+        """Read what has arrived."""
         data = _recv(client)
         if data is None:
             return
@@ -211,7 +211,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
         self._check(conn)
 
     def _check(self, conn: Any) -> None:
-        """Hand a connection over once its request is there; refuse endless headers."""
+        """Hand a connection to a thread once its request has arrived; refuse endless headers."""
         if is_whole(conn.received):
             self._unwatch(conn)
             conn.complete = is_complete(conn.received)
@@ -221,12 +221,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
             self.enqueue_req(conn)
         elif len(conn.received) > MAX_HEADER_BYTES and _END_OF_HEADERS not in conn.received:
             self._unwatch(conn)
-            # Nothing was sent to it before, so this fits into the socket's buffer.
+            # Nothing was sent on it before, so this fits into the socket's buffer.
             _try(lambda: conn.sock.send(HEADERS_TOO_LARGE))
             self._close_later(conn)
 
     def _close_later(self, conn: Any) -> None:
-        """Say that no more comes, and read on for a moment: a reset would cost the answer."""
+        """Shut the sending side, and read on for a moment: a reset could destroy the answer."""
         conn.received = bytearray()
         if _try(lambda: conn.sock.shutdown(socket.SHUT_WR)):
             self._watch(conn, self._discard, CLOSE_LINGER_S)
@@ -249,7 +249,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untype
 
 
 def _closing_over_unread(app: WSGIApplication) -> WSGIApplication:
-    """Such a body may go on to arrive for longer than `DRAIN_S`; a small one is there already."""
+    """Close the connection after an unread large body, which may arrive for over `DRAIN_S`."""
 
     def wsgi(environ: Any, start_response: Any) -> Any:
         def start(*answer: Any) -> Any:
@@ -264,7 +264,7 @@ def _closing_over_unread(app: WSGIApplication) -> WSGIApplication:
 
 
 def _recv(client: socket.socket) -> bytes | None:
-    """What has arrived; empty at the end or when it broke; None when there is nothing yet."""
+    """Return what has arrived: empty at the end or after an error, None if nothing is there yet."""
     try:
         return client.recv(RECV_BYTES)
     except (BlockingIOError, InterruptedError):

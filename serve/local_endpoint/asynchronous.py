@@ -1,4 +1,4 @@
-"""Asynchronous invocations on one machine: an object of S3 in, an object out, answered later."""
+"""Asynchronous invocations on one machine: read an S3 object, write the answer to S3 later."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# An endpoint's own limit is MaxConcurrentInvocationsPerInstance.
+# On AWS this limit is MaxConcurrentInvocationsPerInstance.
 AT_ONCE = 4
 WAITING = 1000
 OUTPUT_FOLDER, FAILURE_FOLDER = "async-output", "async-failure"
@@ -33,7 +33,7 @@ HEADER = "X-Amzn-SageMaker-"
 
 @dataclass(frozen=True)
 class _Invocation:
-    """Where its body is, how it is sent, and where its answer goes."""
+    """The S3 URLs of an invocation's body, answer and error, and its headers."""
 
     source: str
     headers: dict[str, str]
@@ -42,9 +42,9 @@ class _Invocation:
 
 
 class LocalAsync:
-    """Accepts invocations and works on them in threads of its own.
+    """Accepts invocations and processes them in its own threads.
 
-    Output goes to the bucket of the input: on AWS the endpoint's configuration names it.
+    Output goes to the bucket of the input; on AWS the endpoint's configuration names the bucket.
     """
 
     def __init__(self, app: WSGIApplication) -> None:
@@ -53,12 +53,12 @@ class LocalAsync:
         self._pool = ThreadPoolExecutor(AT_ONCE, "async")
 
     def accept(self, request: Request) -> Response:
-        """202 with where the answer will be."""
+        """Return 202 with the S3 URL of the future answer."""
         source = request.headers.get(f"{HEADER}InputLocation", "")
         if not source.startswith("s3://") or not source.partition("//")[2].partition("/")[2]:
             return error(400, "ValidationError", "InputLocation must be s3://bucket/key")
         if not self._places.acquire(1):
-            return error(503, "ServiceUnavailable", "too many invocations wait")
+            return error(503, "ServiceUnavailable", "too many invocations are waiting")
         identity = request.headers.get(f"{HEADER}Inference-Id") or str(uuid.uuid4())
         invocation = _invocation(request, source, identity)
         self._pool.submit(self._work, invocation)
@@ -79,10 +79,10 @@ class LocalAsync:
             self._places.release()
 
     def _answer(self, invocation: _Invocation) -> tuple[str, bytes]:
-        """Where to, and what."""
+        """Return the S3 URL to write to, and the data."""
         try:
             body = self._s3.get_object(**_place(invocation.source))["Body"].read()
-        except Exception as exc:  # noqa: BLE001 - the failure says so
+        except Exception as exc:  # noqa: BLE001 - the failure object reports it
             return invocation.failure, f"{invocation.source} cannot be read: {exc}".encode()
         answer = self._invoke(body, invocation.headers)
         good = answer.status_code < 400

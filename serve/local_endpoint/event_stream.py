@@ -1,8 +1,8 @@
-"""Frames of AWS event streams (`application/vnd.amazon.eventstream`), encoded; botocore decodes.
+"""Encode frames of AWS event streams (`application/vnd.amazon.eventstream`); botocore decodes.
 
-A frame: its length and that of its headers, uint32, and the CRC32 of these; headers; payload; the
-CRC32 of all before. A header: the length of its name, a byte; the name; 7, for a string; the length
-of the value, uint16; the value. Big-endian. As in the specification of the Smithy protocol.
+A frame: frame length and headers length (uint32 each), the CRC32 of these two, headers, payload,
+the CRC32 of all that. A header: length of the name (uint8), name, 7 for a string, length of the
+value (uint16), value. Numbers are big-endian. Source: the specification of the Smithy protocol.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Mapping
 import orjson
 
 STRING = 7
-# Lengths and their checksum before the headers, and the checksum behind the payload.
+# Lengths and their checksum before the headers, and the checksum after the payload.
 OVERHEAD_BYTES = 16
 
 
 def part_frame(data: bytes) -> bytes:
-    """A `PayloadPart` of a response stream."""
+    """Encode a `PayloadPart` of a response stream."""
     return _frame(
         {
             ":message-type": "event",
@@ -31,7 +31,7 @@ def part_frame(data: bytes) -> bytes:
 
 
 def error_frame(kind: str, code: str, message: str) -> bytes:
-    """An exception in the middle of a stream."""
+    """Encode an exception in the middle of a stream."""
     return _frame(
         {
             ":message-type": "exception",

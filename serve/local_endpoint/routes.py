@@ -1,8 +1,8 @@
-"""SageMaker's runtime for one machine: its routes in front of the container's own.
+"""SageMaker's runtime API for one machine: its routes in front of the container's own.
 
-With it an unmodified `boto3.client("sagemaker-runtime", endpoint_url="http://localhost:8080")` and
-the SageMaker SDK's predictor speak to a laptop as they do to an endpoint. Paths, headers and errors
-are those of botocore's model of the service; any endpoint name will do.
+An unmodified `boto3.client("sagemaker-runtime", endpoint_url="http://localhost:8080")` and the
+SageMaker SDK's predictor use it like an endpoint. Paths, headers and errors are those of botocore's
+model of the service. Any endpoint name works.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_MESSAGE_CHARS = 2048
 
 
 class LocalEndpoint:
-    """A WSGI application around the container's."""
+    """A WSGI application that wraps the container's."""
 
     def __init__(self, app: WSGIApplication, asynchronous: LocalAsync) -> None:
         self._app = app
@@ -46,7 +46,7 @@ class LocalEndpoint:
             return self._app(environ, start_response)
         request = Request(environ)
         if request.method != "POST":
-            return error(400, "ValidationError", "POST it")(environ, start_response)
+            return error(400, "ValidationError", "use POST")(environ, start_response)
         answers = {
             "invocations": self._invoke,
             "invocations-response-stream": self._stream,
@@ -62,9 +62,9 @@ class LocalEndpoint:
         return answer
 
     def _stream(self, request: Request) -> Response:
-        """Each part of the container's answer as an event, when it comes."""
+        """Send each part of the container's answer as an event, when it arrives."""
         environ = dict(request.environ)
-        # Here the header Accept is that of the event stream.
+        # Here the header Accept is about the event stream, not the container's answer.
         environ["HTTP_ACCEPT"] = environ.get("HTTP_X_AMZN_SAGEMAKER_ACCEPT", "")
         answer = self._ask(environ)
         if answer.status_code >= 400:
@@ -80,7 +80,7 @@ class LocalEndpoint:
 
 
 def model_error(answer: Response) -> Response:
-    """What a caller of AWS sees of a container's error."""
+    """Return a container's error in the form in which AWS passes it to the caller."""
     status, message = answer.status_code, answer.get_data(as_text=True)
     answer.close()
     whose = "client" if status < 500 else "server"
@@ -95,7 +95,7 @@ def model_error(answer: Response) -> Response:
 
 
 def error(status: int, kind: str, message: str, **more: Any) -> Response:
-    """An error of the runtime's own form. kind: the exception that boto3 raises."""
+    """Return an error in the runtime's form. kind: the exception that boto3 raises."""
     body = orjson.dumps({"Message": message[:MAX_MESSAGE_CHARS]} | more)
     return Response(body, status, {"x-amzn-ErrorType": kind}, content_type=JSON)
 
@@ -105,5 +105,5 @@ def _frames(answer: Response) -> Iterator[bytes]:
         for part in answer.iter_encoded():
             if part:
                 yield part_frame(part)
-    except Exception:  # noqa: BLE001 - the status has left; the caller is told by an event
+    except Exception:  # noqa: BLE001 - the status is already sent; an event tells the caller
         yield error_frame("ModelStreamError", "StreamBroken", "the container's answer broke off")

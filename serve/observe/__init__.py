@@ -1,1 +1,1 @@
-"""Metrics, the log, and the test of the service by itself."""
+"""Metrics, the log, and the self-test."""

@@ -14,14 +14,14 @@ from rich.progress import (
 
 
 def on_terminal(*columns: ProgressColumn, transient: bool = False) -> Progress:
-    """A bar of these columns; its console prints elsewhere, too."""
+    """Return a bar of these columns, hidden without a terminal; its console prints anyway."""
     console = Console(stderr=True)
     disable = not console.is_terminal
     return Progress(*columns, console=console, transient=transient, disable=disable)
 
 
 def counting(*, transient: bool = False) -> Progress:
-    """How many of how many, for how long, and a word on it."""
+    """Return a bar with the count, the total, the elapsed time and a description."""
     words = TextColumn("{task.description}")
     columns = (BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), words)
     return on_terminal(*columns, transient=transient)

@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus: what requests met, and how the encoder's batches fare."""
+"""`/metrics` for Prometheus: outcomes of requests and items, and the encoder's batches."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from inference.types import LANES, TOWERS, Lane, Result, Tower
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
-# From a text's queue to a batch of bulk that waits for its turn, s.
+# From the queue time of a text to that of a waiting bulk batch, s.
 BUCKETS_S = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 300,
 )  # fmt: skip
-# Series of the encoder are of a model and its tower.
+# Labels of the encoder's series.
 OF = ("model", "tower")
 BATCH_BUCKETS = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256, 512, 1024)
 
 
 class Metrics:
-    """All series of one service. engine: gives it, or None while it loads."""
+    """All series of one service. engine: returns the engine, or None while it loads."""
 
     def __init__(self, engine: Callable[[], Engine | None]) -> None:
         self._registry = CollectorRegistry()
@@ -49,7 +49,7 @@ class Metrics:
         PlatformCollector(registry=self._registry)
         self._registry.register(_EngineCollector(engine))
         self._requests = Counter(
-            "sweetspot_requests", "Requests by lane and by their end", ("lane", "status"),
+            "sweetspot_requests", "Requests by lane and outcome", ("lane", "status"),
             registry=self._registry,
         )  # fmt: skip
         self._items = Counter(
@@ -58,13 +58,13 @@ class Metrics:
         )  # fmt: skip
         request_s = self._histogram("request_seconds", "From admission to answer", ("lane",))
         self._request_s = {lane: request_s.labels(lane) for lane in LANES}
-        stage_s = self._histogram("stage_seconds", "A stage of one item", ("lane", "stage"))
+        stage_s = self._histogram("stage_seconds", "Time of one item in a stage", ("lane", "stage"))
         self._stage_s = {
             (lane, stage): stage_s.labels(lane, stage) for lane in LANES for stage in STAGES
         }
 
     def results(self, lane: Lane, results: Sequence[Result], failed: Mapping[str, int]) -> None:
-        """Results of a request, all or some. failed: how many of them, by code."""
+        """Count results of a request, all or some. failed: number of failures by code."""
         self._items.labels(lane, "ok").inc(len(results) - sum(failed.values()))
         for code, count in failed.items():
             self._items.labels(lane, code).inc(count)
@@ -73,16 +73,16 @@ class Metrics:
                 self._stage_s[lane, stage].observe(spent_s)
 
     def answered(self, lane: Lane, total_ms: float) -> None:
-        """A request was answered."""
+        """Count an answered request."""
         self._requests.labels(lane, "200").inc()
         self._request_s[lane].observe(total_ms / 1000)
 
     def ended(self, lane: Lane | None, status: str) -> None:
-        """A request ended without results: its code, or `client_left`."""
+        """Count a request without results. status: its code, or `client_left`."""
         self._requests.labels(lane or "unknown", status).inc()
 
     def render(self) -> bytes:
-        """Prometheus' text format."""
+        """Return the series in Prometheus' text format."""
         return generate_latest(self._registry)
 
     def _histogram(self, name: str, help_text: str, labels: tuple[str, ...]) -> Histogram:
@@ -98,22 +98,22 @@ class _EngineCollector(Collector):
         self._engine = engine
 
     def collect(self) -> Iterator[Metric]:
-        """The families, none while the engine loads."""
+        """Yield the metric families; none while the engine loads."""
         engine = self._engine()
         if engine is None:
             return
-        in_flight = GaugeMetricFamily("sweetspot_items_in_flight", "Permits held")
+        in_flight = GaugeMetricFamily("sweetspot_items_in_flight", "Items in flight")
         in_flight.add_metric((), engine.items_in_flight)
         yield in_flight
         yield CounterMetricFamily(
             "sweetspot_images_decoded",
-            "Images decoded; one that several models read alike is decoded once",
+            "Images decoded; once for all models that preprocess an image alike",
             engine.images_decoded,
         )
         texts: dict[str, TextCacheReport] = {}
         towers: dict[tuple[str, Tower], TowerReport] = {}
         for name in engine.models:
-            with suppress(KeyError):  # it has just left
+            with suppress(KeyError):  # it was just unloaded
                 towers |= {(name, tower): engine.report(tower, name) for tower in TOWERS}
                 texts[name] = engine.text_cache_report(name)
         yield from _of_text_caches(texts)
@@ -122,13 +122,13 @@ class _EngineCollector(Collector):
 
 def _of_text_caches(reports: Mapping[str, TextCacheReport]) -> Iterator[Metric]:
     hits = CounterMetricFamily(
-        "sweetspot_text_cache_hits", "Texts answered from memory", labels=("model",)
+        "sweetspot_text_cache_hits", "Texts answered from the cache", labels=("model",)
     )
     misses = CounterMetricFamily(
-        "sweetspot_text_cache_misses", "Texts that were not in memory", labels=("model",)
+        "sweetspot_text_cache_misses", "Texts that were not in the cache", labels=("model",)
     )
     held = GaugeMetricFamily(
-        "sweetspot_text_cache_bytes", "Memory of the texts embedded last", labels=("model",)
+        "sweetspot_text_cache_bytes", "Memory of the text cache", labels=("model",)
     )
     for model, report in reports.items():
         hits.add_metric((model,), report.hits)
@@ -139,24 +139,24 @@ def _of_text_caches(reports: Mapping[str, TextCacheReport]) -> Iterator[Metric]:
 
 def _of_towers(reports: Mapping[tuple[str, Tower], TowerReport]) -> Iterator[Metric]:
     yield _gauge(
-        "sweet_spot", "The batch size that was chosen",
+        "sweet_spot", "The chosen batch size",
         {of: report.batch_size for of, report in reports.items()},
     )  # fmt: skip
     yield _gauge(
-        "batch_limit", "The most items of a batch now; less while interactive items come",
+        "batch_limit", "Most items in a batch now; fewer while interactive items arrive",
         {of: report.limit for of, report in reports.items()},
     )  # fmt: skip
     yield _gauge(
-        "slowdown", "Service times now over those of the tuning, which had the cores for itself",
+        "slowdown", "Service times now, divided by those of the tuning, measured on idle cores",
         {of: report.slowdown for of, report in reports.items()},
     )  # fmt: skip
     waiting = GaugeMetricFamily(
-        "sweetspot_queue_items", "Ready and waiting to be encoded", labels=(*OF, "lane")
+        "sweetspot_queue_items", "Items that wait for the encoder", labels=(*OF, "lane")
     )
     busy = CounterMetricFamily(
-        "sweetspot_encode_seconds", "Time of the encoder's streams", labels=OF
+        "sweetspot_encode_seconds", "Busy time of the encoder's streams", labels=OF
     )
-    sizes = HistogramMetricFamily("sweetspot_batch_size", "Items of a batch", labels=OF)
+    sizes = HistogramMetricFamily("sweetspot_batch_size", "Items in a batch", labels=OF)
     service = GaugeMetricFamily(
         "sweetspot_batch_service_seconds",
         "Median service time of the recent batches of a size",
@@ -181,7 +181,7 @@ def _gauge(name: str, help_text: str, values: Mapping[tuple[str, Tower], float])
 
 
 def _buckets(batches: Mapping[int, BatchTimes]) -> tuple[list[tuple[str, float]], float]:
-    """Cumulative counts of batches up to each bound, and the sum of their sizes."""
+    """Return cumulative counts of batches up to each bound, and the sum of their sizes."""
     bounds = [
         (str(bound), float(sum(times.count for n, times in batches.items() if n <= bound)))
         for bound in BATCH_BUCKETS

@@ -1,4 +1,4 @@
-"""Whether a model that was loaded embeds."""
+"""The self-test: whether a loaded model embeds an image and a text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TIMEOUT_S = 60.0
 
 
 def self_test(engine: Engine, model: str) -> None:
-    """Embed an image and a text the way a request would; a new model knows no text by heart."""
+    """Embed an image and a text as a request would; a new model has no text in its cache."""
     picture = io.BytesIO()
     Image.new("RGB", (64, 48), (20, 120, 220)).save(picture, "PNG")
     items: list[Item] = [ImageBytes(picture.getvalue()), Text("a blue screen")]

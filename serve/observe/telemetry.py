@@ -1,4 +1,4 @@
-"""What the service says of itself: one structured line a request, none for a ping, and counts."""
+"""Log and count requests: one structured line per request, none for a ping."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger("sweetspot.request")
 
 FOR_PEOPLE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 FIELDS = ("asctime", "levelname", "name", "message")
-# In a line of JSON a quote or a line's end is written with a backslash.
+# A match ends at a backslash, which escapes a quote or a newline in a line of JSON.
 _QUERY = re.compile(r"""\?[^\s"'<>\\=?]*=[^\s"'<>\\]*""")
 _USER = re.compile(r"""//[^\s"'<>\\/@]+@""")
 NAMES = {"asctime": "time", "levelname": "level", "name": "logger"}
@@ -29,7 +29,7 @@ NAMES = {"asctime": "time", "levelname": "level", "name": "logger"}
 def configure_logging() -> None:
     """Log to standard error, where the platform and `docker logs` look.
 
-    A line is a JSON object, with the fields of a request as its own; on a terminal, plain words.
+    A line is a JSON object with the fields of a request; on a terminal, it is plain text.
     """
     handler = _Redacting(sys.stderr)
     handler.setFormatter(
@@ -39,19 +39,19 @@ def configure_logging() -> None:
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
-    # What Pillow says of a damaged image is the item's failure. Each of its warnings, which quote
-    # numbers of the file, would also be kept for ever, so as to be given once.
+    # A damaged image is already the item's failure. Python would also keep each of Pillow's
+    # warnings for ever to show it only once; they all differ, since they quote numbers of the file.
     logging.getLogger("PIL").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def redact(line: str) -> str:
-    """A line without the query strings and user names of URLs; a presigned one is a credential."""
+    """Remove query strings and user names from URLs: a presigned URL is a credential."""
     return _USER.sub("//[redacted]@", _QUERY.sub("?[redacted]", line))
 
 
 class _Redacting(logging.StreamHandler[TextIO]):
-    """Whatever a library's exception or stack trace quotes, too."""
+    """Redacts whole lines, including libraries' exceptions and stack traces."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
@@ -66,14 +66,14 @@ class Tally:
         self._failures: Counter[str] = Counter()
 
     def add(self, results: Sequence[Result]) -> None:
-        """Some of them have come."""
+        """Count some results."""
         failed = Counter(one.code for one in results if isinstance(one, Failure))
         self._metrics.results(self._lane, results, failed)
         self._items += len(results)
         self._failures += failed
 
     def end(self, times: StageTimes) -> None:
-        """All have."""
+        """Log and count the request, after all its results."""
         times_ms = times.as_ms()
         self._metrics.answered(self._lane, times_ms["total_ms"])
         failures = dict(sorted(self._failures.items()))
@@ -89,27 +89,27 @@ class Tally:
 
 
 class Telemetry:
-    """Logs and counts the ends of requests; never a URL or a text."""
+    """Logs and counts finished requests. Never logs a URL or a text."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
     def answered(self, lane: Lane, answer: Answer) -> None:
-        """Items, failures by code, and the span of each stage."""
+        """Log and count items, failures by code, and the time of each stage."""
         tally = self.tally(lane)
         tally.add(answer.results)
         tally.end(answer.times)
 
     def tally(self, lane: Lane) -> Tally:
-        """For results that come in parts."""
+        """Return a tally for results that arrive in parts."""
         return Tally(self._metrics, lane)
 
     def refused(self, status: int, code: str, message: str) -> None:
-        """A request that ended without results."""
+        """Log and count a request that ended without results."""
         self._metrics.ended(None, code)
         log.info("%d: %s: %s", status, code, message, extra={"status": int(status), "code": code})
 
     def left(self, lane: Lane) -> None:
-        """A client that closed its connection before the answer."""
+        """Log and count a client that closed its connection before the answer."""
         self._metrics.ended(lane, "client_left")
         log.info("the client left", extra={"lane": lane, "code": "client_left"})

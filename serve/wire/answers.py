@@ -23,18 +23,18 @@ NPY = "application/x-npy"
 # The platform's limit for the header.
 MAX_ATTRIBUTES_CHARS = 1024
 
-# What the models announce that were asked, by their names.
+# The specs of the models that a request chose, by their names.
 Specs = Mapping[str, EncoderSpec]
 
 
 def negotiate(accept: str, types: Iterable[str]) -> str:
-    """The answer's media type for an Accept header, the first of `types` where all will do.
+    """Return the answer's media type for an Accept header; the first of `types` if all match.
 
     Raises:
         HttpError: `not_acceptable`, with the list.
     """
     parsed = parse_accept_header(accept or "*/*", MIMEAccept)
-    # A charset or the like does not make it another type.
+    # Ignore parameters of a type, such as a charset.
     plain = MIMEAccept((name.partition(";")[0], quality) for name, quality in parsed)
     types = list(types)
     best = plain.best_match(types)
@@ -46,9 +46,9 @@ def negotiate(accept: str, types: Iterable[str]) -> str:
 def render(
     media_type: str, request: EmbedRequest, answer: Answer, specs: Specs, *, last_newline: bool
 ) -> bytes:
-    """The answer's body, a result per item, in order.
+    """Return the answer's body, a result per item, in order.
 
-    last_newline: whether the last of lines ends with one, too.
+    last_newline: whether the last line ends with a newline.
     """
     data = RENDERERS[media_type](request, answer, specs)
     return data if last_newline or media_type not in LINES else data.removesuffix(b"\n")
@@ -60,7 +60,7 @@ def render_stream(
     times: StageTimes,
     specs: Specs,
 ) -> Iterator[bytes]:
-    """JSON Lines as results come, in groups; the last line is a summary of them."""
+    """Yield JSON Lines as results arrive, in groups; the last line is a summary."""
     failures = 0
     count = 0
     for group in results:
@@ -79,7 +79,7 @@ def render_stream(
 def render_attributes(
     request: EmbedRequest, specs: Specs, facts: Mapping[str, object] | None = None
 ) -> str:
-    """The answer's custom attributes: fingerprint, and facts; ASCII."""
+    """Return the answer's custom attributes: fingerprint and `facts`, in ASCII."""
     prints = [
         f"{name}:{spec.fingerprint}" if request.parameters.several else spec.fingerprint
         for name, spec in specs.items()
@@ -89,7 +89,7 @@ def render_attributes(
 
 
 def counted(answer: Answer) -> dict[str, object]:
-    """Failures and stage times, for the custom attributes."""
+    """Return the failures and stage times for the custom attributes."""
     failures = sum(isinstance(result, Failure) for result in answer.results)
     times = answer.times.as_ms().items()
     return {"failures": failures} | {name.replace("_", "-"): value for name, value in times}
@@ -109,7 +109,7 @@ def _json_lines(request: EmbedRequest, answer: Answer, _: Specs) -> bytes:
 
 
 def _csv(_: EmbedRequest, answer: Answer, specs: Specs) -> bytes:
-    """`error_code`, then the numbers: empty when failed."""
+    """Render rows of `error_code` and the numbers, which are empty for a failure."""
     empty = b"," * _only(specs).dimension
     return b"".join(
         b"," + orjson.dumps(result.vector, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] + b"\n"
@@ -124,7 +124,7 @@ def _code(result: Result) -> str:
 
 
 def _npy(_: EmbedRequest, answer: Answer, specs: Specs) -> bytes:
-    """float32 [N, D]; rows of NaN where failed."""
+    """Render float32 [N, D]; a failure is a row of NaN."""
     rows = np.full((len(answer.results), _only(specs).dimension), np.nan, dtype="<f4")
     for row, result in zip(rows, answer.results, strict=True):
         if isinstance(result, Embedding):
@@ -139,11 +139,11 @@ RENDERERS: dict[str, Callable[[EmbedRequest, Answer, Specs], bytes]] = {
     JSON_LINES: _json_lines,
     CSV: _csv,
     NPY: _npy,
-    # Answered by the name that was asked for: clients compare it.
+    # The answer has the name that the client asked for, because clients compare it.
     **dict.fromkeys(JSON_LINES_TYPES, _json_lines),
 }
 LINES = {*JSON_LINES_TYPES, CSV}
-# Rows of numbers have one model.
+# Formats for several models. A row of CSV or npy can hold only one model's numbers.
 OF_SEVERAL = (JSON, *JSON_LINES_TYPES)
 
 
@@ -172,7 +172,7 @@ def _line(request: EmbedRequest, index: int, result: Result) -> bytes:
 
 
 def render_result(index: int, item_id: str | None, result: Result, encoding: str) -> dict[str, Any]:
-    """One object of `results`; its embedding may be an array, for orjson."""
+    """Return one object of `results`; its embedding may be a NumPy array, for orjson."""
     body: dict[str, Any] = {"index": index}
     if item_id is not None:
         body["id"] = item_id

@@ -16,18 +16,18 @@ BYTES = (bytes, bytearray, memoryview)
 _HEAD, _JOINT = b'{"inputs":[', b","
 _TAIL = b'],"parameters":{"encoding":"base64"%s}}'
 _LANE = b',"lane":"bulk"'
-# Of a body, beside its items.
+# Bytes of a body besides its items.
 FRAME_BYTES = len(_HEAD) + len(_TAIL % _LANE)
 MESSAGE_CHARS = 300
-# What reading somebody's JSON as ours may raise.
+# The exceptions of reading foreign JSON as an answer of Sweetspot.
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 class EndpointError(Exception):
     """The endpoint refused a request as a whole, or cannot be reached.
 
-    code: the container's request code, SageMaker's own, or `connect` (also for one that broke),
-    `timeout`, `tls`, `bad_answer`. retry_after_s: when to come again, where the container said so.
+    code: the container's request code, SageMaker's own, or `connect` (also when it broke later),
+    `timeout`, `tls`, `bad_answer`. retry_after_s: when to retry, if the container said so.
     """
 
     def __init__(
@@ -39,12 +39,12 @@ class EndpointError(Exception):
         self.retry_after_s = retry_after_s
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Without calling __init__, whose keywords pickle does not know."""
+        """Pickle without calling __init__, whose keywords pickle does not know."""
         return Exception.__new__, (type(self), *self.args), vars(self)
 
 
 class ConnectionBroken(EndpointError):
-    """The connection broke before the whole answer was there. Its code is `connect`."""
+    """The connection broke before the whole answer had arrived. Its code is `connect`."""
 
     def __init__(self, message: str) -> None:
         super().__init__("connect", message, retryable=True)
@@ -52,7 +52,7 @@ class ConnectionBroken(EndpointError):
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to embed, as it travels. index: its place in the whole input."""
+    """One encoded item. index: its place in the whole input. id: the caller's. data: JSON."""
 
     index: int
     id: str | None
@@ -71,7 +71,7 @@ class Embedded:
 
 @dataclass(frozen=True)
 class Failed:
-    """Why an item has none: a code of the protocol, and whether it may go better later."""
+    """Why an item has no embedding: a code of the protocol, and whether a retry may help."""
 
     index: int
     id: str | None
@@ -85,27 +85,27 @@ Result = Embedded | Failed
 
 @dataclass(frozen=True)
 class Answer:
-    """What came for one request. fingerprint: embeddings compare only where it is equal."""
+    """The answer to one request. fingerprint: compare embeddings only if it is equal."""
 
     fingerprint: str
     results: tuple[Result, ...]
 
 
 def is_url(name: str) -> bool:
-    """Whether a name on a command line is an image's URL, rather than a file."""
+    """Return whether a name on a command line is an image's URL, rather than a file."""
     return name.lower().startswith(SCHEMES)
 
 
 def encode_item(index: int, item: Any) -> Item:
-    """`{"url" or "text": str, or "image": encoded bytes; "id": str, optional}` as it travels.
+    """Encode `{"url" or "text": str, or "image": encoded bytes; "id": str, optional}` as JSON.
 
     Raises:
-        ValueError: it is no such thing; the message names its index.
+        ValueError: the item has another form; the message names its index.
     """
     keys = set(item) if isinstance(item, Mapping) else set()
     given = [kind for kind in KINDS if kind in keys]
     if len(given) != 1 or keys - {*KINDS, "id"}:
-        raise ValueError(f"item {index} must have one of {', '.join(KINDS)}, and perhaps an id")
+        raise ValueError(f"item {index} must have one of {', '.join(KINDS)}, optionally an id")
     kind, item_id = given[0], item.get("id")
     value = item[kind]
     if not isinstance(value, BYTES if kind == "image" else str):
@@ -114,22 +114,22 @@ def encode_item(index: int, item: Any) -> Item:
     if not (item_id is None or isinstance(item_id, str)) or not _is_unicode(item_id or ""):
         raise ValueError(f"item {index}: id must be Unicode text")
     body = {kind: value if isinstance(value, str) else base64.b64encode(value).decode("ascii")}
-    # ids stay here: what comes back is told apart by its index. ASCII, so that even a lone
-    # surrogate travels, and is that item's failure.
+    # ids are not sent: results are matched by their index. ASCII, so that even a lone surrogate
+    # can be sent, and fails only its item.
     return Item(index, item_id, json.dumps(body, separators=(",", ":")).encode("ascii"))
 
 
 def encode_body(items: Sequence[Item], *, bulk: bool) -> bytes:
-    """A request's body. bulk: ask for that lane, else the endpoint decides by size."""
+    """Return a request's body. bulk: ask for that lane, else the endpoint decides by size."""
     inputs = _JOINT.join(item.data for item in items)
     return _HEAD + inputs + _TAIL % (_LANE if bulk else b"")
 
 
 def decode_answer(body: bytes, items: Sequence[Item]) -> Answer:
-    """The results of a 200, one for each of `items`, in order.
+    """Return the results of a 200, one for each of `items`, in order.
 
     Raises:
-        EndpointError: `bad_answer`, it is nothing that a container of Sweetspot says.
+        EndpointError: `bad_answer` if it is not an answer of a Sweetspot container.
     """
     try:
         answer = json.loads(body)
@@ -144,7 +144,7 @@ def decode_answer(body: bytes, items: Sequence[Item]) -> Answer:
 
 
 def decode_refusal(status: int, body: bytes) -> EndpointError:
-    """The error of any other status, as the container says it; one that says nothing died."""
+    """Return the error of any other status: the container's own, or one made of the status."""
     try:
         error = json.loads(body)["error"]
         code, message, after_ms = error["code"], error["message"], error.get("retry_after_ms")
@@ -178,5 +178,5 @@ def _is_unicode(text: str) -> bool:
 
 
 def clip(body: bytes) -> str:
-    """The beginning of what somebody said, for a message."""
+    """Return the beginning of a body, for a message."""
     return body[:MESSAGE_CHARS].decode(errors="replace").strip()

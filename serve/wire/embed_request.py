@@ -1,4 +1,4 @@
-"""What a caller asks for, parsed."""
+"""A parsed request."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from inference.types import Item, Lane
 
-# As it was received.
+# A body as received.
 Body = bytes | bytearray
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """How to answer. lane: `interactive`, `bulk`, or None for the service to tell.
+    """How to answer. lane: `interactive`, `bulk`, or None to let the service choose.
 
-    model: one by its name, several for a result with the embeddings of each, () for the default.
+    model: one name, several names for results with an embedding of each, or () for the default.
     """
 
     encoding: str = "float"

@@ -1,4 +1,4 @@
-"""A body of JSON to items."""
+"""JSON bodies to items."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORMS = ("inputs", *LIST_FORMS, *ITEM_FORMS)
 
 
 def parse_json(data: Body, parameters: Parameters, max_items: int) -> EmbedRequest:
-    """One object of one of FORMS, `model` and `parameters`, which win over those given here.
+    """Parse an object of one of FORMS, `model` and `parameters`; the body's override those given.
 
     Raises:
         BadRequest: names the field. HttpError: `payload_too_large`.
@@ -37,7 +37,7 @@ def parse_json(data: Body, parameters: Parameters, max_items: int) -> EmbedReque
             f"give exactly one of {', '.join(FORMS)}" + (f", not {forms}" if forms else "")
         )
     value = body[forms[0]]
-    # Before anything is made of them: an item costs a hundred times its two bytes of JSON.
+    # Check before parsing: an item takes a hundred times the memory of its two bytes of JSON.
     if isinstance(value, list) and len(value) > max_items:
         raise HttpError("payload_too_large", f"{len(value)} items, the limit is {max_items}")
     parsed = [item(path, one) for path, one in _inputs(forms[0], value)]
@@ -45,9 +45,9 @@ def parse_json(data: Body, parameters: Parameters, max_items: int) -> EmbedReque
 
 
 def load_object(data: Body, path: str) -> dict[str, Any]:
-    """A JSON object. path: what it is, for refusals. Raises BadRequest."""
+    """Parse a JSON object. path: its name in error messages. Raises BadRequest."""
     try:
-        # Not orjson: a lone surrogate in one text is that item's failure, not the request's.
+        # Not orjson: a lone surrogate in one text must fail only that item, not the request.
         value = json.loads(data, parse_constant=_refuse_constant)
     except RecursionError as exc:
         raise BadRequest(f"{path} is nested too deeply") from exc
@@ -63,7 +63,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _inputs(form: str, value: Any) -> list[tuple[str, dict[str, Any]]]:
-    """Every form as (path of the field, item object)."""
+    """Return the items of any form as (path of the field, item object)."""
     if form in ITEM_FORMS:
         return [("", {form: value})]
     if not isinstance(value, list):
@@ -77,7 +77,7 @@ def _inputs(form: str, value: Any) -> list[tuple[str, dict[str, Any]]]:
 
 
 def item(path: str, value: Any) -> tuple[Item, str | None]:
-    """One item object, and its id. path: where it stands. Raises BadRequest, which names it."""
+    """Parse an item object and its id. Raises BadRequest, which names its `path` in the body."""
     if not isinstance(value, dict):
         raise BadRequest(f"{path} must be an object, not {kind(value)}")
     unknown = sorted(value.keys() - ITEM_FORMS.keys() - {"id"})

@@ -1,7 +1,7 @@
-"""Bodies of one item a line: JSON Lines and CSV.
+"""Bodies of one item per line: JSON Lines and CSV.
 
-Each line has one result, blank and malformed ones too, so that inputs and outputs of a batch
-transform can be joined: such a line is an item's failure and never the request's.
+Each line has one result, so that a batch transform can join inputs and outputs. A blank or
+malformed line therefore fails only its item, never the request.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from serve.errors import BadRequest, HttpError
 from serve.wire.embed_request import Body, EmbedRequest, Parameters
 from serve.wire.json_body import item, load_object
 
-# A field of CSV may be a data URL; the module's own limit is 128 KiB.
+# A CSV field may be a data URL; the csv module's own limit is 128 KiB.
 MAX_FIELD_CHARS = 2**31 - 1
 
 Line = tuple[Item, str | None]
 
 
 def parse_json_lines(data: Body, parameters: Parameters, max_items: int) -> EmbedRequest:
-    """An item object a line; the last may lack its newline.
+    """Parse an item object per line; the last line may lack its newline.
 
     Raises:
         BadRequest: no line at all. HttpError: `payload_too_large`.
@@ -33,13 +33,13 @@ def parse_json_lines(data: Body, parameters: Parameters, max_items: int) -> Embe
 
 
 def parse_csv(data: Body, parameters: Parameters, max_items: int) -> EmbedRequest:
-    """`url` or `url,id` a line, no header, quoted as in RFC 4180.
+    """Parse `url` or `url,id` per line, without a header, quoted as in RFC 4180.
 
     Raises:
         BadRequest: no line at all, or a field too long. HttpError: `payload_too_large`.
     """
     csv.field_size_limit(MAX_FIELD_CHARS)
-    # What is not UTF-8 is left for the item's own failure.
+    # Bytes that are not UTF-8 fail only their item, later.
     text = (line.decode("utf-8", "surrogateescape") for line in _lines(data))
     rows: list[Line] = []
     try:
@@ -52,7 +52,7 @@ def parse_csv(data: Body, parameters: Parameters, max_items: int) -> EmbedReques
 
 
 def _lines(data: Body) -> Iterator[bytes]:
-    """Each with its newline, one at a time: those of a large body are not held beside it."""
+    """Yield each line with its newline, one at a time, so that a large body is not copied."""
     start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
     while start < len(data):
         end = data.find(b"\n", start) + 1 or len(data)

@@ -1,4 +1,4 @@
-"""How to answer: from the body's `parameters`, and from custom attributes."""
+"""Read a request's parameters from the body's `parameters` and from custom attributes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from serve.wire.wording import clip, kind
 
 
 def from_body(value: Any, parameters: Parameters) -> Parameters:
-    """`parameters` of a body, over those given. Raises BadRequest, which names the field."""
+    """Override `parameters` by those of a body. Raises BadRequest, which names the field."""
     if not isinstance(value, dict):
         raise BadRequest(f"parameters must be an object, not {kind(value)}")
     known = [one.name for one in fields(Parameters) if one.name != "model"]
@@ -23,7 +23,7 @@ def from_body(value: Any, parameters: Parameters) -> Parameters:
 
 
 def model_of(path: str, value: Any) -> str | tuple[str, ...]:
-    """One model's name, or several. Raises BadRequest."""
+    """Check the name of one model, or a list of names. Raises BadRequest."""
     if isinstance(value, str) and value:
         return value
     named = isinstance(value, list) and all(isinstance(one, str) and one for one in value)
@@ -35,7 +35,7 @@ def model_of(path: str, value: Any) -> str | tuple[str, ...]:
 
 
 def from_attributes(header: str) -> Parameters:
-    """Parameters from `name=value;name=value`, kebab-case; unknown names are ignored."""
+    """Read parameters from `name=value;name=value`, kebab-case; unknown names are ignored."""
     parameters = Parameters()
     known = [one.name for one in fields(Parameters)]
     for part in header.split(";"):
@@ -49,7 +49,7 @@ def from_attributes(header: str) -> Parameters:
 
 
 def _typed(name: str, text: str) -> Any:
-    """An attribute's text as the type its parameter has in JSON, or as it is."""
+    """Convert an attribute's text to its parameter's JSON type, or return it unchanged."""
     if name == "model" and "," in text:
         return [one.strip() for one in text.split(",")]
     if name in {"timings", "stream"}:

@@ -15,7 +15,7 @@ from serve.wire.parameters import from_attributes
 
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
-# JSON Lines has no registered type; clients name it by these as well.
+# JSON Lines has no registered type; clients use any of these.
 JSON_LINES_TYPES = (
     JSON_LINES,
     "application/jsonl",
@@ -33,7 +33,7 @@ def _parse_image(data: Body, parameters: Parameters, _: int) -> EmbedRequest:
 
 
 def _parse_text(data: Body, parameters: Parameters, _: int) -> EmbedRequest:
-    """One query. What is not UTF-8 is left for the item's own failure."""
+    """Parse one query. Bytes that are not UTF-8 fail only the item, later."""
     text = data.decode("utf-8-sig", "surrogateescape")
     return EmbedRequest([Text(text)], [None], parameters)
 
@@ -44,7 +44,7 @@ PARSERS: dict[str, Callable[[Body, Parameters, int], EmbedRequest]] = {
     CSV: parse_csv,
     "text/plain": _parse_text,
     "image/*": _parse_image,
-    # SageMaker's image algorithms and the clients of Hugging Face's toolkit call any image so.
+    # SageMaker's image algorithms and clients of Hugging Face's toolkit use these for any image.
     "application/x-image": _parse_image,
     "application/octet-stream": _parse_image,
     **dict.fromkeys(JSON_LINES_TYPES, parse_json_lines),

@@ -1,4 +1,4 @@
-"""Words of refusals."""
+"""Wording of error messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def kind(value: Any) -> str:
-    """A value's type in the words of JSON."""
+    """Return the JSON name of a value's type."""
     names: Mapping[type, str] = {
         bool: "a boolean",
         dict: "an object",
@@ -19,5 +19,5 @@ def kind(value: Any) -> str:
 
 
 def clip(text: str) -> str:
-    """A caller's own word, ASCII and short."""
+    """Quote a caller's text in ASCII, at most 60 characters."""
     return ascii(text)[:60]

@@ -102,7 +102,7 @@ def test_out_of_memory_is_met_and_every_item_answered(ran):
             0.98,
             2.9,
             (5.0, 0.5, 0.4),
-            "one interpreter: its batches take 2.9 times what they could",
+            "one interpreter: its batches take 2.9 times the tuned time",
         ),
     ],
 )

@@ -89,10 +89,10 @@ def test_a_job_is_printed_as_its_request():
     [
         (("--image", "sweetspot"), "must be an image of ECR"),
         ((), "Missing option '--image'"),
-        (("--image", IMAGE, "--job"), "--job is of --mode transform"),
+        (("--image", IMAGE, "--job"), "--job needs --mode transform"),
         (("--image", IMAGE, "--env", "SWEETSPOT_MODEL"), "must be NAME=VALUE"),
         (("--image", IMAGE, "--profile", "nowhere.json"), "nowhere.json is missing"),
-        (("--image", IMAGE, "--items", "8"), "is of --profile"),
+        (("--image", IMAGE, "--items", "8"), "--items needs --profile"),
         (("--image", IMAGE, "--concurrency", "4", "--profile", "a.json"), "not both"),
         (("--image", IMAGE, "-o", "/nowhere/template.json"), "cannot write"),
     ],

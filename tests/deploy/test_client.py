@@ -113,7 +113,7 @@ def test_every_retry_is_said_in_words(caplog):
     caplog.set_level(logging.WARNING, "deploy.client.retrying")
     with Container([OVERLOADED]) as container:
         embed(container)
-    assert "asking again in 0.0 s: overloaded: as asked" in caplog.text
+    assert "retrying in 0.0 s: overloaded: as asked" in caplog.text
 
 
 def test_an_endpoint_that_is_not_there_is_named_by_the_system():

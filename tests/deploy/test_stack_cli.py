@@ -130,7 +130,7 @@ def test_there_is_no_plan_of_what_up_makes_anew(cloud, status):
     """CloudFormation takes no change set for it."""
     ran(deploy(*UP))
     cloud.put_into(status)
-    refused(deploy(*PLAN, *FLAGS["async"]), f"designs is {status}", "`up` makes all of it anew")
+    refused(deploy(*PLAN, *FLAGS["async"]), f"designs is {status}", "`up` creates all of it again")
     assert "CreateChangeSet" not in cloud.calls
 
 

@@ -114,7 +114,7 @@ def test_a_change_is_reported_within_half_a_minute():
     assert "other processes use 1.4 cores (0.9 before), the service 0.6 (0.8 before)" in words
     assert "sweetspot benchmark encoder" in words
     assert machine.run(contention, 20, QUIET) == 1
-    assert contention.words() == "have the processor as before"
+    assert contention.words() == "have enough CPU time again"
 
 
 def test_slow_batches_make_longer_windows():

@@ -133,11 +133,11 @@ def test_the_first_model_is_the_default_and_an_unknown_one_is_named():
         (result,) = engine.embed([Text("a")], soon()).results
         np.testing.assert_array_equal(result.vector, text_vector("first", "a"))
         for models in ["third", ["first", "third"]]:
-            with pytest.raises(UnknownModel, match="no model 'third'; there is first, second"):
+            with pytest.raises(UnknownModel, match="'third'; loaded models: first, second"):
                 engine.embed([Text("a")], soon(), models=models)
     with (
         Engine(None, Fetcher(LOCAL), EngineConfig()) as engine,
-        pytest.raises(UnknownModel, match="there is none"),
+        pytest.raises(UnknownModel, match="loaded models: none"),
     ):
         engine.embed([Text("a")], soon())
 

@@ -112,7 +112,7 @@ BREAKAGES = {
     ),
     "a size of another type": (
         lambda f: edit(f / "preprocessor_config.json", size=[[]]),
-        'preprocessor_config.json: "size" is ....: it is no size that can be followed',
+        'preprocessor_config.json: "size" is ....: it is not a supported form of a size',
     ),
     "endless nesting": (
         lambda f: (f / "config.json").write_text("[" * 100_000),

@@ -14,14 +14,14 @@ from model.synthetic.screens.theme import Colour, Theme, mix
 Point = tuple[float, float]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-# Below this many px letters are specks, and a bar looks the same and costs a tenth.
+# Smaller letters cannot be read, px. A bar looks the same and costs a tenth.
 MIN_TEXT_PX = 4
 # Width of a mean letter of Pillow's bundled font, in sizes of that font.
 LETTER_WIDTH = 0.52
 
 
 class Canvas:
-    """Draws shapes and text, and knows the theme, the dice and the room of a thumbnail.
+    """Draws shapes and text; holds the theme, the random generator and the columns.
 
     columns: how many things of a phone's width fit side by side: 1 phone, 2 tablet, 3 desktop.
     radius: corner radius of cards and buttons, units.
@@ -124,5 +124,5 @@ class Canvas:
 
 @lru_cache(maxsize=128)
 def _font(pixels: int) -> Font:
-    """Pillow's bundled font, so that no machine's own fonts change a picture."""
+    """Return Pillow's bundled font, so that pictures do not depend on a machine's fonts."""
     return ImageFont.load_default(pixels)

@@ -23,7 +23,7 @@ class Device:
     """A shape of screen.
 
     short_side: units. aspect: range of long over short side. columns: see `Canvas`.
-    upright: how often the long side stands. frame: draws the device, after its screen.
+    upright: share with the long side vertical. frame: draws the device, after its screen.
     inner: the room that the frame leaves for the screen.
     """
 

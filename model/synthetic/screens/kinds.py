@@ -1,4 +1,4 @@
-"""The kinds of screens: what draws each, and what people call it.
+"""The kinds of screens: the function that draws each, and its usual names.
 
 To add one: write a function of a `Canvas` and the `Box` it may fill, and give it a line here.
 Its names hold no word for a colour, a mode or a device.

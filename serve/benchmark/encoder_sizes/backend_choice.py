@@ -1,4 +1,4 @@
-"""Of all that runs here: how near each is to float32, and which one to take."""
+"""Compare back ends and precisions: how close each is to float32, and which one to use."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from model.fidelity.cosines import fidelity
 from model.synthetic.thumbnails import sample
 from serve.benchmark.encoder_sizes.profiles import Measured
 
-# Seeds of the pictures and captions that all embed; of a smaller cosine embeddings differ.
+# SEEDS: of the images and captions that each encoder embeds. Below EXACT, embeddings differ.
 SEEDS = range(32)
 EXACT = 0.99999
 
 
 def embeddings(encoder: Encoder) -> tuple[Float32Array, Float32Array]:
-    """Of the same pictures and captions by every encoder: two float32 [N, D]."""
+    """Embed the images and captions of SEEDS. Returns two float32 [N, D]: images, texts."""
     some = [sample(seed) for seed in SEEDS]
     pixels = np.stack([encoder.preprocess(one.data) for one in some])
     return encoder.encode_images(pixels), encoder.encode_texts([one.caption for one in some])[0]
@@ -26,18 +26,18 @@ def embeddings(encoder: Encoder) -> tuple[Float32Array, Float32Array]:
 def smallest_cosine(
     ours: tuple[Float32Array, Float32Array], theirs: tuple[Float32Array, Float32Array]
 ) -> float:
-    """Of both towers, to the embeddings of the first back end measured, which is torch."""
+    """Return the smallest cosine of both towers. theirs: of the first back end, torch."""
     return min(fidelity(*pair).plain.min for pair in zip(ours, theirs, strict=True))
 
 
 def images_s(found: Measured) -> float:
-    """At its own sweet spot."""
+    """Return the images a second at the back end's own sweet spot."""
     tuned = found.towers["image"]
     return tuned.fitted_items_s(tuned.spot.batch_size)
 
 
 def advice(every: Sequence[Measured]) -> list[str]:
-    """The fastest with float32's embeddings, then what is faster, and at what price."""
+    """Name the fastest with float32's embeddings, then each faster one with its cosine."""
     exact = [found for found in every if found.cosine >= EXACT]
     if len(every) < 2 or not exact:
         return []

@@ -1,4 +1,4 @@
-"""Was the choice right? Every size measured, then the best of them against the choice."""
+"""Check the chosen batch size: measure every size, then compare the best one with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_LIMIT_S = 3600.0
 
 @dataclass(frozen=True)
 class Exhaustive:
-    """ratio: of the median throughputs, choice over best. rounds: in which both took turns."""
+    """ratio: median throughput, choice / best. rounds: both were measured in each."""
 
     best: int
     chosen: int
@@ -26,16 +26,16 @@ class Exhaustive:
     rounds: int
 
     def as_dict(self) -> dict[str, float]:
-        """For JSON."""
+        """Return the fields for JSON."""
         return asdict(self)
 
     @property
     def sentence(self) -> str:
-        """For people."""
+        """The result in a sentence."""
         return (
-            f"of every size to {SIZES[-1]}, {self.best} is the fastest: {self.best_items_s:.1f} "
-            f"items/s; the choice of {self.chosen} makes {self.chosen_items_s:.1f}, a ratio of "
-            f"{self.ratio:.3f} over {self.rounds} rounds in turns"
+            f"of all sizes up to {SIZES[-1]}, {self.best} is fastest: {self.best_items_s:.1f} "
+            f"items/s; the chosen {self.chosen} reaches {self.chosen_items_s:.1f}, a ratio of "
+            f"{self.ratio:.3f} over {self.rounds} interleaved rounds"
         )
 
 
@@ -45,7 +45,7 @@ def compare_with_all(
     """Measure every size, then the best of them and the choice, interleaved.
 
     Raises:
-        KeyboardInterrupt: it was interrupted, and there is nothing to compare.
+        KeyboardInterrupt: interrupted before there was anything to compare.
     """
     every = replace(config, sizes=SIZES, refine=False, min_rounds=3, max_rounds=3)
     every = replace(every, budget_s=NO_LIMIT_S, max_batch_s=NO_LIMIT_S)

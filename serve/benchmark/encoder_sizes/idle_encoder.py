@@ -1,4 +1,4 @@
-"""How fast the encoder is with the machine to itself."""
+"""Throughput of the encoder when nothing else runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 from inference.tuning.runners import image_runner, interleaved, on_streams
 from model.encoder import Encoder
 
-# Long enough for a median, short enough to be done before and after something else.
+# Long enough for a median, short enough to run before and after another measurement.
 BUDGET_S, MIN_ROUNDS, MAX_ROUNDS = 1.5, 3, 30
 
 
 def encoder_alone(encoder: Encoder, batch_size: int, streams: int) -> list[float]:
-    """Images a second, of batches one after another on every stream at once."""
+    """Return images a second of each round; a round runs one batch on every stream at once."""
     with on_streams(image_runner(encoder), streams) as run:
         run(batch_size)  # cold
         start_s = time.perf_counter()

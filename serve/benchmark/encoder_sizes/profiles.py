@@ -1,4 +1,4 @@
-"""The encoder's measurement as a profile: made, kept, compared with an older one."""
+"""Build a profile from an encoder's measurement, write it, compare it with an older one."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from serve.plan import match_of, tower_profile, versions
 
 @dataclass
 class Measured:
-    """What was found of one back end so far.
+    """Measurements of one back end so far.
 
-    threads: in force while the towers were measured. cosine: the smallest to the first back end's
-    embeddings, where several are compared.
+    threads: used while the towers were measured. cosine: the smallest one to the first back end's
+    embeddings, when several back ends are compared.
     """
 
     spec: EncoderSpec
@@ -46,16 +46,16 @@ class Measured:
 
     @property
     def complete(self) -> bool:
-        """Whether both towers were measured to their end."""
+        """Whether both towers were measured completely."""
         return len(self.towers) == 2 and all(one.complete for one in self.towers.values())
 
     @property
     def words(self) -> str:
-        """What ran, in words."""
+        """Back end, device and precision, in words."""
         return f"{self.spec.backend} on {self.spec.device} in {self.spec.precision}"
 
     def profile(self) -> Profile:
-        """As it is kept. Only of both towers."""
+        """Return the profile to write. Both towers must be measured."""
         return Profile(
             match=match_of(self.spec),
             threads=self.threads,
@@ -67,7 +67,7 @@ class Measured:
 
 
 def keep(console: Console, folder: Path, found: Measured) -> None:
-    """Write the profile into a folder, unless there is reason to doubt it."""
+    """Write the profile into a folder, unless it is incomplete or noisy."""
     doubts = [] if found.complete else ["interrupted"]
     doubts += [note for tuned in found.towers.values() if (note := warning(tuned))]
     if doubts:
@@ -79,7 +79,7 @@ def keep(console: Console, folder: Path, found: Measured) -> None:
 
 
 def check_kept(folder: Path) -> None:
-    """Say that a profile cannot be written there, before it is measured."""
+    """Check before measuring that a profile can be written. Raises ClickException."""
     with _in_plain_words(folder):
         check(folder)
 
@@ -96,7 +96,7 @@ def _in_plain_words(folder: Path) -> Iterator[None]:
 def lost_against(console: Console, older: Path, found: Measured, max_loss: float) -> bool:
     """Show each size's throughput against an older profile's.
 
-    Returns whether a sweet spot of then lost more than `max_loss`, 0..1.
+    Returns whether an old sweet spot lost more than `max_loss`, 0..1, of its throughput.
     """
     now = found.profile()
     try:

@@ -1,4 +1,4 @@
-"""`sweetspot benchmark encoder`: share the cores, measure both towers, explain, show, keep."""
+"""`sweetspot benchmark encoder`: measure thread plans and both towers, show and write results."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from serve.compose import model_config
 from serve.plan import tower_profile, tuning_bytes, versions
 from serve.settings import Settings
 
-# The threads are measured on so many thumbnails, in batches of at most so many.
+# Thread plans are measured on PICTURES thumbnails, in batches of at most MAX_GUESS.
 PICTURES, MAX_GUESS = 16, 16
 INTERRUPTED = "interrupted: partial, only what was measured until then"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The command's own options. max_loss: of throughput against `compare`, 0..1."""
+    """The command's own options. max_loss: allowed loss of throughput, 0..1."""
 
     as_json: bool = False
     exhaustive: bool = False
@@ -76,7 +76,7 @@ def run(settings: Settings, asked: Asked) -> int:
             console.print("\n".join(advice(every)), highlight=False)
     except KeyboardInterrupt:
         complete = False
-        # Another one: rich shows nothing more where it was interrupted on entering a print.
+        # A new Console: rich prints nothing more after an interrupt at the start of a print.
         console = Console(stderr=asked.as_json)
         console.print(f"[yellow]{INTERRUPTED}[/]")
     lost = _write(console, asked, every, complete=complete)
@@ -84,7 +84,7 @@ def run(settings: Settings, asked: Asked) -> int:
 
 
 def _encoders(settings: Settings, asked: Asked) -> Iterator[Encoder]:
-    """What `serve` would run, or all that can run here, one after the other."""
+    """Load the encoder that `serve` would run, or each one that can run here."""
     wanted = model_config(settings)
     try:
         for config in runnable(wanted) if asked.every else [wanted]:
@@ -96,7 +96,7 @@ def _encoders(settings: Settings, asked: Asked) -> Iterator[Encoder]:
 def _measure(
     encoder: Encoder, settings: Settings, asked: Asked, console: Console, found: Measured
 ) -> None:
-    """Fill `found`, each part shown at once. Raises KeyboardInterrupt when interrupted."""
+    """Fill `found`, and print each part once measured. Raises KeyboardInterrupt."""
     console.print(" · ".join(_facts(found).values()), highlight=False)
     _share_cores(encoder, settings.interactive_wait_ms, console, found)
     streams = found.threads.streams
@@ -120,7 +120,7 @@ def _measure(
 def _share_cores(
     encoder: Encoder, interactive_wait_ms: float, console: Console, found: Measured
 ) -> None:
-    """Measure how encoding and decoding share the cores best, at a first guess of the batch."""
+    """Measure how encoding and decoding best share the cores, at a guessed batch size."""
     plans = candidates(cores())
     if len(plans) == 1:
         return
@@ -143,7 +143,7 @@ def _facts(found: Measured) -> dict[str, str]:
 
 
 def _write(console: Console, asked: Asked, every: Sequence[Measured], *, complete: bool) -> bool:
-    """JSON, page, profiles, comparison. Returns whether too much was lost."""
+    """Write JSON, page and profiles, and compare. Returns whether too much was lost."""
     if asked.as_json:
         click.echo(json.dumps(_document(every, complete=complete), indent=2))
     if asked.report and every:
@@ -160,7 +160,7 @@ def _write(console: Console, asked: Asked, every: Sequence[Measured], *, complet
 
 
 def _document(every: Sequence[Measured], *, complete: bool) -> dict[str, Any]:
-    """The profiles, as `sweetspot.json` holds them, and what else was found."""
+    """Return the profiles in the form of `sweetspot.json`, and the other measurements."""
     written = document([found.profile() for found in every if found.complete])
     written["complete"] = complete
     written["plans"] = [

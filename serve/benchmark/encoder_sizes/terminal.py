@@ -1,4 +1,4 @@
-"""What was found of the encoder, in the terminal."""
+"""Terminal output of `benchmark encoder`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BAR_CHARS = 28
 
 @contextmanager
 def telling(console: Console, what: str) -> Iterator[Callable[[str], None]]:
-    """A live line on a terminal; silence elsewhere."""
+    """Show a live status line on a terminal; print nothing elsewhere."""
     if not console.is_terminal:
         yield lambda _: None
         return
@@ -30,7 +30,7 @@ def telling(console: Console, what: str) -> Iterator[Callable[[str], None]]:
 
 
 def show_threads(console: Console, found: Measured) -> None:
-    """Images a second of each way to share the cores."""
+    """Print the images a second of each way to share the cores."""
     if not found.plans:
         return
     table = _table("threads", ("plan", "images/s", "slowest", "fastest", "two images, ms"))
@@ -44,7 +44,7 @@ def show_threads(console: Console, found: Measured) -> None:
 
 
 def show_tower(console: Console, name: str, tuned: Tuned) -> None:
-    """A table with a bar for the throughput of each size, charts, and the verdict below."""
+    """Print a table with a throughput bar for each size, charts, and the sweet spot."""
     table = _table(f"{name} tower", ("batch", "p50 ms", "p95 ms", "items/s", "slope"))
     table.add_column("throughput")
     best = max(tuned.items_s(point) for point in tuned.curve.points)
@@ -67,7 +67,7 @@ def show_tower(console: Console, name: str, tuned: Tuned) -> None:
 
 
 def show_all(console: Console, every: Sequence[Measured]) -> None:
-    """Back ends and precisions beside each other, each at its own sweet spots."""
+    """Print all back ends and precisions in one table, each at its own sweet spots."""
     table = _table(
         "side by side", ("back end", "batch", "images/s", "batch", "texts/s", "min cosine")
     )
@@ -89,7 +89,7 @@ def _table(title: str, columns: Sequence[str]) -> Table:
 
 
 def _charts(tuned: Tuned) -> list[Text]:
-    """Throughput and latency against batch size; side by side where the terminal is wide."""
+    """Return the charts of throughput and latency against batch size."""
     points = tuned.curve.points
     mark = Mark(tuned.spot.batch_size, f"sweet spot {tuned.spot.batch_size}")
     throughput = Series("items/s", [(p.n, tuned.items_s(p)) for p in points])

@@ -1,4 +1,4 @@
-"""One request before the load: does the endpoint answer, and can it fetch what is sent?"""
+"""One request before the load, to check that the endpoint answers and can fetch the images."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ IMAGES = 16
 
 
 def check(target: Transport, bulk: Bulk) -> dict[str, str]:
-    """Ask once. Returns what the model is, in words.
+    """Send one request. Returns a description of the model.
 
     Raises:
-        click.ClickException: nobody answers, or not a single image can be embedded.
+        click.ClickException: nothing answers, or every image fails.
     """
     try:
         answer, _ = ask(target, bulk.body(min(IMAGES, bulk.different)))

@@ -1,4 +1,4 @@
-"""Requests to an endpoint under load: the items of each answer are counted."""
+"""Send requests to an endpoint under load, and count the items of each answer."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class Body:
 
 
 def invoke(target: Transport, body: Body) -> Outcome:
-    """Ask, and count the answer's items. Raises RequestFailed."""
+    """Send a request, and count the answer's items. Raises RequestFailed."""
     answer, retried = ask(target, body)
     failed = Counter(one["error"]["code"] for one in answer["results"] if "error" in one)
     return Outcome(len(answer["results"]) - failed.total(), dict(failed), retried)
 
 
 def ask(target: Transport, body: Body) -> tuple[dict[str, Any], int]:
-    """Ask, waiting as long as an overloaded container says, at most four times.
+    """Send a request; retry at most four times, after the pause an overloaded container gives.
 
     Returns:
-        The answer's JSON, and how often it was sent again.
+        The answer's JSON, and the number of retries.
 
     Raises:
         RequestFailed: any other error, by its code; `broken` for a connection that broke.
@@ -53,11 +53,11 @@ def ask(target: Transport, body: Body) -> tuple[dict[str, Any], int]:
 
 
 def _answer(body: bytes, retried: int) -> dict[str, Any]:
-    """An answer's JSON, when it has results."""
+    """Parse an answer's JSON. Raises RequestFailed when it has no results."""
     try:
         answer = orjson.loads(body)
         if isinstance(answer["results"], list):
             return dict(answer)
     except (ValueError, TypeError, KeyError):
         pass
-    raise RequestFailed("bad_answer", f"no answer of Sweetspot: {clip(body)}", retried)
+    raise RequestFailed("bad_answer", f"not an answer of Sweetspot: {clip(body)}", retried)

@@ -1,4 +1,4 @@
-"""Runs the combinations of request size and load, one after another."""
+"""Run the combinations of request size and load, one after another."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from serve.benchmark.endpoint_load.load_cells import Cell
 from serve.benchmark.endpoint_load.payload import Bulk
 from serve.benchmark.report.terminal import Tell
 
-# In an open loop; what arrives beyond that is dropped and counted.
+# In an open loop; requests beyond it are dropped and counted.
 MAX_IN_FLIGHT = 128
-# Machines warm up and drift; in a fixed order the last combination would always profit.
+# Of the shuffle: machines warm up and drift, so a fixed order would favour the last combination.
 SEED = 0
 WARM_UP_SHARE, MAX_WARM_UP_S = 0.2, 1.0
 
 
 def warm_up_s(duration_s: float) -> float:
-    """How long to run before measuring for `duration_s`."""
+    """Return the warm-up before a measurement of `duration_s`, in seconds."""
     return min(WARM_UP_SHARE * duration_s, MAX_WARM_UP_S)
 
 
 def call(target: Transport, body: Callable[[], Body]) -> Callable[[], Outcome]:
-    """A request to repeat."""
+    """Return a function that sends one request."""
     return lambda: invoke(target, body())
 
 
@@ -39,7 +39,7 @@ def closed_cells(
     duration_s: float,
     tell: Tell,
 ) -> Iterator[Cell]:
-    """Every request size from every number of callers, in shuffled order."""
+    """Measure every request size at every concurrency, in shuffled order."""
     pairs = [(batch, concurrency) for batch in batches for concurrency in concurrencies]
     random.Random(SEED).shuffle(pairs)
     for batch, concurrency in pairs:
@@ -57,7 +57,7 @@ def open_cells(
     duration_s: float,
     tell: Tell,
 ) -> Iterator[Cell]:
-    """Every request size at one rate of requests, in shuffled order."""
+    """Measure every request size at one request rate, in shuffled order."""
     for batch in random.Random(SEED).sample(batches, len(batches)):
         tell(f"{batch} images a request, {rate_per_s:g} requests/s")
         ask = call(target, partial(bulk.body, batch))

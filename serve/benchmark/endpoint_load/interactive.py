@@ -1,4 +1,4 @@
-"""How single texts and screenshots fare beside bulk requests, and the bulk beside them."""
+"""Latency of single texts and screenshots beside bulk requests, and throughput of the bulk."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from serve.benchmark.endpoint_load.grid import MAX_IN_FLIGHT, call, warm_up_s
 from serve.benchmark.endpoint_load.payload import Bulk, screenshots, texts
 from serve.benchmark.report.terminal import Tell
 
-# A service time from fewer requests is no number.
+# A service time needs at least this many requests.
 AT_LEAST = 15
 KINDS = ("text", "screenshot")
 
 
 @dataclass
 class Interactive:
-    """What was measured so far.
+    """Measurements so far.
 
-    rate_per_s: of each kind. idle: each kind alone, one request at a time. alone: the bulk by
-    itself, turn by turn; beside: in the same turns, the bulk and both kinds together.
+    rate_per_s: requests a second of each kind. idle: each kind alone, one request at a time.
+    alone: bulk alone, a load for each turn. beside: the same for bulk and both kinds together.
     """
 
     rate_per_s: float
@@ -33,41 +33,41 @@ class Interactive:
     beside: list[dict[str, Load]] = field(default_factory=list)
 
     def beside_bulk(self, kind: str) -> Load:
-        """All turns of a kind, or of `bulk`, beside the others."""
+        """Pool all turns of a kind, or of `bulk`, beside the others."""
         return pooled([turn[kind] for turn in self.beside])
 
     def slowdown(self, kind: str) -> float | None:
-        """The median latency beside bulk over the one on the idle endpoint."""
+        """Return median latency beside bulk / median latency on the idle endpoint."""
         idle = self.idle[kind].p50_ms if kind in self.idle else None
         beside = self.beside_bulk(kind).p50_ms
         return beside / idle if beside is not None and idle else None
 
     def bulk_share(self) -> float | None:
-        """The median throughput of bulk beside the others over the one alone."""
+        """Return median throughput of bulk beside the others / median throughput alone."""
         alone = pooled(self.alone).items_per_s
         return self.beside_bulk("bulk").items_per_s / alone if self.beside and alone else None
 
 
 def steps(repeats: int) -> int:
-    """How often `measure` tells what it does."""
+    """Return how many steps `measure` reports."""
     return len(KINDS) + 2 * repeats
 
 
 def measure(
     into: Interactive, target: Transport, bulk: Bulk, duration_s: float, repeats: int, tell: Tell
 ) -> None:
-    """Measure into `into`.
+    """Measure each kind alone, then bulk with and without both kinds. Fills `into`.
 
     Args:
         into: filled step by step.
         target: the endpoint.
-        bulk: what the bulk requests hold.
-        duration_s: of each step; that of a kind alone takes as long as 15 requests if need be.
+        bulk: content of the bulk requests.
+        duration_s: of each step; a kind alone runs longer if it needs to for 15 requests.
         repeats: turns with and without the single requests.
-        tell: told each step.
+        tell: called at each step.
 
     Raises:
-        KeyboardInterrupt: what was measured until then is in `into`.
+        KeyboardInterrupt: interrupted; `into` holds the measurements so far.
     """
     singles = {
         "text": call(target, texts()),
@@ -80,7 +80,7 @@ def measure(
         _stop_if_interrupted(load)
     ask_bulk = call(target, lambda: bulk.body(into.batch))
     for turn in range(repeats):
-        # Turn and turn about, since machines drift; the second turn goes the other way round.
+        # Alternate, since machines drift; every second turn reverses the order.
         for beside in (False, True) if turn % 2 == 0 else (True, False):
             tell(f"bulk {'beside texts and screenshots' if beside else 'alone'}, turn {turn + 1}")
             _take_turn(into, ask_bulk, singles if beside else {}, duration_s, turn)

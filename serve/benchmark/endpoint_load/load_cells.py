@@ -1,4 +1,4 @@
-"""Measured combinations of request size and load, and which of them to take. Pure."""
+"""Measured combinations of request size and load, and the recommended one. Pure."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from inference.loadtest.summary import Load
 
-# As for the encoder: what is this close to the best is as good.
+# As for the encoder: a throughput this close to the best counts as equal.
 TOLERANCE = 0.05
-# An endpoint falls behind when the arrivals take less than this share of the time of the answers.
+# An endpoint falls behind when the arrivals take less than this share of the answers' time.
 KEPT_UP = 0.9
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One combination. batch: images in a request. duration_s: in which requests were started.
+    """One combination. batch: images in a request. duration_s: how long requests were started.
 
-    concurrency: requests at once, in a closed loop; rate_per_s: requests a second, in an open
-    one; one of the two is None.
+    concurrency: requests at once in a closed loop, else None. rate_per_s: requests a second in an
+    open loop, else None.
     """
 
     batch: int
@@ -29,7 +29,7 @@ class Cell:
 
     @property
     def key(self) -> tuple[int, float, float]:
-        """What tells it from others; in the order of tables."""
+        """Identifies the cell, and sorts it in tables."""
         return self.batch, self.concurrency or 0, self.rate_per_s or 0.0
 
     @property
@@ -42,32 +42,32 @@ class Cell:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is recommended. cell: None when nothing is. sentence: why."""
+    """A recommendation. cell: None when there is none. sentence: the reason."""
 
     cell: Cell | None
     sentence: str
 
 
 def recommend(cells: Iterable[Cell], latency_target_ms: float | None = None) -> Choice:
-    """The cell with the fewest images in flight that is as good as the best, and why.
+    """Recommend a cell: the fewest images in flight that are as good as the best.
 
     Args:
-        cells: all of closed loops, or all of open ones; those that are partial, or were too much
-            for the endpoint, are passed over.
-        latency_target_ms: of the 95th percentile of a request; None is any.
+        cells: all of closed loops, or all of open ones. Partial cells, and cells that overloaded
+            the endpoint, are skipped.
+        latency_target_ms: limit of the 95th percentile of a request; None for no limit.
     """
     measured = [one for one in cells if one.load.complete and one.load.requests]
     if not measured:
-        return Choice(None, "nothing is recommended: no combination was measured to its end")
+        return Choice(None, "no recommendation: no combination was measured completely")
     answered = [one for one in measured if not overwhelmed(one)]
     if not answered:
-        return Choice(None, "nothing is recommended: every combination was too much for it")
+        return Choice(None, "no recommendation: every combination overloaded the endpoint")
     fitting = [one for one in answered if _keeps(one, latency_target_ms)]
     if not fitting:
         quickest = min(answered, key=_p95_ms)
         return Choice(
             None,
-            f"nothing keeps a p95 of {latency_target_ms:g} ms; the quickest, "
+            f"no combination keeps a p95 of {latency_target_ms:g} ms; the quickest, "
             f"{_words(quickest)}, has {_p95_ms(quickest):.0f} ms",
         )
     within = "" if latency_target_ms is None else f" that keep a p95 of {latency_target_ms:g} ms"
@@ -81,26 +81,26 @@ def _fewest_in_flight(cells: Sequence[Cell], within: str) -> Choice:
     enough = (1 - TOLERANCE) * best.load.items_per_s
     near = [one for one in cells if one.load.items_per_s >= enough]
     chosen = min(near, key=lambda one: (one.batch * (one.concurrency or 1), _p95_ms(one)))
-    why = f"the fewest images in flight within {TOLERANCE:.0%} of the best of those measured"
+    why = f"the fewest images in flight within {TOLERANCE:.0%} of the best measured"
     return Choice(chosen, f"{_words(chosen)}: {_numbers(chosen)}; {why}{within}")
 
 
 def _largest_kept_up(cells: Sequence[Cell], within: str) -> Choice:
     kept = [one for one in cells if keeps_up(one)]
     if not kept:
-        return Choice(None, f"the endpoint keeps up with none of the arrivals{within}")
+        return Choice(None, f"the endpoint keeps up with none of the request sizes{within}")
     chosen = max(kept, key=lambda one: one.batch)
-    why = "the largest requests with which the endpoint keeps up, of those measured"
+    why = "the largest measured requests that the endpoint keeps up with"
     return Choice(chosen, f"{_words(chosen)}: {_numbers(chosen)}; {why}{within}")
 
 
 def overwhelmed(cell: Cell) -> bool:
-    """Whether the load was too much: requests without an answer, or items out of time."""
+    """Return whether the load was too high: unanswered requests, or items past their deadline."""
     return bool(cell.load.errors) or "deadline_exceeded" in cell.load.failed
 
 
 def keeps_up(cell: Cell) -> bool:
-    """Whether all that arrived was answered, and the last hardly later than the first."""
+    """Return whether no request was dropped and answers did not fall behind arrivals."""
     load = cell.load
     late_s = load.duration_s - (load.p50_ms or 0.0) / 1000
     return not load.dropped and cell.duration_s >= KEPT_UP * late_s

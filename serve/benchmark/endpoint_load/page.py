@@ -1,4 +1,4 @@
-"""What was found of an endpoint, as an HTML page. Pure."""
+"""The HTML page of `benchmark endpoint`. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLOURS = ("#2563eb", "#d97706", "#9333ea", "#0891b2", "#db2777", "#4d7c0f", "#6
 
 
 def endpoint_page(found: Found) -> str:
-    """The whole page."""
+    """Return the whole page."""
     notes = [*failures(found), *([] if found.complete else [PARTIAL])]
     body = (
         f"<p class='spot'>{escape(found.choice.sentence)}.</p>"

@@ -1,4 +1,4 @@
-"""What is sent: bulk requests of many images, and the single ones of people who wait."""
+"""Request bodies: bulk requests of many images, and single interactive requests."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from model.synthetic.captions import caption
 from model.synthetic.thumbnails import draw, encode, sample
 from serve.benchmark.endpoint_load.client import Body
 
-# Different thumbnails to draw from, unless a request needs more.
+# Number of different thumbnails, unless a request needs more.
 POOL = 256
 SCREENSHOTS = 8
 SCREENSHOT_WIDTH_PX = 1280
 
 
 class Rounds:
-    """Draws from a pool round after round, in one shuffled order. Safe from many threads.
+    """An endless cycle through a pool, in one shuffled order. Thread-safe.
 
-    What is drawn at once is all distinct: a service embeds equal items of a request only once.
+    The items of one `take` are distinct: a service embeds equal items of a request only once.
     """
 
     def __init__(self, pool: Iterable[str], seed: int = 0) -> None:
@@ -36,10 +36,10 @@ class Rounds:
         self._next = 0
 
     def take(self, count: int) -> list[str]:
-        """The next `count`. Raises ValueError when there are not as many different ones."""
+        """Return the next `count`. Raises ValueError when the pool has fewer."""
         size = self.size
         if count > size:
-            raise ValueError(f"requests of {count} images need as many different ones, not {size}")
+            raise ValueError(f"requests of {count} images need {count} different ones, not {size}")
         with self._lock:
             start, self._next = self._next, (self._next + count) % size
         return (self._order + self._order)[start : start + count]
@@ -55,24 +55,24 @@ class Bulk:
 
     @property
     def host(self) -> str | None:
-        """Of one of the URLs."""
+        """The host of one of the URLs; None for inline images."""
         return urlsplit(self._rounds.take(1)[0]).hostname if self._form == "urls" else None
 
     def body(self, count: int) -> Body:
-        """The next request of `count` images."""
+        """Return the next request of `count` images."""
         return Body(orjson.dumps({self._form: self._rounds.take(count)}))
 
 
 def inline_images(count: int) -> list[str]:
-    """Different thumbnails, encoded, as base64."""
+    """Return different thumbnails, encoded, as base64."""
     return [base64.b64encode(sample(seed).data).decode() for seed in range(count)]
 
 
 def texts() -> Callable[[], Body]:
-    """Single queries without end, and others in each run. Safe from many threads.
+    """Return an endless source of single queries, different in each run. Thread-safe.
 
-    A service answers a text that it knows from memory. Of 20,000 queries 0.05 % come twice; 0.2 %
-    were among 20,000 of a run before.
+    A service answers repeated texts from its cache. Of 20,000 queries 0.05 % occur twice; 0.2 %
+    were among the 20,000 of an earlier run.
     """
     rng, lock, every = random.Random(), threading.Lock(), combinations()
 
@@ -85,7 +85,7 @@ def texts() -> Callable[[], Body]:
 
 
 def screenshots() -> Callable[[], Body]:
-    """Single screens of a desktop as PNG, round and round."""
+    """Return an endless cycle of single desktop screenshots as PNG. Thread-safe."""
     drawn = [draw(one, seed, SCREENSHOT_WIDTH_PX) for seed, one in enumerate(_desktops())]
     return _cycle([Body(encode(image, "PNG"), "image/png") for image in drawn])
 
@@ -96,7 +96,7 @@ def _desktops() -> Sequence[Attributes]:
 
 
 def _cycle(bodies: Sequence[Body]) -> Callable[[], Body]:
-    """Safe from many threads."""
+    """Return an endless, thread-safe cycle through `bodies`."""
     lock, endless = threading.Lock(), itertools.cycle(bodies)
 
     def take() -> Body:

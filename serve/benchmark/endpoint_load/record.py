@@ -1,4 +1,4 @@
-"""What was asked and found of an endpoint, as a document, and against an older one. Pure."""
+"""Options and results of `benchmark endpoint`: JSON document and comparison. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGES = ("sweetspot", "urllib3", "boto3", "pillow")
 
 @dataclass(frozen=True)
 class Asked:
-    """The command's options; see its help. max_loss: of throughput against `compare`, 0..1."""
+    """The command's options; see its help. max_loss: allowed loss of throughput, 0..1."""
 
     url: str | None = None
     endpoint_name: str | None = None
@@ -37,7 +37,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Found:
-    """What was measured. cells: in the order of tables. complete: False when interrupted."""
+    """The results. cells: in the order of tables. complete: False when interrupted."""
 
     asked: Asked
     facts: dict[str, str]
@@ -50,7 +50,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Compared:
-    """A cell now against then. ratio: of throughput. spreads: p95 / p50 - 1, then and now."""
+    """A cell now and then. ratio: throughput now / then. spreads: p95 / p50 - 1, then and now."""
 
     label: str
     ratio: float
@@ -59,7 +59,7 @@ class Compared:
 
 
 def document(found: Found) -> dict[str, Any]:
-    """All of it, with every latency, for machines."""
+    """Return all results, with every latency, for JSON."""
     asked = {k: v for k, v in asdict(found.asked).items() if k not in OUTPUT_ONLY}
     chosen = found.choice.cell
     return heading("endpoint", complete=found.complete) | {
@@ -76,9 +76,9 @@ def document(found: Found) -> dict[str, Any]:
 
 
 def compare(old: Mapping[str, Any], cells: Sequence[Cell]) -> list[Compared]:
-    """Each cell measured both times. `is_best`: it had the most throughput of them then.
+    """Compare the cells measured both times. `is_best`: it had the highest throughput then.
 
-    Raises ValueError when there is none, or `old` is no such document.
+    Raises ValueError when there is none, or `old` is not such a document.
     """
     try:
         earlier = {_key(one): one for one in old["cells"] if one["complete"]}
@@ -88,7 +88,7 @@ def compare(old: Mapping[str, Any], cells: Sequence[Cell]) -> list[Compared]:
         best = max((then["items_per_s"] for _, then in answered), default=0.0)
         rows = [_compared(now, then, best) for now, then in answered]
     except (KeyError, TypeError) as exc:
-        raise ValueError("it is no document of `benchmark endpoint --json`") from exc
+        raise ValueError("it is not a document of `benchmark endpoint --json`") from exc
     if not rows:
         raise ValueError("it has none of the combinations that were measured now")
     return rows

@@ -1,4 +1,4 @@
-"""`sweetspot benchmark endpoint`: load on a running endpoint, and what came of it."""
+"""`sweetspot benchmark endpoint`: put load on a running endpoint, and report the results."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run(asked: Asked) -> int:
 
 
 def _measure(target: Transport, bulk: Bulk, asked: Asked, facts: dict[str, str]) -> Found:
-    """The grid, then single requests beside bulk, until done or interrupted."""
+    """Measure the grid, then single requests beside bulk, until done or interrupted."""
     cells: list[Cell] = []
     interactive, complete = None, True
     if asked.interactive_rate is not None:
@@ -80,7 +80,7 @@ def _steps(asked: Asked) -> int:
 
 
 def _target(asked: Asked) -> Transport:
-    """The endpoint, with a connection for each thread that will ask."""
+    """Return the endpoint's transport, with a connection for each sending thread."""
     if (asked.url is None) == (asked.endpoint_name is None):
         raise click.UsageError("say which endpoint: either --url or --endpoint-name")
     connections = max(asked.concurrency) + (len(KINDS) + 1) * MAX_IN_FLIGHT
@@ -94,7 +94,7 @@ def _target(asked: Asked) -> Transport:
 
 @contextmanager
 def _payload(asked: Asked, target: Transport) -> Iterator[tuple[Bulk, str]]:
-    """What bulk requests hold, and what that is in words."""
+    """Yield the content of bulk requests, and its description."""
     if asked.urls is not None and asked.inline:
         raise click.UsageError("either --urls or --inline, not both")
     count = max(POOL, *asked.batch)
@@ -132,9 +132,9 @@ def _write(console: Console, found: Found) -> None:
 
 
 def _lost(console: Console, old: dict[str, Any], found: Found) -> bool:
-    """Compare. Returns whether the best combination lost more than it may."""
+    """Compare. Returns whether the best combination lost more than `max_loss`."""
     try:
         rows = compare(old, found.cells)
     except ValueError as exc:
-        raise click.ClickException(f"{found.asked.compare} cannot be compared with: {exc}") from exc
+        raise click.ClickException(f"cannot compare with {found.asked.compare}: {exc}") from exc
     return show_comparison(console, rows, found.asked.max_loss)

@@ -1,4 +1,4 @@
-"""What was found of an endpoint, as rows and lines, for the terminal and the page alike. Pure."""
+"""Table rows and chart lines of `benchmark endpoint`, for terminal and page. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from serve.benchmark.report.table_rows import Rows, failed, star
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines of a chart, by name, over what x_label says. chosen: x of the recommended cell."""
+    """Lines of a chart by name; x_label names the x axis. chosen: x of the recommended cell."""
 
     x_label: str
     points: dict[str, list[tuple[float, float]]]
@@ -22,7 +22,7 @@ class Lines:
 
 
 def cell_rows(found: Found) -> Rows:
-    """A row for each combination."""
+    """Return a row for each combination."""
     is_open = any(one.concurrency is None for one in found.cells)
     head = (
         "batch", "req/s" if is_open else "at once", "images/s", "p50 ms", "p95 ms",
@@ -42,7 +42,7 @@ def cell_rows(found: Found) -> Rows:
 
 
 def interactive_rows(found: Interactive) -> Rows:
-    """A row for each kind of single request: alone, and beside bulk."""
+    """Return a row for each kind of single request: alone, and beside bulk."""
     head = (
         "request", "alone p50 / p95 / p99 ms", "beside bulk p50 / p95 / p99 ms", "p50 ratio",
         "requests", "lost",
@@ -59,7 +59,7 @@ def interactive_rows(found: Interactive) -> Rows:
 
 
 def bulk_sentence(found: Interactive) -> str:
-    """How the bulk fared without and with the single requests, turn by turn."""
+    """Return the bulk's throughput in each turn, without and with the single requests."""
     share = found.bulk_share()
     return (
         f"bulk requests, {found.batch} x {found.concurrency}: "
@@ -71,7 +71,7 @@ def bulk_sentence(found: Interactive) -> str:
 
 
 def failures(found: Found) -> list[str]:
-    """What failed in any of the loads, by code."""
+    """Return the failures of all loads, counted by code, as sentences."""
     loads = [one.load for one in found.cells]
     if found.interactive is not None:
         loads += [*found.interactive.idle.values(), *found.interactive.alone]
@@ -80,7 +80,7 @@ def failures(found: Found) -> list[str]:
 
 
 def lines(found: Found, value: Callable[[Cell], float | None]) -> Lines:
-    """A value against requests at once, a line per request size; or against the size alone."""
+    """Return a value over concurrency, a line per size; with one concurrency, over the size."""
     chosen = found.choice.cell
     by_size = len({one.concurrency for one in found.cells}) == 1
     points: dict[str, list[tuple[float, float]]] = {}
@@ -94,7 +94,7 @@ def lines(found: Found, value: Callable[[Cell], float | None]) -> Lines:
 
 
 def latencies(load: Load) -> tuple[str, str, str]:
-    """The three percentiles in ms."""
+    """Return p50, p95 and p99 in ms, as text."""
     shown = (
         "-" if one is None else f"{one:.1f}" for one in (load.p50_ms, load.p95_ms, load.p99_ms)
     )

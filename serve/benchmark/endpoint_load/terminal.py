@@ -1,4 +1,4 @@
-"""What was found of an endpoint, in the terminal."""
+"""Terminal output of `benchmark endpoint`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from serve.benchmark.report.terminal import table
 
 
 def show(console: Console, found: Found) -> None:
-    """Tables, charts, what is recommended, and what failed."""
+    """Print tables, charts, the recommendation and the failures."""
     if found.cells:
         console.print()
         console.print(table(cell_rows(found)))
@@ -48,7 +48,7 @@ def show(console: Console, found: Found) -> None:
 
 
 def show_comparison(console: Console, rows: Sequence[Compared], max_loss: float) -> bool:
-    """Each combination's throughput against then. Returns whether the best lost too much."""
+    """Print each combination's throughput now / then. Returns whether the best lost too much."""
     head = ("combination", "images/s now / then", "spread then", "spread now")
     shown = [(one.label, f"{one.ratio:.3f}", *(f"{s:.0%}" for s in one.spreads)) for one in rows]
     best = next(index for index, one in enumerate(rows) if one.is_best)
@@ -63,7 +63,7 @@ def show_comparison(console: Console, rows: Sequence[Compared], max_loss: float)
 
 
 def _chart(title: str, drawn: Lines, label: str) -> Text | None:
-    """None when there is nothing to draw."""
+    """Return a chart; None when there is nothing to draw."""
     series = [Series(name, points) for name, points in drawn.points.items()]
     mark = None if drawn.chosen is None else Mark(drawn.chosen, label)
     return chart(title, drawn.x_label, series, mark) if series else None

@@ -1,6 +1,6 @@
-"""A server of thumbnails for an endpoint on this machine, in a process of its own.
+"""Thumbnail server for an endpoint on this machine, in its own process.
 
-In the process of the load it would share the interpreter's lock with it, and slow what it feeds.
+In the load generator's process the two would compete for the GIL and slow each other down.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ STOP_TIMEOUT_S = 5.0
 
 @contextmanager
 def served(count: int, latency_ms: float, mix: str = "thumbnails") -> Iterator[list[str]]:
-    """URLs of images, each answered after `latency_ms`; all are drawn.
+    """Draw images and serve each after `latency_ms`. Yields their URLs.
 
     Args:
-        count: different URLs. What takes long to draw stands at more than one of them.
+        count: number of URLs. Images that are slow to draw are served at several URLs.
         latency_ms: from request to answer.
         mix: a key of `MIXES`.
 
     Raises:
         OSError: the server does not start.
     """
-    # In a session of its own, Ctrl-C does not reach it; it ends when its input does.
-    process = subprocess.Popen(  # noqa: S603 - this program, nobody's words
+    # Its own session keeps Ctrl-C away from it; it ends when its standard input is closed.
+    process = subprocess.Popen(  # noqa: S603 - this program, no user input
         [sys.executable, "-m", MODULE, str(count), str(latency_ms), mix],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -53,7 +53,7 @@ def served(count: int, latency_ms: float, mix: str = "thumbnails") -> Iterator[l
 
 
 def main(count: int, latency_ms: float, mix: str) -> None:
-    """Draw, say the port, serve until standard input ends: until the parent has gone."""
+    """Draw the images, print the port, and serve until the parent closes standard input."""
     kind = MIXES[mix]
     pictures = [kind.draw(seed) for seed in range(min(count, kind.most))]
     replies = {

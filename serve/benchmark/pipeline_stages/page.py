@@ -1,4 +1,4 @@
-"""What was found of the pipeline, as an HTML page. Pure."""
+"""The HTML page of `benchmark pipeline`. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from serve.benchmark.report.svg import Bar, bars
 
 
 def pipeline_page(found: Found) -> str:
-    """The whole page."""
+    """Return the whole page."""
     body = (
         f"<p class='spot'><b>{escape(speed_sentence(found))}</b><br>{escape(found.limit)}.</p>"
         + "".join(f"<p class='warning'>{escape(one)}</p>" for one in notes(found))

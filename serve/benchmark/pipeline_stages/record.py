@@ -1,4 +1,4 @@
-"""What was asked and found of the pipeline, as a document, and against an older one. Pure."""
+"""Options and results of `benchmark pipeline`: JSON document and comparison. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from serve.plan import Plan
 
 @dataclass(frozen=True)
 class Asked:
-    """The command's own options; see its help. max_loss: of throughput, 0..1."""
+    """The command's own options; see its help. max_loss: allowed loss of throughput, 0..1."""
 
     mix: str = "thumbnails"
     latency_ms: float = 20.0
@@ -32,7 +32,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Found:
-    """What was measured.
+    """The results.
 
     load: of the whole pipeline. before, after: images a second of the encoder alone, batch by
     batch. complete: False when interrupted.
@@ -51,12 +51,12 @@ class Found:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """How busy each is."""
+        """The stages, each with its busy share."""
         return stages(self.spent, self.load.items_per_s, self.plan.threads)
 
     @property
     def limit(self) -> str:
-        """What limits, in a sentence."""
+        """The bottleneck, in a sentence."""
         full = (self.spent.mean_batch or 0.0) / self.plan.image.batch_size
         spare_cores = self.plan.threads.decode < cores()
         return limit(self.stages, full, on_cpu=self.on_cpu, spare_cores=spare_cores)
@@ -68,7 +68,7 @@ class Found:
 
     @property
     def drift(self) -> float:
-        """How far the encoder alone differs before and after; 0 without the latter."""
+        """Relative difference of the encoder alone, before and after; 0 without `after`."""
         if not self.after:
             return 0.0
         before, after = statistics.median(self.before), statistics.median(self.after)
@@ -76,12 +76,12 @@ class Found:
 
     @property
     def ratio(self) -> float:
-        """The pipeline's images a second over those of the encoder alone."""
+        """The pipeline's images a second / those of the encoder alone."""
         return self.load.items_per_s / self.alone
 
 
 def document(found: Found) -> dict[str, Any]:
-    """All of it, for machines."""
+    """Return all results, for JSON."""
     asked = {k: v for k, v in asdict(found.asked).items() if k not in OUTPUT_ONLY}
     image, text = found.plan.image, found.plan.text
     return heading("pipeline", complete=found.complete) | {
@@ -110,27 +110,27 @@ def document(found: Found) -> dict[str, Any]:
 
 
 def check_same(old: Mapping[str, Any], asked: Asked) -> None:
-    """Raises ValueError when the older document is of another load."""
+    """Raise ValueError when the older document was measured with another load."""
     then = old.get("asked")
     for name in ("mix", "latency_ms", "batch", "concurrency"):
         now = getattr(asked, name)
         if not isinstance(then, dict) or name not in then:
-            raise ValueError("it is no document of `benchmark pipeline --json`")
+            raise ValueError("it is not a document of `benchmark pipeline --json`")
         if then[name] != now:
             flag = "--" + name.replace("_", "-")
             raise ValueError(f"it was measured with {flag} {then[name]}, this is {now}")
 
 
 def compare(old: Mapping[str, Any], found: Found) -> tuple[Rows, float]:
-    """Numbers then and now, and the ratio of the pipeline's images a second.
+    """Return numbers then and now, and the ratio of the pipeline's images a second.
 
-    Raises ValueError when `old` is no such document, or has nothing to compare with.
+    Raises ValueError when `old` is not such a document, or has nothing to compare with.
     """
     try:
         then = float(old["pipeline"]["items_per_s"])
         alone = float(old["encoder_alone"]["items_per_s"])
     except (KeyError, TypeError, ValueError) as exc:
-        raise ValueError("it is no document of `benchmark pipeline --json`") from exc
+        raise ValueError("it is not a document of `benchmark pipeline --json`") from exc
     if not then or not alone:
         raise ValueError("nothing was measured then")
     pairs = {

@@ -1,4 +1,4 @@
-"""`sweetspot benchmark pipeline`: from URLs to embeddings in this process, and what limits it."""
+"""`sweetspot benchmark pipeline`: measure from URLs to embeddings in this process."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Bench:
-    """What is measured: an engine around an encoder, and the URLs that it is given."""
+    """The objects under test: an encoder, the engine around it, and the URLs it gets."""
 
     encoder: Encoder
     plan: plans.Plan
@@ -79,7 +79,7 @@ def run(settings: Settings, asked: Asked) -> int:
 
 @contextmanager
 def _bench(settings: Settings, asked: Asked) -> Iterator[Bench]:
-    """Images are drawn, then what `serve` would run here is loaded, planned and started."""
+    """Draw the images, then load, plan and start the engine that `serve` would run here."""
     settings = replace(settings, allow_host=(*settings.allow_host, HOST))
     count = max(POOL, asked.batch)
     with ExitStack() as stack:
@@ -114,7 +114,7 @@ def _facts(bench: Bench, asked: Asked) -> dict[str, str]:
 
 
 def _measure(bench: Bench, asked: Asked, facts: dict[str, str]) -> Found:
-    """The encoder alone, the pipeline, and the encoder again, since machines drift."""
+    """Measure the encoder alone, the pipeline, and the encoder again, since machines drift."""
     after: list[float] = []
     with progress(3) as tell:
         tell("the encoder alone")
@@ -146,7 +146,7 @@ def _alone(bench: Bench) -> list[float]:
 
 
 def _pipeline(bench: Bench, asked: Asked, tell: Tell) -> tuple[Load, Spent]:
-    """Callers that ask again and again; what it came to, and where the time went."""
+    """Put load on the pipeline. Returns the load, and the time spent in each stage."""
     warm_up = warm_up_s(asked.duration_s)
     meter = StageMeter(lambda: bench.engine.report("image"), warm_up)
 
@@ -162,7 +162,7 @@ def _pipeline(bench: Bench, asked: Asked, tell: Tell) -> tuple[Load, Spent]:
 
 
 def _embed(bench: Bench, count: int) -> tuple[Sequence[Result], int]:
-    """Results of the next images, and how often they were refused before."""
+    """Embed the next images. Returns their results, and the number of refusals before."""
     items = [ImageUrl(url) for url in bench.urls.take(count)]
     for refused in itertools.count():
         try:
@@ -182,7 +182,7 @@ def _write(console: Console, found: Found) -> None:
 
 
 def _older(asked: Asked) -> dict[str, Any] | None:
-    """What is compared with, before anything is measured. Raises ClickException."""
+    """Read the older document before anything is measured. Raises ClickException."""
     if asked.compare is None:
         return None
     old = older(asked.compare, "pipeline")
@@ -192,7 +192,7 @@ def _older(asked: Asked) -> dict[str, Any] | None:
 
 
 def _lost(console: Console, old: dict[str, Any], found: Found) -> bool:
-    """Compare. Returns whether more was lost than may be."""
+    """Compare. Returns whether more than `max_loss` was lost."""
     with _named(str(found.asked.compare)):
         rows, ratio = compare(old, found)
     return show_comparison(console, rows, ratio, found.asked.max_loss)
@@ -200,8 +200,8 @@ def _lost(console: Console, old: dict[str, Any], found: Found) -> bool:
 
 @contextmanager
 def _named(path: str) -> Iterator[None]:
-    """Say of which file it is that it cannot be compared with."""
+    """Name the older file in a comparison's error."""
     try:
         yield
     except ValueError as exc:
-        raise click.ClickException(f"{path} cannot be compared with: {exc}") from exc
+        raise click.ClickException(f"cannot compare with {path}: {exc}") from exc

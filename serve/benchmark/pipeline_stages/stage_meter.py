@@ -1,4 +1,4 @@
-"""Notes where the time of images goes while the pipeline is under load."""
+"""Measures the time that images spend in each stage while the pipeline is under load."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from inference.stats import STAGES
 from inference.types import Failure, Result
 from serve.benchmark.pipeline_stages.stages import Spent
 
-# Decoding and fetching have a thread for each item; a forward pass is one for many, so the
-# encoder's time is that of its batches.
+# Each item occupies one thread in these stages. A forward pass is shared by many items, so the
+# encoder's time is taken from its batches.
 ONE_EACH = ("fetch", "decode")
 
 
 class StageMeter:
-    """Adds up requests that start after a warm-up. Safe from many threads."""
+    """Adds up the requests that start after a warm-up. Thread-safe."""
 
     def __init__(
         self,
@@ -33,11 +33,11 @@ class StageMeter:
         self._counts_from_s: float | None = None
         self._first: TowerReport | None = None
         self._embedded = 0
-        self.seen = 0  # images of all requests that were answered, those of the warm-up, too
+        self.seen = 0  # images of all answered requests, warm-up included
         self._times_s: dict[str, list[float]] = {stage: [] for stage in STAGES}
 
     def begin(self) -> bool:
-        """A request starts. Returns whether it counts."""
+        """Register the start of a request. Returns whether it counts: after the warm-up."""
         with self._lock:
             now_s = self._clock()
             if self._counts_from_s is None:
@@ -48,7 +48,7 @@ class StageMeter:
             return True
 
     def end(self, results: Sequence[Result], *, counts: bool) -> Outcome:
-        """Its results are there; `counts` is what `begin` said. Returns what it came to."""
+        """Add a request's results. counts: the result of `begin`. Returns the outcome."""
         failed = Counter(one.code for one in results if isinstance(one, Failure))
         embedded = len(results) - failed.total()
         with self._lock:
@@ -61,7 +61,7 @@ class StageMeter:
         return Outcome(embedded, dict(failed))
 
     def spent(self) -> Spent:
-        """Everything so far."""
+        """Return the averages so far."""
         with self._lock:
             if self._first is None or not self._embedded:
                 return Spent()
@@ -80,7 +80,7 @@ class StageMeter:
 
 
 def _since(first: TowerReport, last: TowerReport) -> tuple[int, int, float]:
-    """Images encoded between two reports, in how many batches, and how many seconds of them."""
+    """Return the images, batches and encoder seconds between two reports."""
     before = Counter({n: times.count for n, times in first.batches.items()})
     ran = Counter({n: times.count for n, times in last.batches.items()})
     ran.subtract(before)

@@ -1,4 +1,4 @@
-"""How busy each stage of the pipeline is, and which of them limits it. Pure."""
+"""How busy each stage of the pipeline is, and which one is the bottleneck. Pure."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 from inference.profile.profile import Threads
 from inference.stats import STAGES
 
-# From here on a stage holds the others up. Decoding and fetching wait for what comes before them
-# now and then even where they are the narrowest; the encoder's next batch should always stand by.
+# A stage this busy is the bottleneck. Decoding and fetching sometimes wait for the stage before
+# them even when they are the bottleneck; the encoder's next batch should always be ready.
 ENCODER_BUSY, OTHERS_BUSY = 0.85, 0.8
-# An encoder takes what there is. While batches stay emptier than this, more would come out of it
-# in hardly more time: it is busy, and waits for those before it none the less.
+# The encoder encodes whatever is ready. Below this share of a full batch, a larger batch takes
+# hardly more time: a busy encoder is then still limited by the stages before it.
 FULL = 0.5
-MORE = "more images a second take"
+MORE = "for more images a second use"
 NOTHING = "nothing is busy"
 
 
 @dataclass(frozen=True)
 class Spent:
-    """Where the time of images went, on average.
+    """Average time that images spend in each stage.
 
-    thread_s: by stage, what all its threads together gave to one embedded image. p50_ms: by
-    stage, the median that an image was in it. mean_batch: images of a forward pass.
+    thread_s: by stage, time of all its threads per embedded image. p50_ms: by stage, median time
+    that an image is in it. mean_batch: images of a forward pass.
     """
 
     thread_s: Mapping[str, float] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Spent:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage. busy: 0..1 of the time of its threads; the queue has none. p50_ms: an image."""
+    """One stage. busy: 0..1 of its threads' time, None for the queue. p50_ms: of an image."""
 
     name: str
     threads: int | None
@@ -42,10 +42,10 @@ class Stage:
 
 
 def stages(spent: Spent, images_s: float, threads: Threads) -> tuple[Stage, ...]:
-    """The stages in the order that images take.
+    """Return the stages in the order that images pass them.
 
-    The share is thread time an image x images a second / threads: unlike a sum over a span, it
-    does not depend on which images lie across the span's ends.
+    busy is thread time per image x images a second / threads. Unlike a sum over a time span, it
+    does not depend on the images that are in flight at the span's ends.
     """
     counts = {"fetch": threads.io, "decode": threads.decode, "encode": threads.streams}
     return tuple(
@@ -55,13 +55,13 @@ def stages(spent: Spent, images_s: float, threads: Threads) -> tuple[Stage, ...]
 
 
 def limit(found: Sequence[Stage], full: float, *, on_cpu: bool, spare_cores: bool) -> str:
-    """What limits, and what helps, in a sentence.
+    """Return a sentence that names the bottleneck and what helps.
 
     Args:
-        found: as `stages` says.
-        full: 0..1, images of a forward pass over the most that it may have.
-        on_cpu: whether the encoder runs on the cores that decode, too.
-        spare_cores: whether there are fewer threads that decode than cores.
+        found: the result of `stages`.
+        full: 0..1, mean images of a forward pass / the batch size.
+        on_cpu: whether the encoder shares the cores with decoding.
+        spare_cores: whether there are fewer decode threads than cores.
     """
     busy = {one.name: one.busy for one in found if one.busy is not None}
     if not busy:

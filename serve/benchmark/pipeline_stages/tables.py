@@ -1,4 +1,4 @@
-"""What was found of the pipeline, as rows and sentences for terminal and page alike. Pure."""
+"""Table rows and sentences of `benchmark pipeline`, for terminal and page. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from serve.benchmark.pipeline_stages.record import Found
 from serve.benchmark.pipeline_stages.stages import ENCODER_BUSY
 from serve.benchmark.report.table_rows import PARTIAL, Rows, failed, star
 
-# What is nearer to the encoder alone than this needs no explanation.
+# A ratio to the encoder alone above this needs no explanation.
 NEAR = 0.95
-# More than this between before and after is not the benchmark's own doing.
+# A larger difference between before and after has a cause outside the benchmark.
 DRIFTED = 0.15
 
 
 def stage_rows(found: Found) -> Rows:
-    """A row for each stage."""
+    """Return a row for each stage."""
     rows = [
         (
             one.name,
@@ -30,7 +30,7 @@ def stage_rows(found: Found) -> Rows:
 
 
 def speed_sentence(found: Found) -> str:
-    """How many images a second, and how far that is from the encoder alone."""
+    """Return the images a second, and their ratio to the encoder alone."""
     return (
         f"{found.load.items_per_s:.1f}{star(found.load)} images/s, "
         f"{found.ratio:.2g} of what the encoder makes alone"
@@ -38,7 +38,7 @@ def speed_sentence(found: Found) -> str:
 
 
 def encoder_sentence(found: Found) -> str:
-    """The encoder alone and in the pipeline."""
+    """Return the encoder's throughput alone, and its mean batch in the pipeline."""
     size, mean = found.plan.image.batch_size, found.spent.mean_batch
     alone = " / ".join(f"{statistics.median(one):.1f}" for one in _turns(found))
     when = "before / after" if found.after else "before"
@@ -47,8 +47,8 @@ def encoder_sentence(found: Found) -> str:
 
 
 def notes(found: Found) -> list[str]:
-    """What failed, and what is to be known of the numbers."""
-    drifted = f"the encoder alone differs by {found.drift:.0%}: does something else run here?"
+    """Return warnings about the numbers, and the failures."""
+    drifted = f"the encoder alone differs by {found.drift:.0%}: another process may use the CPU"
     return [
         *([drifted] if found.drift > DRIFTED else []),
         *failed([found.load]),
@@ -57,7 +57,7 @@ def notes(found: Found) -> list[str]:
 
 
 def shared_sentence(found: Found) -> str:
-    """Why a busy encoder makes less than alone; empty where it does not."""
+    """Return why a busy encoder is slower than alone; empty when it is not."""
     busy = {one.name: one.busy or 0.0 for one in found.stages}
     if found.on_cpu and found.ratio < NEAR and busy["encode"] >= ENCODER_BUSY:
         return "in the pipeline it shares its cores with fetching, decoding and the load itself"

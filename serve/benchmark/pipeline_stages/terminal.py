@@ -1,4 +1,4 @@
-"""What was found of the pipeline, in the terminal."""
+"""Terminal output of `benchmark pipeline`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BAR_CHARS = 28
 
 
 def show(console: Console, found: Found) -> None:
-    """The stages with a bar for each, how far the encoder alone is, and what limits."""
+    """Print the stages with bars, the encoder alone, the throughput and the bottleneck."""
     console.print()
     console.print(table(_with_bars(found)))
     console.print()
@@ -34,7 +34,7 @@ def show(console: Console, found: Found) -> None:
 
 
 def show_comparison(console: Console, rows: Rows, ratio: float, max_loss: float) -> bool:
-    """Then and now. Returns whether too much was lost."""
+    """Print numbers then and now. Returns whether too much was lost."""
     console.print()
     console.print(table(rows))
     lost = ratio < 1 - max_loss
@@ -50,7 +50,7 @@ def _with_bars(found: Found) -> Rows:
 
 
 def _bar(busy: float | None) -> str:
-    """All as wide, so that they stand under each other."""
+    """Return a bar of a stage's busy share. All bars have the same width, so they align."""
     if busy is None:
         return " " * BAR_CHARS
     return ("█" * round(BAR_CHARS * busy)).ljust(BAR_CHARS, "░")

@@ -11,7 +11,7 @@ from rich.text import Text
 from serve.benchmark.report.scale import labelled, logarithmic, round_numbers
 
 WIDTH, HEIGHT = 60, 14
-# One for each series, in turn; a mark tells them apart where there is no colour.
+# One for each series; marks distinguish the series where there is no colour.
 MARKS = "●▲■◆○△□◇"
 COLOURS = ("cyan", "yellow", "magenta", "blue", "red", "white")
 CHOSEN = "bold green"
@@ -32,7 +32,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """An x to be pointed out, and what to write beside it."""
+    """An x to highlight, and its label."""
 
     x: float
     label: str
@@ -50,7 +50,7 @@ def chart(
     Args:
         title: what y is, and its unit.
         x_label: what x is.
-        series: with one point or more in all.
+        series: at least one point in total.
         mark: a vertical line at an x.
         size: columns and rows of the whole chart; from 30 x 8.
 

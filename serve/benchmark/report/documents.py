@@ -1,4 +1,4 @@
-"""What the documents of all benchmarks have in common: `--json` writes, `--compare` reads them."""
+"""The common parts of the benchmarks' documents: `--json` writes, `--compare` reads them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from inference.loadtest.summary import Load
 from inference.profile.machine import cores, cpu_name
 
 VERSION = 1
-# How it is to be shown; it says nothing of what was measured.
+# Options of the output; they do not affect the measurement.
 OUTPUT_ONLY = ("as_json", "report", "compare", "max_loss")
 
 
 def heading(benchmark: str, *, complete: bool) -> dict[str, Any]:
-    """What stands first: of which benchmark, whether it came to its end, and where it ran."""
+    """Return a document's first keys: the benchmark, whether it is complete, the machine."""
     return {
         "version": VERSION,
         "benchmark": benchmark,
@@ -30,18 +30,18 @@ def heading(benchmark: str, *, complete: bool) -> dict[str, Any]:
 
 
 def older(path: str, benchmark: str) -> dict[str, Any]:
-    """A document of `benchmark NAME --json`. Raises ClickException for anything else."""
+    """Read a document of `benchmark NAME --json`. Raises ClickException for anything else."""
     try:
         old = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as exc:
-        raise click.ClickException(f"{path} is no JSON") from exc
+        raise click.ClickException(f"{path} is not JSON") from exc
     if not isinstance(old, dict) or old.get("benchmark") != benchmark:
-        raise click.ClickException(f"{path} is no document of `benchmark {benchmark} --json`")
+        raise click.ClickException(f"{path} is not a document of `benchmark {benchmark} --json`")
     return old
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:
-    """Of Python and of those packages that are here."""
+    """Return the versions of Python and of the packages that are installed."""
     found = {"python": platform.python_version()}
     for package in packages:
         try:
@@ -52,7 +52,7 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 
 
 def numbers(load: Load) -> dict[str, Any]:
-    """All that is known of a load, with every latency."""
+    """Return all numbers of a load, with every latency, for JSON."""
     return {
         "requests": load.requests,
         "items_ok": load.items_ok,
@@ -71,5 +71,5 @@ def numbers(load: Load) -> dict[str, Any]:
 
 
 def rounded(value: float | None) -> float | None:
-    """To a thousandth."""
+    """Round to a thousandth; None stays None."""
     return None if value is None else round(value, 3)

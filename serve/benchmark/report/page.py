@@ -1,4 +1,4 @@
-"""A benchmark as one HTML page that needs nothing else: charts and numbers. Pure."""
+"""A benchmark as one self-contained HTML page: charts and numbers. Pure."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ tr.best td {{ background: #dcfce7; font-weight: 600 }}
 {CHART_STYLE}"""
 
 
-# What one back end ran on, shown as it is, and its towers by name.
+# Facts of one back end's run, and its towers by name.
 Run = tuple[Mapping[str, str], Mapping[str, Tuned]]
 
 
 def page(title: str, runs: Sequence[Run]) -> str:
-    """The encoder's page: one run, or several below each other."""
+    """Return the encoder's page: one run, or several below each other."""
     (facts, towers), *others = runs
     body = _sections(towers) + "".join(
         f"<hr><p>{_facts(facts)}</p>{_sections(towers)}" for facts, towers in others
@@ -35,7 +35,7 @@ def page(title: str, runs: Sequence[Run]) -> str:
 
 
 def document(title: str, facts: Mapping[str, str], body: str) -> str:
-    """The whole page around a body of HTML."""
+    """Return the whole page around a body of HTML."""
     return (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(title)}</title>"
         f"<style>{STYLE}</style><h1>{escape(title)}</h1><p>{_facts(facts)}</p>{body}</html>\n"
@@ -43,7 +43,7 @@ def document(title: str, facts: Mapping[str, str], body: str) -> str:
 
 
 def table(rows: Rows) -> str:
-    """A table of cells as they are."""
+    """Return a table of text cells; their text is escaped."""
     shown = "".join(
         f"<tr class='{'best' if index == rows.best else ''}'>"
         + "".join(f"<td>{escape(cell)}</td>" for cell in row)
@@ -55,15 +55,15 @@ def table(rows: Rows) -> str:
 
 
 def equation(tuned: Tuned) -> str:
-    """The linear piece in words."""
+    """Return the linear piece of the curve, in words."""
     curve = tuned.curve
     line = f"T(n) = {curve.a_ms:.1f} + {curve.b_ms:.2f} n ms"
     words = f"{line} from n = {curve.knee:.0f} on, R² {curve.r2:.3f}"
-    return words if curve.a_ms >= 0 else f"{words}: there it grows faster than the batch"
+    return words if curve.a_ms >= 0 else f"{words}: there latency grows faster than the batch"
 
 
 def warning(tuned: Tuned) -> str:
-    """What limits the trust in it; empty when nothing does."""
+    """Return why the result is unreliable; empty when it is reliable."""
     if not tuned.complete:
         return "interrupted: partial, only what was measured until then"
     if tuned.is_noisy:
@@ -133,7 +133,7 @@ def _table(tuned: Tuned) -> str:
 
 
 def _steps(tuned: Tuned) -> list[float]:
-    """Sizes close enough to draw a curve through."""
+    """Return sizes that are close enough to draw a smooth curve."""
     sizes = [point.n for point in tuned.curve.points]
     low, high = math.log(min(sizes)), math.log(max(sizes))
     return [math.exp(low + (high - low) * step / 80) for step in range(81)]

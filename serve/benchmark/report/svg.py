@@ -1,4 +1,4 @@
-"""A chart of an HTML page, as SVG over a logarithmic x axis. Pure."""
+"""SVG charts for an HTML page: lines over a logarithmic x axis, and bars. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Plot:
-    """The axes. xs: all that will be drawn, > 0. top: the greatest y that fits, > 0."""
+    """The axes. xs: every x to draw, > 0. top: the greatest y that fits, > 0."""
 
     title: str
     x_label: str
@@ -36,22 +36,22 @@ class Plot:
     top: float
 
     def x(self, value: float) -> float:
-        """From the left, px."""
+        """Return the distance from the left, px."""
         width = WIDTH - LEFT - RIGHT - 16
         return LEFT + 8 + width * logarithmic(self.xs)(value)
 
     def y(self, value: float) -> float:
-        """From above, px."""
+        """Return the distance from the top, px."""
         return FLOOR - (FLOOR - TOP) * max(0.0, value) / self.top
 
     def line(self, points: Points, colour: str = "") -> str:
-        """Straight pieces from point to point."""
+        """Return a line through the points."""
         style = f" style='stroke: {colour}'" if colour else ""
         places = " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in points)
         return f"<polyline class='line'{style} points='{places}'/>"
 
     def dots(self, points: Points, colour: str = "") -> str:
-        """A dot on each point."""
+        """Return a dot on each point."""
         style = f" style='fill: {colour}'" if colour else ""
         return "".join(
             f"<circle class='measured'{style} cx='{self.x(x):.1f}' cy='{self.y(y):.1f}' r='3.5'/>"
@@ -59,7 +59,7 @@ class Plot:
         )
 
     def whiskers(self, ranges: Sequence[tuple[float, float, float]]) -> str:
-        """A vertical bar for each (x, lowest y, highest y)."""
+        """Return a vertical bar for each (x, lowest y, highest y)."""
         return "".join(
             f"<line class='whisker' x1='{self.x(x):.1f}' x2='{self.x(x):.1f}' "
             f"y1='{self.y(low):.1f}' y2='{self.y(high):.1f}'/>"
@@ -67,7 +67,7 @@ class Plot:
         )
 
     def chosen(self, value: float, label: str) -> str:
-        """A vertical line through an x, with its label beside it."""
+        """Return a vertical line through an x, with its label beside it."""
         x = self.x(value)
         anchor, shift = ("end", -6) if x > WIDTH / 2 else ("start", 6)
         return (
@@ -77,7 +77,7 @@ class Plot:
         )
 
     def target(self, value: float | None) -> str:
-        """A horizontal line at a latency that is to be kept, ms; nothing for None."""
+        """Return a horizontal line at a latency target in ms; nothing for None."""
         if value is None:
             return ""
         y = self.y(value)
@@ -87,7 +87,7 @@ class Plot:
         )
 
     def svg(self, drawn: str) -> str:
-        """The whole chart: title, axes, and what was drawn."""
+        """Return the whole chart: title, axes, and `drawn`."""
         rows = "".join(
             f"<line class='axis' x1='{LEFT}' x2='{WIDTH - RIGHT}' "
             f"y1='{self.y(v):.1f}' y2='{self.y(v):.1f}'/>"
@@ -108,7 +108,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Bar:
-    """A horizontal bar. share: of the whole width, 0..1. value: what stands behind it."""
+    """A horizontal bar. share: of the whole width, 0..1. value: the text after it."""
 
     name: str
     share: float
@@ -116,7 +116,7 @@ class Bar:
 
 
 def bars(title: str, drawn: Sequence[Bar]) -> str:
-    """A chart of horizontal bars, one below the other."""
+    """Return a chart of horizontal bars, one below the other."""
     width, height = WIDTH - BAR_LEFT - BOTTOM - RIGHT, TOP + len(drawn) * BAR_ROW
     rows = "".join(
         f"<text x='{BAR_LEFT - 8}' y='{y + 16}' text-anchor='end'>{escape(one.name)}</text>"

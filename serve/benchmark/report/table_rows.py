@@ -1,4 +1,4 @@
-"""What terminal and page show alike: tables before they are drawn, and what failed. Pure."""
+"""Table rows and failure sentences, for terminal and page. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PARTIAL = "interrupted: partial (*), only what was measured until then"
 
 @dataclass(frozen=True)
 class Rows:
-    """A table of cells as they are shown. best: the index of the row to point out."""
+    """A table of text cells. best: the index of the row to highlight."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -21,7 +21,7 @@ class Rows:
 
 
 def failed(loads: Sequence[Load]) -> list[str]:
-    """What failed, by code, in a sentence for items and one for requests."""
+    """Return the failures by code: one sentence for items, one for requests."""
     items, requests = Counter[str](), Counter[str]()
     for load in loads:
         items.update(load.failed)
@@ -35,5 +35,5 @@ def failed(loads: Sequence[Load]) -> list[str]:
 
 
 def star(load: Load) -> str:
-    """The mark of a load that was interrupted."""
+    """Return the mark of an interrupted load, else an empty string."""
     return "" if load.complete else "*"

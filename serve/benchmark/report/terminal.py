@@ -1,4 +1,4 @@
-"""What every benchmark shows in a terminal: how far it is, tables, and where it wrote a page."""
+"""Terminal output that the benchmarks share: progress, tables, the path of the page."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from serve.observe.bars import counting
 
 
 class Tell(Protocol):
-    """Told in words what begins. steps: 0 for news of what has begun. Safe from many threads."""
+    """Reports the step that begins. steps: 0 to update the current step. Thread-safe."""
 
     def __call__(self, words: str, steps: int = 1) -> None:
-        """Show it."""
+        """Show the words."""
 
 
 @contextmanager
 def progress(steps: int) -> Iterator[Tell]:
-    """A bar on standard error when that is a terminal; told what begins, it moves on."""
+    """Show a bar on standard error when that is a terminal. Yields what advances it."""
     with counting(transient=True) as bar:
         task = bar.add_task("", total=steps, completed=-1)
 
@@ -36,7 +36,7 @@ def progress(steps: int) -> Iterator[Tell]:
 
 
 def table(rows: Rows) -> Table:
-    """A table of numbers."""
+    """Return a table of numbers, the best row highlighted."""
     drawn = Table(box=None, pad_edge=False)
     for column in rows.head:
         drawn.add_column(column, justify="right")

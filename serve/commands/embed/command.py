@@ -1,4 +1,4 @@
-"""One run: rows from the engine into a file, and an account of what became of it."""
+"""One run of `embed`: write rows from the engine to a file, and report the outcome."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(settings: Settings, asked: Asked) -> int:
     """Embed and write. Returns the exit code: 0, or 1 when any item failed or the run broke off.
 
     Raises:
-        ClickException: no model, or nothing can be written. Interrupted: by a signal; all is said.
+        ClickException: no model, or nothing can be written. Interrupted: by a signal, reported.
     """
     signals.unwind()
     try:
@@ -57,7 +57,7 @@ def run(settings: Settings, asked: Asked) -> int:
 
 
 def embed(engine: Engine, patience_s: float, asked: Asked) -> int:
-    """As `run`, with an engine that is there. patience_s: for each item."""
+    """Do the same as `run` with an open engine. patience_s: time limit of each item."""
     tally, early = Tally(), None
     named = sources(asked.inputs, asked.texts)
     try:
@@ -78,7 +78,7 @@ def embed(engine: Engine, patience_s: float, asked: Asked) -> int:
 
 @contextmanager
 def _opened_engine(settings: Settings) -> Iterator[Engine]:
-    """Closed in the end, which waits for fetches under way; but not after a signal."""
+    """Open an engine; close it and wait for running fetches, except after a signal."""
     engine = open_engine(settings, may_tune=False)
     try:
         yield engine
@@ -93,7 +93,7 @@ def _opened_engine(settings: Settings) -> Iterator[Engine]:
 def _counted(
     found: Iterator[list[Row]], tally: Tally, advance: Callable[[int], None]
 ) -> Iterator[list[Row]]:
-    """The rows; they count once they are written and the next are asked for."""
+    """Yield the rows, and count each group once the caller has written it and asks for more."""
     for some in found:
         yield some
         tally.rows += len(some)
@@ -102,10 +102,10 @@ def _counted(
 
 
 def write(found: Iterator[list[Row]], asked: Asked, dimension: int) -> Exception | None:
-    """Write all rows. Returns what ended them early when those that were done are in their place.
+    """Write all rows. Returns the error that ended them early if the rows so far were kept.
 
     Raises:
-        Exception: what ended them early when nothing was kept. ClickException: not to be written.
+        Exception: that error if nothing was kept. ClickException: the file cannot be written.
     """
     try:
         with _opened(asked.output) as file:
@@ -114,14 +114,14 @@ def write(found: Iterator[list[Row]], asked: Asked, dimension: int) -> Exception
             form.finish()
         return early
     except BrokenPipeError:
-        raise  # whoever read has enough, and click ends quietly
+        raise  # the reader closed the pipe; click exits quietly
     except OSError as exc:
         where = asked.output or "standard output"
         raise click.ClickException(f"cannot write {where}: {exc.strerror}") from exc
 
 
 def _fill(form: Form, found: Iterator[list[Row]]) -> Exception | None:
-    """Give a form its rows. Returns or raises what ended them early; OSError is the file's own."""
+    """Add rows to a form. Returns or raises the error that ended them; OSError is the file's."""
     any_row = False
     try:
         for some in found:
@@ -138,7 +138,7 @@ def _fill(form: Form, found: Iterator[list[Row]]) -> Exception | None:
 
 @contextmanager
 def _opened(output: str | None) -> Iterator[BinaryIO]:
-    """A file that takes its place when the block ends well, or standard output."""
+    """Open a file that replaces `output` only if the block succeeds, or standard output."""
     if output is not None:
         with whole_file(output) as file:
             yield file
@@ -152,19 +152,19 @@ def _opened(output: str | None) -> Iterator[BinaryIO]:
 
 
 def _forget_output() -> None:
-    """What is still to be written goes nowhere: the end of the interpreter would try again."""
+    """Discard unwritten output, which the interpreter would try to write again at its exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
 
 def _break_off(early: Exception, asked: Asked, tally: Tally, *, kept: bool) -> int:
-    """Say what is there of a run that ended early. Returns its exit code.
+    """Report what was written by a run that ended early. Returns its exit code.
 
     Raises:
-        Interrupted: after a signal. Exception: what nobody foresaw.
+        Interrupted: after a signal. Exception: an unexpected error.
     """
-    why = str(early) if isinstance(early, EndedEarly) else "an error that nobody foresaw"
+    why = str(early) if isinstance(early, EndedEarly) else "an unexpected error"
     click.echo(f"{why}: {_account(asked, tally, kept=kept)}", err=True)
     if isinstance(early, Stopped):
         signals.leave()

@@ -1,8 +1,7 @@
-"""Sources to rows: many items on their way at once, each with a patience of its own.
+"""Sources to rows: many items in flight at once, each with its own deadline.
 
-A thread reads the sources and starts their items; those of the engine put the results into a
-queue, and the caller takes them from there. Nobody waits for a single item, so that a slow one
-holds up no other.
+One thread reads the sources and starts their items. The engine's threads put results into a
+queue, and the caller takes them from there. So a slow item does not delay the others.
 """
 
 from __future__ import annotations
@@ -23,24 +22,24 @@ from serve.commands.embed import signals
 from serve.commands.embed.inputs import EndedEarly, Source, item_of
 from serve.commands.embed.order import InOrder
 
-# Rows that were read and are not written yet: 2 MiB of embeddings of 512 dimensions. While one
-# takes the 10 s of a fetch, some 1,000 others are done.
+# Most rows read but not yet written: 2 MiB of embeddings of 512 dimensions. While one item takes
+# the 10 s of a fetch timeout, about 1,000 others finish.
 WINDOW = 1024
-# How often the caller looks for items whose patience is over while no results come.
+# How often the caller checks for items past their deadline while no results arrive.
 CLOCK_CHECK_S = 0.2
 
 
 class Stopped(EndedEarly):
-    """By Ctrl-C or SIGTERM."""
+    """Ctrl-C or SIGTERM stopped the run."""
 
 
 class EncoderGone(EndedEarly):
-    """Nothing more will be embedded in this process."""
+    """The encoder is broken: this process can embed nothing more."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A source and what came of it. index: its place among the sources, from 0."""
+    """A source and its result. index: its place among the sources, from 0."""
 
     index: int
     source: Source
@@ -49,21 +48,21 @@ class Row:
 
 @dataclass(frozen=True)
 class _End:
-    """The sources have ended after `count`, by an error or well."""
+    """The sources ended after `count`, with or without an error."""
 
     count: int
     error: Exception | None
 
 
 def rows(engine: Engine, sources: Iterator[Source], patience_s: float) -> Generator[list[Row]]:
-    """A row for each source, in their order; as many at once as are done with all before them.
+    """Yield a row for each source, in their order, in groups of all that are ready.
 
-    patience_s: what an item may take from its start. The bounds are WINDOW rows, however slow
-    the caller is, and as many items at once as keep the engine busy.
+    patience_s: time limit of an item from its start. At most WINDOW rows are held, even if the
+    caller is slow, and only as many items are in flight as keep the engine busy.
 
     Raises:
-        EndedEarly: Stopped by the first signal from now on, EncoderGone; or what the sources
-            raise, after the rows of those that came before.
+        EndedEarly: Stopped by the first signal from now on, or EncoderGone. An error of the
+            sources is raised after the rows before it.
     """
     flow = _Flow(engine, patience_s)
     signals.tell(flow.interrupt)
@@ -75,7 +74,7 @@ def rows(engine: Engine, sources: Iterator[Source], patience_s: float) -> Genera
 
 
 class _Flow:
-    """What the reading thread, those of the engine and the caller share."""
+    """State shared by the reading thread, the engine's threads and the caller."""
 
     def __init__(self, engine: Engine, patience_s: float) -> None:
         self._engine = engine
@@ -83,17 +82,17 @@ class _Flow:
         self._stopped = threading.Event()
         self._room = threading.Semaphore(WINDOW)
         self._turns = threading.Semaphore(_at_once(engine.config))
-        # By their deadlines, since all have the same patience.
+        # Ordered by deadline, since all items have the same time limit.
         self._started: deque[Single] = deque()
-        # A signal's handler may put into this queue, but into no other.
+        # A SimpleQueue: a signal handler may put into it, but not into a Queue.
         self._events: SimpleQueue[Row | _End | Exception] = SimpleQueue()
 
     def interrupt(self) -> None:
-        """End the rows where they are."""
+        """End the rows at once."""
         self._events.put(Stopped("interrupted"))
 
     def feed(self, sources: Iterator[Source]) -> None:
-        """Start a source as soon as there is room for its row, and a turn for its item."""
+        """Start each item as soon as there is room for its row and an item may start."""
         count, error = 0, None
         try:
             for source in sources:
@@ -103,7 +102,7 @@ class _Flow:
                     return
                 self._start(count, source)
                 count += 1
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the caller raises it
+        except Exception as exc:  # noqa: BLE001 - the caller raises it
             error = exc
         self._events.put(_End(count, error))
 
@@ -130,7 +129,7 @@ class _Flow:
             raise end.error
 
     def close(self) -> None:
-        """Nobody waits any more. A reading thread that hangs in a read ends with the process."""
+        """Give up all items. A reading thread that hangs in a read ends with the process."""
         self._stopped.set()
         self._room.release()
         self._turns.release()
@@ -138,7 +137,7 @@ class _Flow:
             self._started.popleft().give_up()
 
     def _start(self, index: int, source: Source) -> None:
-        """Start an item; wait where late ones still have all permits."""
+        """Start an item; wait while late items still hold all permits."""
 
         def done(result: Result) -> None:
             self._events.put(Row(index, source, result))
@@ -154,7 +153,7 @@ class _Flow:
                 self._stopped.wait(exc.retry_after_s)
 
     def _arrived(self) -> list[Row | _End | Exception]:
-        """What has come since the last time; waits for it a little."""
+        """Return the events since the last call; wait up to CLOCK_CHECK_S for the first."""
         self._give_up_late()
         try:
             events = [self._events.get(timeout=CLOCK_CHECK_S)]
@@ -175,9 +174,9 @@ class _Flow:
 
 
 def _at_once(config: EngineConfig) -> int:
-    """Items on their way: all threads have work, and so has the encoder while the next batch forms.
+    """Return how many items keep all threads and the encoder busy while the next batch forms.
 
-    No more: an item's patience begins with its start.
+    No more than that, because an item's time limit begins with its start.
     """
     busy = config.io_threads + config.cpu_threads + 2 * config.streams * config.image.batch_size
     return min(busy, config.max_items_in_flight - config.lane_permits)

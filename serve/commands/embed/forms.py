@@ -1,4 +1,4 @@
-"""The forms of the rows: JSON Lines and npy as they come, tables at the end."""
+"""Output formats: JSON Lines and npy are written as rows arrive, tables at the end."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from serve.wire.answers import render_result
 
 
 class Form(Protocol):
-    """Writes rows to a file. keeps: the first rows are of use without the others."""
+    """Writes rows to a file. keeps: whether the first rows are useful without the rest."""
 
     keeps: ClassVar[bool]
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Take in the next rows, all or none of them. Raises OSError."""
+        """Add the next rows, all or none of them. Raises OSError."""
 
     def finish(self) -> None:
-        """No more come. Raises OSError."""
+        """Finish the file after the last row. Raises OSError."""
 
 
 class Jsonl:
-    """One JSON object a line, with the input's name as its id."""
+    """One JSON object per line, with the input's name as its id."""
 
     keeps: ClassVar[bool] = True
 
@@ -38,7 +38,7 @@ class Jsonl:
         self._file = file
 
     def add(self, rows: Sequence[Row]) -> None:
-        """See Form. Whoever reads a pipe has the lines at once."""
+        """See Form. Flushes, so that the reader of a pipe gets the lines at once."""
         self._file.write(b"".join([_line(row) for row in rows]))
         self._file.flush()
 
@@ -49,8 +49,8 @@ class Jsonl:
 class Npy:
     """float32 [N, D] as `numpy.save` writes it; a failed item's row is NaN.
 
-    The number of rows stands at the beginning and is known at the end: the header, which has the
-    same length for every number, is written twice. What cannot be rewound is spooled before.
+    The header holds the number of rows, known only at the end, so it is written twice; its length
+    is the same for every number. For output that cannot be rewound, the rows are spooled first.
     """
 
     keeps: ClassVar[bool] = False
@@ -87,7 +87,7 @@ class Npy:
 
 
 class Tables:
-    """For people. It alone holds all rows: a column is as wide as its widest cell."""
+    """Tables for a terminal. Holds all rows, because a column is as wide as its widest cell."""
 
     keeps: ClassVar[bool] = False
 
@@ -104,7 +104,7 @@ class Tables:
         show(self._file, [(*row.source, row.result) for row in self._rows])
 
 
-# Each is made of a file and the dimension of the embeddings.
+# Each is called with a file and the dimension of the embeddings.
 FORMS: dict[str, Callable[[BinaryIO, int], Form]] = {
     "table": lambda file, _: Tables(file),
     "jsonl": lambda file, _: Jsonl(file),

@@ -1,4 +1,4 @@
-"""What is to be embedded: arguments and the lines of standard input, one by one."""
+"""The inputs of `embed`: arguments and the lines of standard input, one by one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Source(NamedTuple):
 
 
 class EndedEarly(Exception):
-    """No more rows come, although more was asked for. The message is for people."""
+    """The rows ended before all inputs were done. The message is shown to the user."""
 
 
 class InputBroken(EndedEarly):
@@ -29,10 +29,10 @@ class InputBroken(EndedEarly):
 
 
 def sources(inputs: Sequence[str], texts: Sequence[str]) -> Iterator[Source]:
-    """The inputs, `-` replaced by the lines of standard input, then the texts.
+    """Yield the inputs, with `-` replaced by the lines of standard input, then the texts.
 
     Raises:
-        InputBroken: in the midst of it.
+        InputBroken: standard input cannot be read to its end.
     """
     for name in inputs:
         yield from (Source("image", one) for one in (_lines() if name == "-" else [name]))
@@ -41,12 +41,12 @@ def sources(inputs: Sequence[str], texts: Sequence[str]) -> Iterator[Source]:
 
 
 def total(inputs: Sequence[str], texts: Sequence[str]) -> int | None:
-    """How many sources there will be; None when only standard input knows."""
+    """Return the number of sources, or None if it depends on standard input."""
     return None if "-" in inputs else len(inputs) + len(texts)
 
 
 def item_of(source: Source) -> Item:
-    """What the engine is given. A file is not opened before its turn has come."""
+    """Return the item of a source. The engine opens a file only when it reads it."""
     if source.kind == "text":
         return Text(source.name)
     if is_url(source.name):
@@ -55,10 +55,10 @@ def item_of(source: Source) -> Item:
 
 
 def _lines() -> Iterator[str]:
-    """Lines as they come, without blank ones.
+    """Yield lines as they arrive, without blank ones.
 
-    Not through `sys.stdin`: a thread that waits in it has its lock, which the end of the
-    interpreter wants to have, too.
+    Not through `sys.stdin`: a thread that waits in it holds its lock, which the interpreter
+    needs at its exit.
     """
     try:
         with open(0, "rb", closefd=False) as stdin:

@@ -1,4 +1,4 @@
-"""Results that come in any order, given on in the order of their items. Pure."""
+"""Puts results that arrive in any order into the order of their items. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ T = TypeVar("T")
 
 
 class InOrder(Generic[T]):
-    """Holds what came too early. given: how many were given on, which is the index awaited."""
+    """Holds values that arrive early. given: how many were yielded, and so the next index."""
 
     def __init__(self) -> None:
         self.given = 0
         self._early: dict[int, T] = {}
 
     def put(self, index: int, value: T) -> Iterator[T]:
-        """Take in the value of an index, and give on all that are now in turn."""
+        """Add the value of an index, and yield all values that are now next in order."""
         self._early[index] = value
         while self.given in self._early:
             value = self._early.pop(self.given)

@@ -1,4 +1,4 @@
-"""How far a run is, on standard error when that is a terminal."""
+"""The progress bar of a run, on standard error if that is a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from serve.observe.bars import on_terminal
 
 @contextmanager
 def shown(total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar, moved on by so many rows a call. total: None shows the count and the rate."""
+    """Show a bar; yield a function that advances it. total: None shows only count and rate."""
     columns = (
         TextColumn("embedding"),
         BarColumn(),

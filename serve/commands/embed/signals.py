@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to a run. Light: it is imported before all that is heavy."""
+"""Handle Ctrl-C and SIGTERM in a run. Imports little: it is loaded before the heavy modules."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any, NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 EXIT_CODE = 130
-# `timeout` and other parents pass a signal on that the terminal has sent already.
+# Signals closer than this count as one: `timeout` and others repeat the terminal's signal.
 SAME_S = 0.2
 UNBEGUN = b"interrupted: nothing was embedded\n"
 
 
 class Interrupted(BaseException):
-    """The run ends at once; nobody waits for what is still on its way."""
+    """The run ends at once, without waiting for items in flight."""
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Whatever a signal meets in the block, the process ends with 130 and without a traceback.
+    """On a signal anywhere in the block, end the process with 130 and without a traceback.
 
-    At first nothing is at stake, so that it ends on the spot: an error raised in the midst of an
-    import may be lost in there.
+    At first, before any work, the handler exits at once: an exception that is raised during an
+    import may be lost.
     """
     before = {one: signal.getsignal(one) for one in SIGNALS}
     _set(_leave)
@@ -39,14 +39,14 @@ def guarded() -> Iterator[None]:
 
 
 def unwind() -> None:
-    """From now on a signal says that nothing was embedded, and raises Interrupted."""
+    """Make signals print that nothing was embedded, and raise Interrupted."""
     _set(_unwind)
 
 
 def tell(listener: Callable[[], object]) -> None:
-    """From now on the first signal calls the listener, and a second raises Interrupted.
+    """Make the first signal call the listener, and a second one raise Interrupted.
 
-    listener: called in the midst of anything, so that it may take no lock.
+    listener: may interrupt any code, so it must not take a lock.
     """
     heard_s: list[float] = []
 
@@ -61,7 +61,7 @@ def tell(listener: Callable[[], object]) -> None:
 
 
 def leave() -> NoReturn:
-    """All is said. Raises Interrupted."""
+    """End the run after all messages are printed. Raises Interrupted."""
     _interrupt()
 
 

@@ -1,4 +1,4 @@
-"""Rows for people: what came of each, and which images are nearest to which text."""
+"""Tables for a terminal: the result of each input, and the nearest images of each text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILE_COLUMNS = 120
 
 
 def show(file: BinaryIO, rows: Sequence[tuple[str, str, Result]]) -> None:
-    """What came of each input, and for each text the images nearest to it.
+    """Write the result of each input, and the nearest images of each text.
 
     rows: kind, name and result of each.
     """
@@ -59,11 +59,11 @@ def _shown(result: Result) -> str:
 
 
 def printable(name: str) -> str:
-    """A file's name may hold bytes that are no text."""
+    """Return a file's name with the bytes escaped that are not valid text."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _short(name: str, width: int = 48) -> str:
-    """The end of a long name, with nothing in it that rich would take for a style."""
+    """Return the end of a long name, escaped so that rich finds no styles in it."""
     name = printable(name)
     return escape(name if len(name) <= width else f"...{name[-width + 3 :]}")

@@ -153,5 +153,5 @@ def test_an_endpoint_knows_whether_it_is_on_this_machine(host, local):
 
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://x", "http://", "x"])
 def test_what_is_no_url_is_refused_with_an_example(url):
-    with pytest.raises(ValueError, match=r"http://localhost:8080, say"):
+    with pytest.raises(ValueError, match=r"such as http://localhost:8080"):
         HttpTransport(url)

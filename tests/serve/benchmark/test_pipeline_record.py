@@ -72,8 +72,8 @@ def test_an_older_one_is_compared_by_images_a_second():
 @pytest.mark.parametrize(
     ("old", "words"),
     [
-        ({}, "no document"),
-        ({"asked": 3}, "no document"),
+        ({}, "not a document"),
+        ({"asked": 3}, "not a document"),
         ({"asked": {"mix": "small"}}, "measured with --mix small, this is thumbnails"),
     ],
 )
@@ -84,7 +84,7 @@ def test_another_load_is_not_compared_with(old, words):
 
 @pytest.mark.parametrize("spoilt", [{"pipeline": None}, {"encoder_alone": {"items_per_s": 0}}])
 def test_what_has_no_numbers_is_not_compared_with(spoilt):
-    with pytest.raises(ValueError, match=r"no document|nothing was measured"):
+    with pytest.raises(ValueError, match=r"not a document|nothing was measured"):
         compare(document(found()) | spoilt, found())
 
 

@@ -71,9 +71,9 @@ def test_the_spread_is_of_latencies():
     ("old", "words"),
     [
         ({"cells": []}, "none of the combinations"),
-        ({"cells": [{"batch": 1}]}, "no document"),
-        ({}, "no document"),
-        ({"cells": 3}, "no document"),
+        ({"cells": [{"batch": 1}]}, "not a document"),
+        ({}, "not a document"),
+        ({"cells": 3}, "not a document"),
     ],
 )
 def test_what_cannot_be_compared_with_is_refused(old, words):
