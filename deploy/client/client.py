@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterable, Mapping, Sized
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
 from deploy.client.chunks import USUAL_ITEMS, Limits, items_for
 from deploy.client.ordered_requests import OrderedRequests
-from deploy.client.progress import with_bar
 from deploy.client.retrying import Patience, ask
 from inference.profile.profile import read
 from serve.asking.transports import connect
+from serve.observe.bars import counting
 from serve.wire.client_side import FRAME_BYTES, Embedded, EndpointError, Failed, Item, Result
 
 __all__ = [
@@ -154,7 +155,7 @@ class Client:
         items = iter(given) if kind is None else ({kind: one} for one in given)
         walk = OrderedRequests(items, self._ask, self._limits, self._concurrency, self._patience)
         total = len(given) if isinstance(given, Sized) else None
-        return with_bar(walk.results(), total) if progress else walk.results()
+        return _with_bar(walk.results(), total) if progress else walk.results()
 
     def _ask(self, items: list[Item], bulk: bool, leaving: threading.Event) -> tuple[Result, ...]:
         answer = ask(self._transport, items, self._patience, leaving, bulk=bulk)
@@ -173,3 +174,16 @@ def _items_of(path: Path) -> int:
 def _check(name: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
         raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+
+
+def _with_bar(
+    results: Generator[Result, None, None], total: int | None
+) -> Generator[Result, None, None]:
+    """The same results, counted on standard error when that is a terminal. total: if known."""
+    failed = 0
+    with closing(results), counting() as bar:
+        task = bar.add_task("", total=total)
+        for result in results:
+            failed += isinstance(result, Failed)
+            bar.update(task, advance=1, description=f"{failed:,} failed" if failed else "")
+            yield result

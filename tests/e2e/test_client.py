@@ -5,7 +5,6 @@ import signal
 from contextlib import ExitStack, contextmanager
 
 import boto3
-import pytest
 from botocore.config import Config
 
 from deploy.client.client import Client, Embedded, Failed
@@ -76,7 +75,6 @@ class Killed:
         self.kills.append("all")
 
 
-@pytest.mark.slow
 def test_2000_thumbnails_in_order_while_the_service_is_killed_and_restarted(tmp_path, caplog):
     """By boto3's own client. 5 % are bad; the worker is killed, then all, then the worker again."""
     with thumbnails() as (urls, expected), Killed(tmp_path) as service:

@@ -14,7 +14,10 @@ import pytest
 from inference.loadtest.thumbnail_server import ThumbnailServer
 from tests.e2e.service import started
 
-pytestmark = pytest.mark.skipif(not Path("/proc/stat").exists(), reason="Linux says who is busy")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(not Path("/proc/stat").exists(), reason="Linux says who is busy"),
+]
 
 
 @contextmanager

@@ -63,7 +63,6 @@ def planted(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 def test_the_built_in_keeps_its_recall_in_int8(tmp_path):
     encoder = float32(BUILTIN_FOLDER)
     floors = Floors()
@@ -100,7 +99,6 @@ def test_the_built_in_keeps_its_recall_in_int8(tmp_path):
     assert report["floors"] == {"min_cosine": 0.99, "min_overlap": 0.9}
 
 
-@pytest.mark.slow
 def test_layers_that_hurt_are_kept_in_float32(planted):
     encoder, original = float32(planted), float32(BUILTIN_FOLDER)
     pixels, texts = calibration(encoder, 66)
@@ -114,7 +112,6 @@ def test_layers_that_hurt_are_kept_in_float32(planted):
     assert image.fidelity.plain.p1 >= 0.99
 
 
-@pytest.mark.slow
 def test_floors_that_cannot_be_kept_are_refused(small_checkpoint, tmp_path):
     folder = Path(shutil.copytree(small_checkpoint, tmp_path / "small"))
     encoder = float32(folder)

@@ -4,7 +4,6 @@ import io
 import random
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from model.config import ModelConfig
@@ -34,7 +33,6 @@ def is_scaled(data, size):
     return image.format == "JPEG" and min(image.size) >= 4 * size
 
 
-@pytest.mark.slow
 def test_a_scaled_decode_leaves_embeddings_where_they_are():
     """Cosine to full decode, plain and with the set's mean subtracted, of the worst picture."""
     encoder = load(ModelConfig(model="builtin", device="cpu"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 EXIT_CODE = 130
 # Signals closer than this count as one: `timeout` and others repeat the terminal's signal.
 SAME_S = 0.2
+# The most time for the removal of temporary files.
+GRACE_S = 3.0
 UNBEGUN = b"interrupted: nothing was embedded\n"
 
 
@@ -75,8 +78,10 @@ def _unwind(*_: Any) -> None:
     _interrupt()
 
 
-def _interrupt(*_: Any) -> NoReturn:
+def _interrupt() -> NoReturn:
+    """Raise Interrupted. A callback may lose it, so the process ends after GRACE_S in any case."""
     _set(signal.SIG_IGN)
+    threading.Timer(GRACE_S, os._exit, (EXIT_CODE,)).start()
     raise Interrupted
 
 
