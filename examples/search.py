@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from deploy.client.client import Client, Embedded, EndpointError, Result
+from deploy.client import Client, Embedded, EndpointError, Result
 from inference.loadtest.thumbnail_server import ThumbnailServer
 from model.synthetic.attributes import Attributes
 from model.synthetic.thumbnails import attributes_of, draw, encode

@@ -1,11 +1,4 @@
-"""A client for applications: a long list of thumbnails in, embeddings out, in order, as they come.
-
-    with Client("designs") as client:
-        for result in client.embed_urls(urls):
-            ...
-
-Needs neither NumPy nor torch: an embedding is an `array("f")`.
-"""
+"""The client: asks one endpoint for the embeddings of a list of any length."""
 
 from __future__ import annotations
 
@@ -21,17 +14,7 @@ from deploy.client.retrying import Patience, ask
 from inference.profile.profile import read
 from serve.asking.transports import connect
 from serve.observe.bars import counting
-from serve.wire.client_side import FRAME_BYTES, Embedded, EndpointError, Failed, Item, Result
-
-__all__ = [
-    "Client",
-    "Embedded",
-    "EndpointError",
-    "Failed",
-    "FingerprintChanged",
-    "Patience",
-    "Result",
-]
+from serve.wire.client_side import FRAME_BYTES, EndpointError, Failed, Item, Result
 
 # Real-time endpoints take 25 MB; serverless ones 4 MB.
 MAX_BODY_BYTES = 25_000_000

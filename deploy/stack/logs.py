@@ -10,8 +10,6 @@ from deploy.aws import in_plain_words, is_missing
 
 # Only the streams that were written to last are read, even when there are more.
 STREAMS = 10
-# GetLogEvents returns at most this many lines.
-MAX_LINES = 10_000
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ def tail(
     Args:
         logs: boto3's client.
         group: the log group's name. A group that does not exist has no lines.
-        count: most lines, 1 to 10,000.
+        count: most lines, 1 to 10,000, which is GetLogEvents' limit.
         since_ms: ms since 1970; older lines are left out.
         prefix: of the streams' names, such as a transform job's name; default: newest streams.
 

@@ -226,9 +226,13 @@ def normal_host(host: str) -> str:
     if _is_address(host):
         return ipaddress.ip_address(host).compressed
     try:
-        return host if host.isascii() else idna.encode(host, uts46=True).decode()
+        return ".".join(map(_normal_label, host.split(".")))  # as urllib3: an empty label stays
     except idna.IDNAError:
         return host
+
+
+def _normal_label(label: str) -> str:
+    return label if label.isascii() else idna.encode(label, uts46=True).decode()
 
 
 def _is_address(host: str) -> bool:

@@ -62,10 +62,8 @@ def encode(image: Image.Image, image_format: Format = "JPEG", quality: int = 85)
     buffer = io.BytesIO()
     if image_format == "PNG":
         image.save(buffer, "PNG", compress_level=1)
-    elif image_format == "WEBP":
-        image.save(buffer, "WEBP", quality=quality, method=0)
     else:
-        image.save(buffer, image_format, quality=quality)
+        image.save(buffer, image_format, quality=quality, method=0)  # method is WebP's alone
     return buffer.getvalue()
 
 

@@ -19,8 +19,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from deploy.client.chunks import Limits
-from deploy.client.client import (
+from deploy.client import (
     Client,
     Embedded,
     EndpointError,
@@ -28,6 +27,7 @@ from deploy.client.client import (
     FingerprintChanged,
     Patience,
 )
+from deploy.client.chunks import Limits
 from deploy.client.ordered_requests import OrderedRequests
 from deploy.client.retrying import ask as send
 from serve.asking import transports
@@ -242,8 +242,8 @@ def test_no_more_is_read_and_sent_than_the_window_holds():
 def test_a_program_that_ends_waits_for_no_answer(leave):
     """Once by Ctrl-C, once because it has what it wanted."""
     program = (
-        "import sys, deploy.client.client\n"
-        "client = deploy.client.client.Client(sys.argv[1], items=1, concurrency=2)\n"
+        "import sys, deploy.client\n"
+        "client = deploy.client.Client(sys.argv[1], items=1, concurrency=2)\n"
         "results = client.embed_texts(['a', 'never answered'])\n"
         "print(next(results).index, flush=True)\n"
         f"{leave}\n"
@@ -569,7 +569,7 @@ def test_the_bar_changes_no_result():
 
 def test_the_client_needs_neither_torch_nor_flask_nor_numpy():
     program = (
-        "import sys, deploy.client.client\n"
+        "import sys, deploy.client\n"
         "heavy = {'torch', 'flask', 'numpy', 'PIL'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

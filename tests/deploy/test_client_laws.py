@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.client import Client, Embedded, EndpointError, Failed, Patience
 from deploy.client.chunks import Limits, fits, items_for, take
-from deploy.client.client import Client, Embedded, EndpointError, Failed, Patience
 from deploy.client.retrying import pause_s
 from inference.profile.profile import Match, MeasuredPoint, Profile, Threads, TowerProfile
 from serve.wire.client_side import (

@@ -78,7 +78,10 @@ def test_an_exported_checkpoint_is_a_whole_artifact(tmp_path):
         (("export", "--model", "nowhere"), "nowhere: no such folder"),
         (("check", "--model", "nowhere"), "nowhere: no such folder"),
         (("quantize", "-o", "x", "--thumbnails", "docs"), "thumbnails in docs; at least 90"),
-        (("serve", "--model", "builtin", "--precision", "float16", "--device", "cpu"), "it has"),
+        (
+            ("serve", "--model", "builtin", "--precision", "float16", "--device", "cpu"),
+            "it supports",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(arguments, message, tmp_path):

@@ -1,5 +1,6 @@
 """The client and boto3 against the real service, which is killed and restarted under them."""
 
+import logging
 import os
 import signal
 from contextlib import ExitStack, contextmanager
@@ -7,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 import boto3
 from botocore.config import Config
 
-from deploy.client.client import Client, Embedded, Failed
+from deploy.client import Client, Embedded, Failed
 from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from model.backends.fake import FakeEncoder
 from tests.e2e.service import free_port, started
@@ -77,6 +78,7 @@ class Killed:
 
 def test_2000_thumbnails_in_order_while_the_service_is_killed_and_restarted(tmp_path, caplog):
     """By boto3's own client. 5 % are bad; the worker is killed, then all, then the worker again."""
+    caplog.set_level(logging.WARNING, "deploy.client.retrying")
     with thumbnails() as (urls, expected), Killed(tmp_path) as service:
         faults = {500: service.kill_worker, 1000: service.kill_all, 1500: service.kill_worker}
         config = Config(retries={"total_max_attempts": 1})

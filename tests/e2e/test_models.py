@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from deploy.client.client import Client, EndpointError
+from deploy.client import Client, EndpointError
 from inference.loadtest.thumbnail_server import ThumbnailServer
 from serve.compose import open_engine
 from serve.settings import Settings

@@ -148,6 +148,7 @@ texts = jumbled | st.tuples(st.sampled_from(["http://", " https://a.example"]), 
 @given(texts | st.text())
 @example("http://a.example/ b\xa0c%?d e#f")
 @example("http://[::1]:8080?a b")
+@example("HTTP://0..À")
 def test_any_text_is_refused_or_leads_to_one_host_for_every_parser(text):
     """urllib3 checks and connects, requests prepares, urllib splits: all see the same."""
     target = target_of(text)
