@@ -2,22 +2,25 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Where to take torch from; empty is pip's own configuration. On Linux, PyTorch's index of CPU
-# builds saves gigabytes: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# The package index for torch; empty means pip's own configuration. On Linux, PyTorch's index of
+# CPU builds saves gigabytes: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 VARIANT ?= cpu
 IMAGE ?= localhost/sweetspot:$(VARIANT)
 CONTAINER_ENGINE ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
-# A Docker v2 manifest of one platform, which is what SageMaker takes.
+# SageMaker accepts only a Docker v2 manifest of one platform.
 IMAGE_OPTIONS ?= $(if $(filter podman,$(CONTAINER_ENGINE)),--format docker --pull=never,--provenance=false)
-# The image takes PyTorch's index of CPU builds unless told: make image TORCH_INDEX= is pip's own.
+# The image uses PyTorch's index of CPU builds by default: make image TORCH_INDEX= uses pip's own.
 IMAGE_TORCH_INDEX = $(if $(filter undefined,$(origin TORCH_INDEX)),https://download.pytorch.org/whl/cpu,$(TORCH_INDEX))
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
-# How long chaos reigns.
+# Duration of `make chaos`, s.
 CHAOS_SECONDS ?= 240
+
+# Tests of no marker that has a target of its own.
+UNMARKED := not full and not sdk and not image
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test chaos fuzz parity-full sdk-test image image-test sbom serve benchmark benchmark-load benchmark-peers benchmark-gpu lint types check fmt docs clean
@@ -25,23 +28,23 @@ CHAOS_SECONDS ?= 240
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/.run ## Texts find screens: the service with the built-in model, start to end
+demo: $(VENV)/.run ## Search screens by text with the built-in model, start to end
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/.dev ## Run all tests: two at a time, but those that start servers alone
-	$(BIN)/python -m pytest -n 2 --ignore tests/e2e
-	$(BIN)/python -m pytest tests/e2e
+test: $(VENV)/.dev ## Run all tests, two at a time; those that need the machine alone come last
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "$(UNMARKED) and not alone"
+	$(BIN)/python -m pytest -m "$(UNMARKED) and alone"
 
-chaos: $(VENV)/.dev ## Kill workers, break fetches, leave; every answer checked (CHAOS_SECONDS=20)
+chaos: $(VENV)/.dev ## Kill workers, break fetches, drop clients; check every answer (CHAOS_SECONDS=20)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS)
 
-fuzz: $(VENV)/.dev ## Mutated and hostile images through preprocessing, some 10 minutes (FUZZ="--count 3000")
+fuzz: $(VENV)/.dev ## Preprocess mutated and hostile images, some 10 minutes (FUZZ="--count 3000")
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
-parity-full: $(VENV)/.dev ## Full-size models against transformers on every back end, some 5 minutes
+parity-full: $(VENV)/.dev ## Compare full-size models with transformers on every back end, some 5 minutes
 	$(BIN)/python -m pytest -m full
 
-sdk-test: $(VENV)/.dev .sdk/.ready ## The SageMaker SDK's predictors against a local endpoint
+sdk-test: $(VENV)/.dev .sdk/.ready ## Run the SageMaker SDK's predictors against a local endpoint
 	SDK_PYTHON=.sdk/bin/python $(BIN)/python -m pytest -m sdk
 
 image: ## Build the container image (VARIANT=cpu or gpu)
@@ -49,11 +52,11 @@ image: ## Build the container image (VARIANT=cpu or gpu)
 		--build-arg TORCH_INDEX=$(IMAGE_TORCH_INDEX) \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .
 
-image-test: $(VENV)/.dev ## Run the image as the platform does, and as nobody
+image-test: $(VENV)/.dev ## Test the image: as SageMaker runs it, and as an unprivileged user
 	$(BIN)/hadolint Dockerfile
 	CONTAINER_ENGINE=$(CONTAINER_ENGINE) IMAGE=$(IMAGE) $(BIN)/python -m pytest -m image
 
-sbom: $(VENV)/.dev ## What the image is made of, as CycloneDX: sbom.json
+sbom: $(VENV)/.dev ## List the image's packages in sbom.json (CycloneDX)
 	CONTAINER_ENGINE=$(CONTAINER_ENGINE) IMAGE=$(IMAGE) $(BIN)/python -m tests.image.sbom
 
 serve: $(VENV)/.run ## Serve the built-in model on port 8080 (ARGS="--model ... --port ...")
@@ -65,30 +68,30 @@ benchmark: $(VENV)/.run ## Run the benchmarks; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.spin
 	$(BIN)/python -m benchmarks.retrieval
 
-benchmark-load: $(VENV)/.run ## A full-size model under load, some 30 minutes on a quiet machine
+benchmark-load: $(VENV)/.run ## Measure a full-size model under load, some 30 minutes on an idle machine
 	$(BIN)/python -m benchmarks.batching
 	$(BIN)/python -m benchmarks.lanes
 	$(BIN)/python -m benchmarks.transform
 	$(BIN)/python -m benchmarks.overload
 	$(BIN)/python -m benchmarks.models
 
-benchmark-peers: $(VENV)/.dev ## Ours beside Flask, LitServe and infinity: 35 minutes, 10 more at first
+benchmark-peers: $(VENV)/.dev ## Compare with Flask, LitServe and infinity: 35 minutes, first time 45
 	$(BIN)/python -m benchmarks.backends
 	TORCH_INDEX="$(TORCH_INDEX)" $(BIN)/python -m benchmarks.peers
 	TORCH_INDEX="$(TORCH_INDEX)" $(BIN)/python -m benchmarks.startup
 
-benchmark-gpu: $(VENV)/.dev ## What a CUDA card makes, 7 minutes (GPU="--device cpu --quick")
+benchmark-gpu: $(VENV)/.dev ## Check and measure a CUDA card, 7 minutes (GPU="--device cpu --quick")
 	$(BIN)/python -m benchmarks.gpu --output .gpu $(GPU)
 
-lint: $(VENV)/.dev ## Style and import contracts
+lint: $(VENV)/.dev ## Check style and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-types: $(VENV)/.dev ## Type check
+types: $(VENV)/.dev ## Check types
 	$(BIN)/mypy
 
-check: lint types test ## All that CI runs
+check: lint types test ## Run all that CI runs
 
 fmt: $(VENV)/.dev ## Format
 	$(BIN)/ruff format .
@@ -97,7 +100,7 @@ fmt: $(VENV)/.dev ## Format
 docs: $(VENV)/.run ## Write the generated pages
 	$(BIN)/python -m docs.generate
 
-clean: ## Remove what the targets made
+clean: ## Remove everything that the targets made
 	rm -rf $(VENV) .peers .gpu .sdk demo fuzz-findings *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(VENV)/.python:

@@ -1,4 +1,4 @@
-"""The command `sweetspot`: composes the commands of the packages, which import what they need."""
+"""The command `sweetspot`: one group of the commands of all packages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from serve import cli
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sweetspot")
 def main() -> None:
-    """Batches of thumbnail URLs, images and texts in; CLIP embeddings in one space out."""
+    """Turn batches of thumbnail URLs, images and texts into CLIP embeddings in one space."""
 
 
 for command in (*cli.COMMANDS, deploy):

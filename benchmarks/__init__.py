@@ -1,1 +1,1 @@
-"""Measurements, side by side in one run; `make benchmark`."""
+"""Benchmarks that compare variants in one run; `make benchmark`."""

@@ -1,10 +1,10 @@
-"""The image tower on every back end and precision, each at its own best batch size, in one run.
+"""Image tower on every back end and precision, each at its own best batch size, in one run.
 
     python -m benchmarks.backends        some 12 minutes, with the quantization
 
-ViT-B/32 of random weights, forward passes alone. Every back end is measured at every size, and
-OpenVINO also on two streams that share the cores, in rounds of shuffled order; ratios are taken
-within a round. Beside it the machine's own peaks: what share of them an encoder reaches.
+ViT-B/32 with random weights, forward passes only. Rounds in shuffled order measure every back end
+at every size, and OpenVINO also on two streams that share the cores; ratios are taken within a
+round. The machine's peaks are measured too, to give the share of them that an encoder reaches.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from benchmarks.containers.spread import Spread, spread
 from benchmarks.peaks import float32_gops, int8_gops
 from benchmarks.record import record
 from benchmarks.service import MODEL
-from inference.machine import cores
-from inference.runners import Run, image_runner, on_streams
+from inference.profile.machine import cores
+from inference.tuning.runners import Run, image_runner, on_streams
+from model.backends.torch_encoder import TorchEncoder
 from model.config import ModelConfig
 from model.encoder import Encoder
-from model.fidelity import fidelity
+from model.fidelity.cosines import fidelity
 from model.load import load, open_checkpoint, runnable
-from model.thumbnails import sample
-from model.torch_encoder import TorchEncoder
+from model.synthetic.thumbnails import sample
 from tests.checkpoints import make_checkpoint
 
 SIZES = (1, 2, 4, 8, 12, 16, 24, 32)
@@ -46,7 +46,7 @@ SEED = 2_000_000
 
 
 class Way(NamedTuple):
-    """A back end in a precision, on so many streams."""
+    """A back end in a precision, on a number of streams."""
 
     name: str
     streams: int
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def _quantized(checkpoint: Path, folder: Path) -> Path:
-    """An artifact with graphs of both precisions."""
+    """Return the folder of an artifact with graphs of both precisions."""
     artifact, sweetspot = folder / "artifact", [sys.executable, "-m", "sweetspot"]
     for command in ("quantize", "export"):
         where = ["--model", str(checkpoint), "-o", str(artifact)]
@@ -73,14 +73,14 @@ def _quantized(checkpoint: Path, folder: Path) -> Path:
 
 
 def _encoders(folder: Path) -> dict[str, Encoder]:
-    """By back end and precision; torch in float32 is the first."""
+    """Load all encoders, by back end and precision; torch in float32 is the first."""
     every = runnable(ModelConfig(model=str(folder), threads=cores()))
     opened = [load(config) for config in every]
     return {f"{one.spec.backend} {one.spec.precision}": one for one in opened}
 
 
 def _measure(encoders: dict[str, Encoder]) -> dict[Way, dict[int, list[float]]]:
-    """Images a second of each way and size, one of each a round."""
+    """Measure the images a second of each way and size, once a round."""
     ways = [Way(name, 1) for name in encoders]
     ways += [Way(name, cores()) for name in encoders if name.startswith("openvino")]
     rates: dict[Way, dict[int, list[float]]] = {way: {n: [] for n in SIZES} for way in ways}
@@ -93,7 +93,7 @@ def _measure(encoders: dict[str, Encoder]) -> dict[Way, dict[int, list[float]]]:
             with on_streams(image_runner(encoder), way.streams) as run:
                 for n in dice.sample(SIZES, len(SIZES)):
                     found = _rate(run, n, way.streams)
-                    if number:  # the first compiles
+                    if number:  # the first round compiles
                         rates[way][n].append(found)
     return rates
 
@@ -108,7 +108,7 @@ def _rate(run: Run, n: int, streams: int) -> float:
 
 
 def _fidelities(encoders: dict[str, Encoder]) -> dict[str, Any]:
-    """Of thumbnails, to torch in float32."""
+    """Compare embeddings of thumbnails with those of torch in float32."""
     first = next(iter(encoders.values()))
     pixels = np.stack([first.preprocess(sample(SEED + n).data) for n in range(PICTURES)])
     expected = first.encode_images(pixels)
@@ -119,7 +119,7 @@ def _fidelities(encoders: dict[str, Encoder]) -> dict[str, Any]:
 
 
 def _gflop(folder: Path) -> float:
-    """Of the image tower, an image; a multiply-add counts as two."""
+    """Return the GFLOP of the image tower for one image; a multiply-add counts as two."""
     encoder = TorchEncoder(open_checkpoint(str(folder)), ModelConfig(device="cpu"))
     side = encoder.spec.image_size
     counter: Any = FlopCounterMode(display=False)

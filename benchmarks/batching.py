@@ -1,4 +1,4 @@
-"""What dynamic batching is worth: 16 bulk clients of 16 URLs, at the sweet spot and one by one.
+"""Gain of dynamic batching: 16 bulk clients of 16 URLs, at the sweet spot and at batch size 1.
 
 python -m benchmarks.batching
 """
@@ -15,10 +15,11 @@ from rich.table import Table
 
 from benchmarks.record import record
 from benchmarks.service import MODEL, image_batches, tuned_checkpoint
-from inference.loadtest import closed_loop
-from serve.benchmark.client import HttpTarget, invoke
-from serve.benchmark.payload import Bulk
-from serve.benchmark.thumbnails import served
+from inference.loadtest.run import closed_loop
+from serve.asking.transports import HttpTransport
+from serve.benchmark.endpoint_load.client import invoke
+from serve.benchmark.endpoint_load.payload import Bulk
+from serve.benchmark.endpoint_load.thumbnails import served
 from tests.e2e.service import started
 
 CLIENTS, URLS, POOL, LATENCY_MS = 16, 16, 256, 20.0
@@ -26,10 +27,10 @@ DURATION_S, WARM_UP_S, TURNS = 25.0, 10.0, 2
 
 
 def measure(folder: Path, checkpoint: Path, size: str, urls: list[str]) -> dict[str, Any]:
-    """Images a second, and the mean batch that the service formed."""
+    """Measure images a second, and the mean batch that the service formed."""
     options = ["--model", str(checkpoint), "--batch-size", size]
     with started(folder, *options) as service:
-        target = HttpTarget(service.url(""), CLIENTS)
+        target = HttpTransport(service.url(""), CLIENTS)
         bulk = Bulk("urls", urls)
         load = closed_loop(lambda: invoke(target, bulk.body(URLS)), CLIENTS, DURATION_S, WARM_UP_S)
         count, items = image_batches(service.url(""))

@@ -1,9 +1,9 @@
-"""Core time an image by stage, of ours: each stage alone, all its threads counted.
+"""Core time an image of Sweetspot by stage: each stage alone, all its threads counted.
 
     python -m benchmarks.budget --model FOLDER [--backend torch ...]    options of `serve`
 
-Prints JSON, core-ms an image. In the service the stages run beside each other: what it takes
-beyond their sum is HTTP, handing over between threads, and the contention for caches and cores.
+Prints JSON, core-ms an image. In the service the stages run at the same time: what it takes beyond
+their sum is HTTP, passing work between threads, and contention for caches and cores.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ import numpy as np
 import orjson
 from PIL import Image, ImageFile
 
-from inference.fetch import Fetcher
-from inference.runners import image_runner, on_streams
+from inference.fetching.fetcher import Fetcher
 from inference.stats import StageTimes
+from inference.tuning.runners import image_runner, on_streams
 from inference.types import Answer, Embedding
 from model.encoder import Encoder
 from model.load import load
-from serve import answers, protocol, settings
-from serve.benchmark.thumbnails import served
+from serve import settings
+from serve.benchmark.endpoint_load.thumbnails import served
 from serve.compose import fetch_config, model_config
 from serve.plan import Plan, plan
+from serve.wire import answers, protocol
 
 IMAGES, URLS, LATENCY_MS = 128, 16, 20.0
 ENCODE_S, ANSWERS = 4.0, 100
 
 
 def measure(options: Sequence[str]) -> dict[str, float]:
-    """Core-ms an image by stage."""
+    """Return the core-ms an image by stage."""
     flags: dict[str, Any] = {
         name.removeprefix("--").replace("-", "_"): value
         for name, value in zip(options[::2], options[1::2], strict=True)
@@ -58,7 +59,7 @@ def measure(options: Sequence[str]) -> dict[str, float]:
 
 
 def _fetch(fetcher: Fetcher, planned: Plan, urls: Sequence[str]) -> tuple[float, list[bytes]]:
-    """On as many threads as in the service; the second time, over connections that stand."""
+    """Fetch on as many threads as the service, twice; time the second, on open connections."""
 
     def fetch(url: str) -> bytes:
         return fetcher.fetch(url, time.monotonic() + 60)
@@ -71,7 +72,7 @@ def _fetch(fetcher: Fetcher, planned: Plan, urls: Sequence[str]) -> tuple[float,
 
 
 def _preprocess(encoder: Encoder, images: Sequence[bytes]) -> tuple[float, float]:
-    """What decodes, in Pillow's `load`; and all else: orient, flatten, resize, crop."""
+    """Time decoding, in Pillow's `load`, and the rest: orient, flatten, resize, crop."""
     encoder.preprocess(images[0])
     with _loads_timed() as spent_s:
         whole_ms = _core_ms(lambda: [encoder.preprocess(one) for one in images], len(images))
@@ -81,7 +82,7 @@ def _preprocess(encoder: Encoder, images: Sequence[bytes]) -> tuple[float, float
 
 @contextmanager
 def _loads_timed() -> Iterator[list[float]]:
-    """Seconds of processor time in any format's `load`, while open. For one thread."""
+    """Sum the processor time, s, in any format's `load` while open. For one thread."""
     spent_s, depth = [0.0], [0]
     Image.init()
     classes = [one for one in _with_subclasses(ImageFile.ImageFile) if "load" in vars(one)]
@@ -95,7 +96,7 @@ def _loads_timed() -> Iterator[list[float]]:
                 return load(self)
             finally:
                 depth[0] -= 1
-                if not depth[0]:  # a format's own calls the common one
+                if not depth[0]:  # a format's `load` calls the common one
                     spent_s[0] += time.process_time() - start_s
 
         return run
@@ -114,7 +115,7 @@ def _with_subclasses(one: type[Any]) -> list[type[Any]]:
 
 
 def _encode(encoder: Encoder, planned: Plan) -> float:
-    """Full batches on all streams."""
+    """Time full batches on all streams."""
     size, streams = planned.image.batch_size, planned.threads.streams
     with on_streams(image_runner(encoder), streams) as run:
         run(size)
@@ -125,7 +126,7 @@ def _encode(encoder: Encoder, planned: Plan) -> float:
 
 
 def _answer(encoder: Encoder, urls: Sequence[str]) -> float:
-    """Read a request, write its answer."""
+    """Time parsing a request and rendering its answer."""
     body = orjson.dumps({"urls": urls[:URLS]})
     vector = np.random.default_rng(0).standard_normal(encoder.spec.dimension, np.float32)
     specs = {encoder.spec.name: encoder.spec}

@@ -1,4 +1,4 @@
-"""Do downloads really run in parallel? 32 thumbnails, 200 ms of server latency each.
+"""Speed-up of parallel downloads: 32 thumbnails, 200 ms of server latency each.
 
 python -m benchmarks.fetch
 """
@@ -13,18 +13,18 @@ from rich.table import Table
 
 from benchmarks.record import record
 from inference.config import EngineConfig, FetchConfig, UrlConfig
-from inference.engine import Engine
-from inference.fetch import Fetcher
-from inference.thumbnail_server import ThumbnailServer
+from inference.engine.engine import Engine
+from inference.fetching.fetcher import Fetcher
+from inference.loadtest.thumbnail_server import ThumbnailServer
 from inference.types import Embedding, ImageUrl
-from model.fake import FakeEncoder
+from model.backends.fake import FakeEncoder
 
 URLS, LATENCY_S, ROUNDS = 32, 0.2, 5
 THREADS = (1, 4, 8, 16, 32)
 
 
 def measure(server: ThumbnailServer, threads: int) -> tuple[float, int]:
-    """Seconds from URLs to embeddings, and the most requests the server saw at once."""
+    """Return seconds from URLs to embeddings, and the server's peak of concurrent requests."""
     fetch = FetchConfig(urls=UrlConfig(allow_hosts=("127.0.0.1",)), connections=threads)
     with Engine(FakeEncoder(), Fetcher(fetch), EngineConfig(io_threads=threads)) as engine:
         server.peak = 0

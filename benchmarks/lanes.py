@@ -1,4 +1,4 @@
-"""How queries fare beside saturating bulk load, and bulk beside them: by `benchmark endpoint`.
+"""Latency of queries beside saturating bulk load, and their cost to it: `benchmark endpoint`.
 
 python -m benchmarks.lanes
 """
@@ -19,12 +19,12 @@ from benchmarks.service import MODEL, tuned_checkpoint
 from tests.e2e.service import started
 
 OPTIONS = "--batch 16 --concurrency 16 --interactive-rate 0.5 --duration-s 30 --repeats 3"
-# 200 ms for the batch that runs, and what else may come between.
+# 200 ms for the batch that runs, and slack for other delays.
 WAIT_MS, SLACK_MS = 200.0, 50.0
 
 
 def benchmark(url: str) -> dict[str, Any]:
-    """The document of `benchmark endpoint`, what people see on the terminal."""
+    """Run `benchmark endpoint --json` and return its document."""
     command = [sys.executable, "-m", "sweetspot", "benchmark", "endpoint", "--url", url, "--json"]
     done = subprocess.run([*command, *OPTIONS.split()], stdout=subprocess.PIPE, check=True)
     document: dict[str, Any] = json.loads(done.stdout)
@@ -32,7 +32,7 @@ def benchmark(url: str) -> dict[str, Any]:
 
 
 def shown(document: dict[str, Any], one_ms: float) -> dict[str, Any]:
-    """The numbers that matter, each query's p95 beside its bound."""
+    """Select the numbers to record: latencies of each kind of query with their bound, and bulk."""
     found = document["interactive"]
     keys = ("requests", "p50_ms", "p95_ms", "p99_ms")
     queries = {

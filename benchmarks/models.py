@@ -1,8 +1,8 @@
-"""Two models in one container beside a container for each, on the same cores; and does one starve?
+"""Two models in one container, compared with a container for each, on the same cores.
 
-Each thumbnail is embedded by both models: in one container by one request, else by a request to
-either. All three containers are there all the time, and take turns. Then queries of one model
-beside saturating bulk of the other.
+Each thumbnail is embedded by both models: in one container with one request, otherwise with one
+request to each container. All three containers stay up and are measured alternately. Then queries
+of one model are measured beside saturating bulk load of the other.
 
 python -m benchmarks.models
 """
@@ -25,7 +25,9 @@ from rich.console import Console
 
 from benchmarks.record import record
 from benchmarks.service import MODEL
-from serve.benchmark.thumbnails import served
+from inference.loadtest.run import closed_loop
+from inference.loadtest.summary import Outcome
+from serve.benchmark.endpoint_load.thumbnails import served
 from tests.checkpoints import make_checkpoint
 from tests.e2e.service import started
 
@@ -35,22 +37,6 @@ URLS, CLIENTS, SECONDS, ROUNDS = 32, 6, 20.0, 3
 QUERY_EVERY_S, WARM_S = 0.5, 3.0
 
 
-def load(seconds: float, clients: int, ask: Callable[[int], None]) -> float:
-    """Requests a second of so many clients; one that runs at the end counts in part."""
-    stop_s, counts, numbers = time.monotonic() + seconds, [0.0] * clients, itertools.count()
-
-    def client(index: int) -> None:
-        while (start_s := time.monotonic()) < stop_s:
-            ask(next(numbers))
-            took_s = time.monotonic() - start_s
-            counts[index] += min(1.0, (stop_s - start_s) / took_s)
-
-    with ThreadPoolExecutor(clients) as pool:
-        for running in [pool.submit(client, index) for index in range(clients)]:
-            running.result()
-    return sum(counts) / seconds
-
-
 def invoke(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     answer = requests.post(f"{url}/invocations", json=body, timeout=60)
     assert answer.status_code == 200, answer.text
@@ -58,32 +44,36 @@ def invoke(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     return results
 
 
-def asker(url: str, urls: list[str], model: str | list[str]) -> Callable[[int], None]:
-    def ask(number: int) -> None:
-        chosen = [urls[(number * URLS + index) % len(urls)] for index in range(URLS)]
+def asker(url: str, urls: list[str], model: str | list[str]) -> Callable[[], Outcome]:
+    numbers = itertools.count()
+
+    def ask() -> Outcome:
+        start = next(numbers) * URLS
+        chosen = [urls[(start + index) % len(urls)] for index in range(URLS)]
         results = invoke(url, {"urls": chosen, "model": model})
         assert all("error" not in one for one in results)
+        return Outcome(len(results))
 
     return ask
 
 
 def together(url: str, urls: list[str]) -> float:
-    """Thumbnails a second, embedded by both."""
-    return URLS * load(SECONDS, CLIENTS, asker(url, urls, NAMES))
+    """Thumbnails per second, each embedded by both models."""
+    return closed_loop(asker(url, urls, NAMES), CLIENTS, SECONDS, WARM_S).items_per_s
 
 
 def apart(containers: list[str], urls: list[str]) -> float:
-    """As many, when each container is asked by half of the clients."""
+    """The same, when half of the clients ask each container."""
     with ThreadPoolExecutor(len(containers)) as pool:
-        rates = [
-            pool.submit(load, SECONDS, CLIENTS // 2, asker(url, urls, name))
+        loads = [
+            pool.submit(closed_loop, asker(url, urls, name), CLIENTS // 2, SECONDS, WARM_S)
             for url, name in zip(containers, NAMES, strict=True)
         ]
-        return URLS * statistics.mean(rate.result() for rate in rates)
+        return statistics.mean(load.result().items_per_s for load in loads)
 
 
 def queries(url: str, seconds: float) -> dict[str, float]:
-    """Latencies of single texts of the second model, ms."""
+    """Measure latencies of single texts of the second model, ms."""
     times, stop_s = [], time.monotonic() + seconds
     for number in itertools.count():
         if time.monotonic() >= stop_s:
@@ -97,11 +87,13 @@ def queries(url: str, seconds: float) -> dict[str, float]:
 
 
 def beside_bulk(url: str, urls: list[str]) -> dict[str, Any]:
-    """Queries of the second model alone, then beside bulk of the first."""
+    """Measure queries of the second model alone, then beside bulk of the first."""
     queries(url, 2)
     alone = queries(url, SECONDS)
     with ThreadPoolExecutor(1) as pool:
-        bulk = pool.submit(load, SECONDS + 2 * WARM_S, CLIENTS, asker(url, urls, NAMES[0]))
+        bulk = pool.submit(
+            closed_loop, asker(url, urls, NAMES[0]), CLIENTS, SECONDS + WARM_S, WARM_S
+        )
         time.sleep(WARM_S)
         beside = queries(url, SECONDS)
         bulk.result()

@@ -1,13 +1,13 @@
-"""Four times more clients than places: refusals, throughput beside the unloaded peak, and pings.
+"""Overload with four times more clients than places: refusals, throughput and pings.
 
     python -m benchmarks.overload [--quick]        some 10 minutes
 
 ViT-B/32 on its default back end, 4 generated thumbnails a request from a server that takes 20 ms.
-`peak`: as many clients as keep the encoder busy. `overload`: 256 clients, each of which asks again
-as soon as it has its answer and waits as long as a refusal says, beside 300 idle connections and
-100 half-sent bodies (half of them small, half of them so large that a thread reads them), opened
-again whenever the service has closed them. One service, the rounds in turn. All clients share one
-thread of a process of their own; pings, 20 a second, come from another.
+`peak`: just enough clients to keep the encoder busy. `overload`: 256 closed-loop clients, which
+wait as long as a refusal says, beside 300 idle connections and 100 half-sent bodies. Half of the
+bodies are small; the others are so large that a thread reads them. Connections that the service
+closes are opened again. One service; the rounds alternate. All clients share one thread of a
+process of their own; another process sends 20 pings a second.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from benchmarks.containers.processes import cpu_s, machine_cpu_s
 from benchmarks.crowd import clients, pings
 from benchmarks.record import record
 from benchmarks.service import MODEL, tuned_checkpoint
-from inference.load import percentile
-from serve.benchmark.thumbnails import served
+from inference.loadtest.summary import percentile
+from serve.benchmark.endpoint_load.thumbnails import served
 from tests.checkpoints import make_checkpoint
 from tests.e2e.service import started
 
@@ -45,7 +45,7 @@ LOADS = {"peak": (16, 0, 0), "overload": (256, 300, 100)}  # clients, idle, half
 
 @dataclass(frozen=True)
 class Times:
-    """warm_up_s: longer than a request takes with all places taken."""
+    """Durations. warm_up_s: longer than a request takes when all places are taken."""
 
     rounds: int = 3
     warm_up_s: float = 25.0
@@ -58,7 +58,7 @@ Round = dict[str, Any]
 
 
 def measure(load: str, service: Any, urls: list[str], times: Times) -> Round:
-    """One round: what the clients and the pings came to, and who took the cores."""
+    """Run one round; return the results of clients and pings, and the use of the cores."""
     count, idle, half_sent = LOADS[load]
     port, span = service.port, (times.warm_up_s, times.duration_s)
     crowd = _start(clients, clients.Plan(port, urls, ITEMS, count, *span, idle, half_sent))
@@ -70,10 +70,10 @@ def measure(load: str, service: Any, urls: list[str], times: Times) -> Round:
 
 
 def shown(rounds: Sequence[Round], times: Times) -> dict[str, Any]:
-    """What the rounds of one load came to.
+    """Summarise the rounds of one load.
 
-    images_s: by round, of admitted requests. core_ms: of the service, an image of those; what
-    refusals cost is in it.
+    images_s: by round, of admitted requests. core_ms: of the service, per image of those; it
+    includes the cost of refusals.
     """
     return {
         "images_s": [round(one["items"] / times.duration_s, 2) for one in rounds],
@@ -94,7 +94,7 @@ def shown(rounds: Sequence[Round], times: Times) -> dict[str, Any]:
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="short: to try it; records nothing")
+@click.option("--quick", is_flag=True, help="a short trial run; records nothing")
 def main(quick: bool) -> None:
     times = QUICK if quick else Times()
     rounds: dict[str, list[Round]] = {load: [] for load in LOADS}
@@ -110,7 +110,7 @@ def main(quick: bool) -> None:
     medians = {load: statistics.median(one["images_s"]) for load, one in found.items()}
     ratio = round(medians["overload"] / medians["peak"], 3)
     Console().print(_table(found, medians))
-    Console().print(f"of the peak's throughput, overload keeps {ratio}")
+    Console().print(f"throughput under overload / peak throughput: {ratio}")
     if not quick:
         plan = {"loads": LOADS, "items": ITEMS, "pings_per_s": PINGS_PER_S, **asdict(times)}
         result = {"model": MODEL, "plan": plan, **found, "ratio": ratio}
@@ -118,23 +118,23 @@ def main(quick: bool) -> None:
 
 
 def _options(folder: Path, *, quick: bool) -> list[str]:
-    """The full-size model with its profile, or untuned with a batch size that is about right."""
+    """Options for the full-size model, with its profile or with an approximate batch size."""
     if quick:
         return ["--model", str(make_checkpoint(folder / "vit-b-32", "vit-b-32")), *QUICK_BATCH]
     return ["--model", str(tuned_checkpoint(folder))]
 
 
 class _Cores:
-    """Who takes the cores from now on. pid: of the service."""
+    """Use of the cores from now on. pid: of the service."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._before = self._read()
 
     def taken(self) -> dict[str, float]:
-        """service_s: core seconds. foreign_cores: by what is no part of the benchmark.
+        """Return service_s, core seconds, and foreign_cores, those used by unrelated processes.
 
-        Far from 0, the numbers are worth little.
+        The results are unreliable when foreign_cores is far from 0.
         """
         wall_s, machine_s, own_s, service_s = (
             now - then for now, then in zip(self._read(), self._before, strict=True)
@@ -147,7 +147,7 @@ class _Cores:
 
 
 def _start(module: Any, plan: Any) -> subprocess.Popen[str]:
-    """A process that measures by a plan; it says what it found when it ends."""
+    """Start a process that measures by a plan and prints its result as JSON."""
     process = subprocess.Popen(
         [sys.executable, "-m", module.__name__],
         stdin=subprocess.PIPE,
@@ -168,7 +168,7 @@ def _result(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def _spread(rounds: Sequence[Round], key: str) -> dict[str, float | None]:
-    """Of all rounds together."""
+    """Return percentiles over all rounds together."""
     values = [value for one in rounds for value in one[key]]
     spread = {f"p{q}": percentile(values, q) for q in (50, 95, 99, 100)}
     return {name: None if value is None else round(value, 1) for name, value in spread.items()}

@@ -1,4 +1,4 @@
-"""What this machine multiplies at most: the ceiling that an encoder is held against."""
+"""Peak matrix-product rates of this machine, to compare encoders with."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from inference.machine import cores
-from model.runtime import openvino
+from inference.profile.machine import cores
+from model.backends.runtime import openvino
 
 ops = openvino.opset13
 SIDE = 2048
@@ -18,13 +18,13 @@ BUDGET_S = 2.0
 
 
 def float32_gops() -> float:
-    """Giga-operations a second of torch's float32 matrix product, a multiply-add being two."""
+    """Measure giga-operations/s of torch's float32 matrix product; a multiply-add is two."""
     matrix = torch.randn(SIDE, SIDE)
     return _best_gops(lambda: matrix @ matrix)
 
 
 def int8_gops() -> float:
-    """The same of a quantized product as nncf writes it: uint8 by int8, scales on either side."""
+    """Measure the same of a quantized product as nncf writes it: uint8 by int8, both scaled."""
     dice = np.random.default_rng(0)
     batch = ops.parameter([SIDE, SIDE], np.float32)
     low, high = np.float32(0), np.float32(255)
@@ -40,7 +40,7 @@ def int8_gops() -> float:
 
 
 def _best_gops(run: Callable[[], object]) -> float:
-    """Of the fastest of many runs: a peak."""
+    """Return the rate of the fastest of many runs."""
     run()
     best_s, end_s = float("inf"), time.perf_counter() + BUDGET_S
     while time.perf_counter() < end_s:

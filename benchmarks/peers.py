@@ -1,19 +1,18 @@
-"""URLs to embeddings over HTTP: ours beside what others run, in one run.
+"""URLs to embeddings over HTTP: Sweetspot compared with other containers, in one run.
 
     python -m benchmarks.peers [NAME ...]        some 12 minutes, the first time longer
 
-Every container gets the same: 4 clients, each with 16 URLs a request, in a closed loop, of
+Every container gets the same load: 4 closed-loop clients with 16 URLs a request. The URLs are
 generated thumbnails of 400-1600 px (JPEG three times in four, else WebP or PNG) from a server that
-answers after 20 ms; and the same ViT-B/32 of random weights. `benchmarks/containers/others.py`
-says with which settings the others run. Ours run as `sweetspot serve` with a profile beside the
+answers after 20 ms. All use the same ViT-B/32 with random weights. The settings of the others are
+in `benchmarks/containers/others.py`. Ours run as `sweetspot serve` with a profile beside the
 checkpoint, as docs/tuning.md advises.
 
-All containers are up for the whole run, and one at a time is loaded: to start them anew for every
-turn would take longer than the turns, and memory is no issue (some 1 GB each). One that polls while
-it waits is stopped; what idle ones and everything else on the machine take is recorded. Rounds go
-through all containers in a shuffled order, over the same URLs; ratios are taken within a round.
-Before that, each must give the embeddings of transformers' own code, or is left out, with the
-reason.
+All containers stay up for the whole run, and one at a time gets load: a restart for every turn
+would take longer than the turns, and some 1 GB each fits into memory. A container that polls while
+it is idle is stopped; the processor time of idle containers and of unrelated processes is recorded.
+A round measures all containers in shuffled order over the same URLs; ratios are taken within a
+round. A container whose embeddings differ from transformers' own code is left out, with the reason.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ from benchmarks.containers.prepare import model_of, stage_budget
 from benchmarks.containers.running import Running
 from benchmarks.containers.turn import LATENCY_MS, take_turn
 from benchmarks.record import record
-from serve.benchmark.payload import Rounds
-from serve.benchmark.thumbnails import served
+from serve.benchmark.endpoint_load.payload import Rounds
+from serve.benchmark.endpoint_load.thumbnails import served
 
 NAMES = (
     *("flask", "flask-threads", "litserve", "infinity", "infinity-compiled"),
@@ -47,7 +46,7 @@ POOL, CHECKED = 256, 8
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to measure. tune: whether ours get a profile before."""
+    """How long to measure. tune: whether our variants get a profile first."""
 
     rounds: int = 5
     duration_s: float = 9.0
@@ -60,7 +59,7 @@ QUICK = Plan(rounds=2, duration_s=4.0, warm_up_s=2.0, tune=False)
 
 @asked
 def main(names: Sequence[str], quick: bool, seed: int, fresh: bool) -> None:
-    """Measure containers beside each other; by default those that make sense together."""
+    """Measure containers in one run; by default a useful selection."""
     plan = QUICK if quick else Plan()
     fleet, containers = chosen(names or NAMES, tune=plan.tune, fresh=fresh)
     with served(POOL, LATENCY_MS) as urls:
@@ -81,7 +80,7 @@ def main(names: Sequence[str], quick: bool, seed: int, fresh: bool) -> None:
 
 
 def _rounds(running: Sequence[Running], urls: Sequence[str], plan: Plan, seed: int) -> list[Round]:
-    """A turn of each container a round, in another order each time."""
+    """Measure each container once a round, in another order each time."""
     dice, order = random.Random(seed), list(running)
     rounds: list[Round] = []
     for number in track(range(plan.rounds), "rounds"):

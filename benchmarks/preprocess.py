@@ -1,9 +1,9 @@
-"""From encoded bytes to pixels, one thread: ours beside Pillow and transformers' processor.
+"""Encoded bytes to pixels on one thread, compared with Pillow and transformers' processor.
 
-Rounds interleave the ways, in turning order, each through the whole set as a service would run it;
-a ratio is taken within a round. Times are CPU time of the one thread, which neighbours on the
-machine disturb least. Also how far the pixels of `display` are from Pillow's, and what decoding to
-a fraction does to the built-in's embeddings.
+Each round runs every way over the whole set; the order is reversed every other round. Ratios are
+taken within a round. Times are CPU time of the one thread, which other processes disturb least.
+Also measures how much the pixels of `display` differ from Pillow's, and how much decoding to a
+fraction changes the built-in model's embeddings.
 
 python -m benchmarks.preprocess
 """
@@ -26,10 +26,10 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from benchmarks.containers.spread import spread
 from benchmarks.record import record
 from model.config import ModelConfig
-from model.fidelity import fidelity
+from model.fidelity.cosines import fidelity
+from model.images.preprocess import preprocess
 from model.load import load
-from model.mixes import Picture, photo, thumbnail
-from model.preprocess import preprocess
+from model.synthetic.mixes import Picture, photo, thumbnail
 
 SIZE, ROUNDS = 224, 9
 THUMBNAILS, PHOTOS = 96, 12
@@ -44,9 +44,9 @@ WAYS: dict[str, Callable[[bytes], Any]] = {
 
 
 def measure(images: Sequence[bytes]) -> dict[str, list[list[float]]]:
-    """Milliseconds by way, round and image."""
+    """Return milliseconds by way, round and image."""
     times: dict[str, list[list[float]]] = {way: [] for way in WAYS}
-    for turn in range(ROUNDS + 1):  # the first warms up
+    for turn in range(ROUNDS + 1):  # the first round warms up
         for way in list(WAYS)[:: -1 if turn % 2 else 1]:
             now = [1000 * cpu_s(WAYS[way], data) for data in images]
             if turn:
@@ -61,7 +61,7 @@ def cpu_s(work: Callable[[bytes], Any], data: bytes) -> float:
 
 
 def row(name: str, times: dict[str, list[list[float]]], which: Sequence[int]) -> dict[str, Any]:
-    """One set of images: median milliseconds an image, and how many times faster than the peer."""
+    """Summarise a set of images: median ms an image, and times faster than the peer."""
     means = {
         way: [statistics.mean(one[index] for index in which) for one in rounds]
         for way, rounds in times.items()
@@ -79,7 +79,7 @@ def row(name: str, times: dict[str, list[list[float]]], which: Sequence[int]) ->
 
 
 def pixel_difference(images: Sequence[bytes]) -> dict[str, Any]:
-    """Of 255, between the policies, of what is not decoded to a fraction."""
+    """Compare pixels of the two policies, in units of 1/255, for images decoded in full."""
     whole = [data for data in images if not is_scaled(data)]
     apart = [
         np.abs(preprocess(data, SIZE).astype(int) - preprocess(data, SIZE, "reference"))
@@ -93,7 +93,7 @@ def pixel_difference(images: Sequence[bytes]) -> dict[str, Any]:
 
 
 def scaled_decode(images: Sequence[bytes]) -> dict[str, Any]:
-    """Cosines on the built-in to what full decoding gives; centred: less the set's mean."""
+    """Compare scaled with full decoding by cosines of the built-in; centred: minus the mean."""
     encoder = load(ModelConfig(model="builtin", device="cpu"))
     side = encoder.spec.image_size
     scaled = [data for data in images if is_scaled(data, side)]
@@ -114,7 +114,7 @@ def is_scaled(data: bytes, side: int = SIZE) -> bool:
 
 
 def unscaled(data: bytes) -> bytes:
-    """The same pixels in a format that is decoded whole."""
+    """Re-encode the same pixels in a format that is always decoded in full."""
     buffer = io.BytesIO()
     _open(data).convert("RGB").save(buffer, "BMP")
     return buffer.getvalue()
@@ -134,14 +134,14 @@ def main() -> None:
     setting |= {"peer": "Pillow, then CLIPImageProcessorPil", "light": "display by Pillow"}
     console = Console()
     console.print(as_table(rows))
-    console.print("pixels of `display`, of 255, against `reference`:", pixels)
-    console.print("embeddings after scaled against whole decoding:", scaled)
+    console.print("pixel differences of `display` to `reference`, of 255:", pixels)
+    console.print("cosines of embeddings after scaled and full decoding:", scaled)
     result = {"setting": setting, "rows": rows, "pixels": pixels, "scaled_decode": scaled}
     console.print(record("preprocess", result))
 
 
 def thumbnail_rows(pictures: Sequence[Picture]) -> list[dict[str, Any]]:
-    """By format, then all of them."""
+    """Return a row for each format, then one for all thumbnails."""
     times = measure([one.data for one in pictures])
     kinds = defaultdict(list)
     for index, one in enumerate(pictures):
@@ -151,7 +151,7 @@ def thumbnail_rows(pictures: Sequence[Picture]) -> list[dict[str, Any]]:
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> Table:
-    title = f"CPU ms an image to {SIZE} px; how many times `display` beats CLIPImageProcessorPil"
+    title = f"CPU ms an image to {SIZE} px; speed-up of `display` over CLIPImageProcessorPil"
     table = Table("images", "count", *WAYS, "times", "min-max", title=title)
     for one in rows:
         spread = f"{one['times_faster_min']}-{one['times_faster_max']}"

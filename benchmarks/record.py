@@ -1,4 +1,4 @@
-"""Writes a result with what it takes to believe it: machine, versions, command, date."""
+"""Result files with machine, versions, command and date."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from inference.machine import cores, cpu_name
+from inference.profile.machine import cores, cpu_name
 from model.files import write_whole
-from serve.benchmark.documents import versions
+from serve.benchmark.report.documents import versions
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "transformers", "pillow", "numpy", "requests", "flask", "gunicorn", "openvino")
 
 
 def record(name: str, result: Any) -> Path:
-    """Write `benchmarks/results/<name>.json` and say where."""
+    """Write `benchmarks/results/<name>.json` and return its path."""
     module = f"benchmarks.{Path(sys.argv[0]).stem}"
     document = facts(" ".join(["python", "-m", module, *sys.argv[1:]])) | {"result": result}
     path = RESULTS / f"{name}.json"
@@ -28,7 +28,7 @@ def record(name: str, result: Any) -> Path:
 
 
 def facts(command: str) -> dict[str, Any]:
-    """What stands in every record beside its result."""
+    """Return what every record contains beside its result."""
     return {
         "command": command,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

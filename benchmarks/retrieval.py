@@ -1,7 +1,7 @@
-"""Does the built-in model find the right thumbnail? Through `sweetspot embed`, as a user would.
+"""Recall of the built-in model on generated thumbnails, through `sweetspot embed`.
 
-Generates 240 thumbnails that training never saw (72 of combinations of attributes it never saw),
-re-encoded as JPEG of quality 60 at 400-1600 px, embeds them and their captions, and counts.
+Generates 240 thumbnails outside the training set (72 of them with combinations of attributes that
+are not in it) as JPEG of quality 60 at 400-1600 px, and embeds them and their captions.
 
 python -m benchmarks.retrieval
 """
@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks.record import record
 from model.encoder import Float32Array
-from model.retrieval import (
+from model.training.retrieval import (
     EvaluationSet,
     evaluation_set,
     mean_colour_similarity,
@@ -34,7 +34,7 @@ COLUMNS = ("text to image @1", "text to image @5", "image to text @1", "image to
 
 
 def embed(evaluation: EvaluationSet) -> tuple[Float32Array, Float32Array]:
-    """Images and captions through the command line. Two float32 [N, D]."""
+    """Embed images and captions by the command line. Returns two float32 [N, D]."""
     with TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{index:03}.jpg" for index in range(len(evaluation.images))]
         for path, data in zip(paths, evaluation.images, strict=True):

@@ -1,4 +1,4 @@
-"""A full-size model with its profile, and a service of it: for the benchmarks under load."""
+"""Full-size model with its profile, for the benchmarks under load."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODEL = "ViT-B/32 of the public configuration, random weights"
 
 
 def tuned_checkpoint(folder: Path) -> Path:
-    """Make the model, and measure its profile beside it."""
+    """Make the model and measure its profile; return its folder."""
     checkpoint = make_checkpoint(folder / "vit-b-32", "vit-b-32")
     command = [sys.executable, "-m", "sweetspot", "benchmark", "encoder"]
     arguments = ["--model", str(checkpoint), "--write-profile", str(checkpoint)]
@@ -24,7 +24,7 @@ def tuned_checkpoint(folder: Path) -> Path:
 
 
 def image_batches(url: str) -> tuple[float, float]:
-    """How many batches of images a service has run so far, and the items in them."""
+    """Return the number of image batches that a service has run, and the items in them."""
     text = requests.get(f"{url}/metrics", timeout=10).text
     found = {
         sample.name: sample.value

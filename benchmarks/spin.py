@@ -1,7 +1,7 @@
-"""What OpenMP's spinning costs when decoding threads share the cores with the encoder.
+"""Cost of OpenMP's spinning when decoding threads share the cores with the encoder.
 
-The built-in encodes batches of 16 while as many threads as cores decode thumbnails; each setting
-in a process of its own, rounds interleaved.
+The built-in model encodes batches of 16 while one thread per core decodes thumbnails. Each setting
+runs in a process of its own; rounds are interleaved.
 
 python -m benchmarks.spin
 """
@@ -31,15 +31,15 @@ COLUMNS = ("alone", "with decoders", "decodes beside it")
 
 
 def measure() -> None:
-    """In the process of one setting: print images/s alone, beside decoders, and decodes/s."""
+    """Run in the process of one setting; print images/s alone and beside decoders, decodes/s."""
     if not os.environ.get("GOMP_SPINCOUNT"):
         os.environ.pop("GOMP_SPINCOUNT", None)
-    import model.torch_encoder  # loads OpenMP with this environment, before load() sets it
+    import model.backends.torch_encoder  # loads OpenMP with this environment, before load() sets it
     from model.config import ModelConfig
     from model.load import load
-    from model.thumbnails import sample
+    from model.synthetic.thumbnails import sample
 
-    assert model.torch_encoder
+    assert model.backends.torch_encoder
     encoder = load(ModelConfig(model="builtin", device="cpu"))
     images = [sample(seed).data for seed in range(16)]
     pixels = np.stack([encoder.preprocess(image) for image in images])

@@ -1,13 +1,13 @@
-"""Start-up, memory, and what a single query waits for: ours beside the classic container.
+"""Start-up time, memory and single-query latency, compared with a Flask container.
 
     python -m benchmarks.startup [NAME ...]        some 5 minutes, the first time longer
 
-Of each container, in turns of shuffled order, nothing else running: seconds from the start of its
-process to its first 200 of `/ping`; the peak of resident memory after that, and after 64 images by
-URL, over all its processes; then one query at a time: different texts, the same text again and
-again, different screenshots (PNG, 1280 px wide). The files of code and weights are in the page
-cache, as they are when a container is started again: the first turn is of no other kind, since
-everything was read to prepare it. ViT-B/32 of random weights, as in `benchmarks.peers`.
+Containers start one at a time, in shuffled order, with nothing else running. Measured: seconds
+from the start of the process to the first 200 of `/ping`; the peak of resident memory over all its
+processes, then and after 64 images by URL; the latency of queries, one at a time: different texts,
+the same text repeated, different screenshots (PNG, 1280 px wide). Code and weights are in the page
+cache, as after a restart; this holds for the first turn too, because preparation reads them all.
+ViT-B/32 with random weights, as in `benchmarks.peers`.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from benchmarks.containers.running import ROOT, LeftOut, Running
 from benchmarks.containers.turn import LATENCY_MS, URLS
 from benchmarks.record import record
 from benchmarks.service import MODEL
-from inference.load import percentile
-from model.attributes import combinations
-from model.captions import caption
-from serve.benchmark.client import Body
-from serve.benchmark.payload import screenshots
-from serve.benchmark.thumbnails import served
+from inference.loadtest.summary import percentile
+from model.synthetic.attributes import combinations
+from model.synthetic.captions import caption
+from serve.benchmark.endpoint_load.client import Body
+from serve.benchmark.endpoint_load.payload import screenshots
+from serve.benchmark.endpoint_load.thumbnails import served
 
 NAMES = ("flask-threads", "sweetspot", "sweetspot-cold", "sweetspot-int8")
 IMAGES = 64
@@ -54,7 +54,7 @@ Numbers = dict[str, float]
 
 @dataclass(frozen=True)
 class Plan:
-    """How often. tune: whether ours get a profile before."""
+    """Numbers of repeats and queries. tune: whether our variants get a profile first."""
 
     repeats: int = 3
     texts: int = 100
@@ -68,7 +68,7 @@ QUICK = Plan(repeats=1, texts=20, screenshots=5, warm_up=3, tune=False)
 
 @asked
 def main(names: Sequence[str], quick: bool, seed: int, fresh: bool) -> None:
-    """Measure one container after another; by default those that make sense together."""
+    """Measure one container after another; by default a useful selection."""
     plan = QUICK if quick else Plan()
     fleet, containers = chosen(names or NAMES, tune=plan.tune, fresh=fresh)
     turns: dict[str, list[Numbers]] = {one.name: [] for one in containers}
@@ -88,7 +88,7 @@ def main(names: Sequence[str], quick: bool, seed: int, fresh: bool) -> None:
 
 
 def _turn(container: Container, urls: Sequence[str], plan: Plan) -> Numbers:
-    """Start it, measure, stop it."""
+    """Start a container, measure it and stop it."""
     imports_mib = _imports_mib(container)
     with started(container) as running:
         found = {"ready_s": running.ready_s, "peak_mib_ready": running.peak_mib}
@@ -107,7 +107,7 @@ def _turn(container: Container, urls: Sequence[str], plan: Plan) -> Numbers:
 def _queries(
     running: Running, name: str, count: int, take: Callable[[], Body], warm_up: int
 ) -> Numbers:
-    """One at a time; percentiles of what each took, ms."""
+    """Send queries one at a time; return percentiles of their latency, ms."""
     times_ms = []
     for _ in range(warm_up + count):
         body = take()
@@ -119,7 +119,7 @@ def _queries(
 
 
 def _texts() -> Callable[[], Body]:
-    """All different."""
+    """Return a source of different texts."""
     dice = random.Random(0)
     every = iter(dice.sample(combinations(), len(combinations())))
     return lambda: Body(orjson.dumps({"texts": [caption(next(every), dice)]}))
@@ -130,7 +130,7 @@ def _same_text() -> Body:
 
 
 def _imports_mib(container: Container) -> float:
-    """Resident memory of a process that has imported what a container runs on."""
+    """Measure the resident memory of a process that has imported the container's packages."""
     command = [str(python_of(container)), "-c", f"{container.imports}{SAY_RSS}"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=False)
     if done.returncode:
@@ -139,7 +139,7 @@ def _imports_mib(container: Container) -> float:
 
 
 def _weights_mib() -> float:
-    """Of the checkpoint, float32."""
+    """Return the size of the checkpoint's float32 weights."""
     folder: Path = model_of(FLASK, tune=False)
     return sum(one.stat().st_size for one in folder.glob("*.safetensors")) / 2**20
 
@@ -164,7 +164,7 @@ def _result(turns: Mapping[str, Sequence[Numbers]], left_out: Mapping[str, str])
 
 
 def _show(containers: Mapping[str, Any]) -> None:
-    """A row for each number, a column for each container."""
+    """Print a table: a row for each number, a column for each container."""
     table = Table("median of turns", *containers)
     keys = list(next(iter(containers.values()), {"median": {}})["median"])
     for key in keys:

@@ -1,4 +1,4 @@
-"""A batch transform job beside `benchmark pipeline`: what asking by HTTP, by line, costs.
+"""Cost of HTTP and JSON Lines: a batch transform job compared with `benchmark pipeline`.
 
 python -m benchmarks.transform
 """
@@ -20,7 +20,7 @@ from rich.console import Console
 from benchmarks.containers.spread import spread
 from benchmarks.record import record
 from benchmarks.service import MODEL, tuned_checkpoint
-from serve.benchmark.thumbnails import served
+from serve.benchmark.endpoint_load.thumbnails import served
 from tests.e2e.service import started, without_proxies
 from tests.e2e.transform import advertised, transform
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 ROUNDS = 2
 RECORDS = 500
-# One in 33 leads nowhere: 3 %.
+# One URL in 33 is missing: 3 %.
 BAD = 33
 LATENCY_MS = 20.0
 MEDIA_TYPE = "application/jsonlines"
 
 
 def pipeline(checkpoint: Path) -> float:
-    """Images a second of `sweetspot benchmark pipeline`."""
+    """Return the images a second of `sweetspot benchmark pipeline`."""
     command = [sys.executable, "-m", "sweetspot", "benchmark", "pipeline", "--json"]
     done = subprocess.run(
         [*command, "--model", str(checkpoint), "--duration-s", "20"],
@@ -48,14 +48,14 @@ def pipeline(checkpoint: Path) -> float:
 
 @contextmanager
 def job_service(folder: Path, checkpoint: Path) -> Iterator[Any]:
-    """The service as a job starts it."""
+    """Start the service as a batch transform job does."""
     environ = without_proxies() | {"SAGEMAKER_BATCH": "true"}
     with started(folder, "--model", str(checkpoint), env=environ) as service:
         yield service
 
 
 def job(service: Any, urls: list[str]) -> tuple[float, dict[str, Any]]:
-    """Images a second of a whole job, and how it asked."""
+    """Return the images a second of a whole job, and its execution parameters."""
     asked = advertised(service, MEDIA_TYPE)
     lines = [json.dumps({"url": url}).encode() for url in urls]
     start_s = time.perf_counter()

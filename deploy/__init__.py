@@ -1,1 +1,1 @@
-"""From a checkpoint to an endpoint that scales, and from an application to its answers."""
+"""Deploys a checkpoint as a scaling SageMaker endpoint, and a client for applications."""

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from deploy.errors import DeployError
-from inference import profile
-from inference.profile import Profile, ProfileError
-from model import checkpoint, graphs
-from model.checkpoint import Checkpoint
+from inference.profile import profile
+from inference.profile.profile import Profile, ProfileError
+from model.checkpoints import checkpoint, graphs
+from model.checkpoints.checkpoint import Checkpoint
 from model.config import POLICY_VERSIONS
 from model.errors import CheckpointError
 from model.files import UNFINISHED, whole_file
@@ -47,15 +47,15 @@ class Artifact:
 def contents(
     folders: Mapping[str, Path], quantized: Path | None = None, profile_file: Path | None = None
 ) -> dict[str, Path]:
-    """What goes into an artifact: where each file comes from, by its name in there.
+    """Return the files of an artifact: source path by name in the artifact.
 
     Args:
         folders: checkpoints by their folder in the artifact; `""` is the top, for a single one.
-        quantized: an artifact folder of the same checkpoint, whose graphs are taken.
+        quantized: an artifact folder of the same checkpoint, whose graphs are used.
         profile_file: a `sweetspot.json` instead of the checkpoint's own.
 
     Raises:
-        ArtifactError: a checkpoint or its graphs are not whole, or the others do not belong to it.
+        ArtifactError: a checkpoint or its graphs are incomplete, or the others do not match it.
     """
     found: dict[str, Path] = {}
     every = {name: _verify(folder) for name, folder in folders.items()}
@@ -76,23 +76,23 @@ def contents(
 def write(
     folders: Mapping[str, Path], files: Mapping[str, Path], output: Path, advance: Advance
 ) -> Artifact:
-    """Write files of `contents`, and open them as the server would, before output is replaced.
+    """Write files of `contents`, and open them as the server would before replacing output.
 
     Args:
         folders: as given to `contents`.
         files: paths by name in the artifact.
         output: the `.tar.gz`.
-        advance: told how many bytes were read.
+        advance: called with the number of bytes read.
 
     Raises:
-        ArtifactError: a file cannot be read or written, or what was packed is not what was given.
+        ArtifactError: a file cannot be read or written, or the packed files are not those given.
     """
     if output.resolve() in {path.resolve() for path in files.values()}:
         raise ArtifactError(f"{output} is a file of the artifact itself")
     if not output.parent.is_dir():
-        raise ArtifactError(f"{output}: {output.parent} is no folder")
+        raise ArtifactError(f"{output}: {output.parent} is not a folder")
     if output.exists() and not output.is_file():
-        raise ArtifactError(f"{output} is no plain file")
+        raise ArtifactError(f"{output} is not a plain file")
     try:
         with whole_file(output) as packed:
             _pack(files, packed, advance)
@@ -116,7 +116,7 @@ def _files(held: Checkpoint) -> dict[str, Path]:
 
 
 def _graphs(held: Checkpoint) -> dict[str, Path]:
-    """Those beside a checkpoint, held against its weights as the server does."""
+    """Return the graphs beside a checkpoint, checked against its weights as the server does."""
     with _in_plain_words():
         found = [one for precision in PRECISIONS if (one := graphs.find(held, precision))]
     names = (*graphs.FILES, graphs.MANIFEST)
@@ -156,7 +156,7 @@ def _in_plain_words() -> Iterator[None]:
 
 
 def _check_measured(profile_file: Path, held: Checkpoint, quantized: Checkpoint) -> None:
-    """On an encoder that these files may become: no other will look at the profile."""
+    """Check that the profile was measured on an encoder that can be made of these files."""
     with _in_plain_words():
         int8 = graphs.find(quantized, "int8")
         known = {
@@ -178,7 +178,7 @@ def _read_profiles(path: Path) -> list[Profile]:
 
 
 def _pack(files: Mapping[str, Path], packed: BinaryIO, advance: Advance) -> None:
-    """Sorted, of nobody, at no time; a link becomes the file it leads to."""
+    """Pack reproducibly: sorted, without owner or time. Links are packed as their files."""
     with (
         gzip.GzipFile("", "wb", COMPRESSION, packed, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT) as tar,
@@ -193,7 +193,7 @@ def _pack(files: Mapping[str, Path], packed: BinaryIO, advance: Advance) -> None
 
 
 def _check(folders: Mapping[str, Path], packed: BinaryIO, unpacked: Path) -> dict[str, str]:
-    """Unpack as the platform does, and hold each checkpoint against the one given."""
+    """Unpack as the platform does, and compare each checkpoint with the one given."""
     with tarfile.open(fileobj=packed) as tar:
         tar.extractall(unpacked, filter="data")
     try:
@@ -210,7 +210,7 @@ def _check(folders: Mapping[str, Path], packed: BinaryIO, unpacked: Path) -> dic
 
 
 class _Counted:
-    """A file whose reads are told."""
+    """A file that reports its reads to `advance`."""
 
     def __init__(self, file: IO[bytes], advance: Advance) -> None:
         self._file, self._advance = file, advance

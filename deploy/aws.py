@@ -10,10 +10,10 @@ from deploy.errors import DeployError
 
 
 def client(service: str) -> Any:
-    """boto3's client, of the region and the credentials that are configured here.
+    """Return boto3's client, with the configured region and credentials.
 
     Raises:
-        DeployError: nothing is configured, or what boto3 cannot read.
+        DeployError: nothing is configured, or boto3 cannot read the configuration.
     """
     import boto3
     from botocore.config import Config
@@ -22,13 +22,13 @@ def client(service: str) -> Any:
     make: Any = boto3.client
     try:
         return make(service, config=Config(retries={"mode": "standard"}))
-    except (BotoCoreError, ValueError) as exc:  # the latter of what the environment says
+    except (BotoCoreError, ValueError) as exc:  # ValueError: from environment variables
         raise DeployError(f"AWS cannot be asked: {_hint(exc)}") from exc
 
 
 @contextmanager
 def in_plain_words(what: str) -> Iterator[None]:
-    """Turn AWS's errors into one of ours.
+    """Turn AWS's errors into DeployError.
 
     Raises:
         DeployError: `what`, then AWS's own message.
@@ -46,7 +46,7 @@ def in_plain_words(what: str) -> Iterator[None]:
 
 
 def is_missing(exc: Exception) -> bool:
-    """Whether an error of AWS says that what was asked for is not there."""
+    """Return whether an error of AWS says that the resource does not exist."""
     error = getattr(exc, "response", {}).get("Error", {})
     missing = ("does not exist", "Could not find", "not found")
     return error.get("Code") == "ResourceNotFoundException" or any(

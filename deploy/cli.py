@@ -1,4 +1,4 @@
-"""`sweetspot deploy`: from a checkpoint to an endpoint, and away with it. Light to import."""
+"""`sweetspot deploy`: create, watch and delete an endpoint of a checkpoint. Light to import."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 import click
 
-from deploy import endpoint_cli, stack_cli
-from deploy.artifact_cli import artifact
+from deploy.commands import endpoint_cli, stack_cli
+from deploy.commands.artifact_cli import artifact
+from deploy.commands.options import from_flags, with_config
+from deploy.commands.transform_cli import transform
 from deploy.errors import DeployError
-from deploy.job import transform_job
-from deploy.options import from_flags, with_config
-from deploy.template import template
-from deploy.transform_cli import transform
-from deploy.wire import EndpointError
+from deploy.template.job import transform_job
+from deploy.template.template import template
 from model.files import write_whole
+from serve.wire.client_side import EndpointError
 
 
 class _Plain(click.Group):
-    """Says an error of a command in a line, without a traceback."""
+    """Shows an error of a command in one line, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """See click."""
@@ -31,7 +31,7 @@ class _Plain(click.Group):
 
 @click.group(cls=_Plain)
 def deploy() -> None:
-    """Bring a checkpoint to SageMaker, look after it, take it away.
+    """Deploy a checkpoint to SageMaker, watch it, delete it.
 
     \b
     In this order:
@@ -59,7 +59,7 @@ def render(*, job: bool, output_file: str | None, **flags: Any) -> None:
     """
     config = from_flags(**flags)
     if job and config.mode != "transform":
-        raise click.UsageError("--job is of --mode transform")
+        raise click.UsageError("--job needs --mode transform")
     text = json.dumps(transform_job(config) if job else template(config), indent=2)
     if output_file is None:
         click.echo(text)

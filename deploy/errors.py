@@ -1,11 +1,11 @@
-"""What stops a command. The message says what was wrong, in plain words."""
+"""Errors that stop a command. The message says what was wrong, in plain words."""
 
 from __future__ import annotations
 
 
 class DeployError(Exception):
-    """A command cannot go on."""
+    """A command cannot continue."""
 
 
 class ConfigError(DeployError):
-    """A deployment that cannot be. The message names the flag, its value and what is allowed."""
+    """An invalid deployment. The message names the flag, its value and what is allowed."""

@@ -1,4 +1,4 @@
-"""Whether an endpoint embeds rightly: a known thumbnail and a text, held against what is known."""
+"""Check that an endpoint embeds correctly: a thumbnail and a text, against known vectors."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from operator import mul
 from pathlib import Path
 from typing import Any
 
-from deploy.wire import Answer, Embedded, Item, encode_item
+from serve.wire.client_side import Answer, Embedded, Item, encode_item
 
 KNOWN = Path(__file__).parent / "known"
 TEXT = "a dark login screen"
-# The lowest that `sweetspot check` allows of any precision: model.check.FLOORS, int8.
+# The lowest that `sweetspot check` allows for any precision: model.fidelity.check.FLOORS, int8.
 COSINE = 0.99
-# Base64 carries float32: its rounding over a thousand dimensions.
+# Rounding of float32, which Base64 carries, over a thousand dimensions.
 NORM = 1e-3
 
 Ask = Callable[[list[Item]], Answer]
@@ -26,7 +26,7 @@ Vector = Sequence[float]
 
 @dataclass(frozen=True)
 class Check:
-    """ok: None where it could not be told. said: what was measured, for people."""
+    """One check. ok: None when unknown. said: what was measured, for people."""
 
     what: str
     ok: bool | None
@@ -35,7 +35,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Vectors:
-    """Of the known thumbnail and the text, by one checkpoint."""
+    """Embeddings of the known thumbnail and the text, by one checkpoint."""
 
     fingerprint: str
     image: Vector
@@ -43,12 +43,12 @@ class Vectors:
 
 
 def smoke(ask: Ask, against: Ask | None = None) -> list[Check]:
-    """Embed, and check what can be.
+    """Embed, and run the checks that apply.
 
     Args:
-        ask: one request to the endpoint. Raises EndpointError.
-        against: one to another endpoint of the same checkpoint; by default the vectors that are
-            known of the built-in model.
+        ask: sends one request to the endpoint. Raises EndpointError.
+        against: sends one to another endpoint of the same checkpoint; by default the known vectors
+            of the built-in model are used.
 
     Raises:
         EndpointError: an endpoint refuses or cannot be reached.
@@ -64,7 +64,7 @@ def smoke(ask: Ask, against: Ask | None = None) -> list[Check]:
 
 
 def cosine(one: Vector, other: Vector) -> float:
-    """Of two vectors of the same length, -1 to 1."""
+    """Return the cosine of two vectors of the same length, -1 to 1."""
     lengths = math.hypot(*one) * math.hypot(*other)
     return sum(map(mul, one, other)) / lengths if lengths else 0.0
 
@@ -95,7 +95,7 @@ def _norms(found: Vectors) -> Check:
 
 
 def _repeats(found: Vectors, alone: Answer) -> Check:
-    """The same vector of the same model, whatever it is embedded with."""
+    """Check that the image alone has the same vector as in a batch, from the same model."""
     what = "the same again"
     if alone.fingerprint != found.fingerprint:
         said = f"fingerprint {found.fingerprint}, then {alone.fingerprint}: two models answer"
@@ -123,7 +123,7 @@ def _parity(found: Vectors, reference: Vectors | Check, *, told: bool) -> Check:
         if told:
             said = f"fingerprint {found.fingerprint}, the other has {reference.fingerprint}"
             return Check(what, ok=False, said=said)
-        said = "no vectors are known of this checkpoint; --against a container of it tells"
+        said = "no vectors are known for this checkpoint; compare with a container: --against"
         return Check(what, ok=None, said=said)
     pairs = ((found.image, reference.image), (found.text, reference.text))
     near = [cosine(*pair) for pair in pairs]
@@ -132,7 +132,7 @@ def _parity(found: Vectors, reference: Vectors | Check, *, told: bool) -> Check:
 
 
 def builtin() -> Vectors:
-    """By the built-in model, of float32, by transformers."""
+    """Return the built-in model's vectors, computed in float32 by transformers."""
     known: dict[str, Any] = json.loads((KNOWN / "builtin.json").read_text("utf-8"))
     image, text = (array("f", known[kind]) for kind in ("image", "text"))
     return Vectors(known["fingerprint"], image, text)

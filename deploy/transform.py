@@ -1,4 +1,4 @@
-"""A batch transform from its start to a report of what failed. Clients are passed in."""
+"""Start and follow a batch transform, and report what failed. Clients are passed in."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from deploy import names
 from deploy.aws import in_plain_words
-from deploy.config import TIMEOUT_S
 from deploy.errors import DeployError
+from deploy.template import names
+from deploy.template.config import TIMEOUT_S
 from serve import settings
 
 ENDED = ("Completed", "Failed", "Stopped")
 POLL_S = 15.0
-# Past it, the job goes on alone.
+# After this many polls the command stops waiting; the job continues.
 MAX_POLLS = 5 * 24 * 3600 // int(POLL_S)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a job. failed: items by error code; `unreadable`: lines that are no answer."""
+    """A job's result. failed: items by error code; `unreadable`: lines that are not answers."""
 
     job: str
     status: str
@@ -33,10 +33,10 @@ class Report:
 
 
 def check_input(s3: Any, source: str, instances: int) -> None:
-    """Instances share the objects of an input, so there has to be one for each.
+    """Check that the input has at least one object for each instance.
 
     Raises:
-        DeployError: there are fewer, or they cannot be listed.
+        DeployError: there are fewer objects, or they cannot be listed.
     """
     bucket, prefix = names.parse_uri(source, "--input")
     with in_plain_words(f"--input {source} cannot be listed"):
@@ -51,10 +51,10 @@ def check_input(s3: Any, source: str, instances: int) -> None:
 
 
 def request_timeout_s(sagemaker: Any, model: str) -> int:
-    """The limit of a request, s, for which the model's container says how it wants to be asked.
+    """Return the time limit of a request, s, from the variables of the model's container.
 
     Raises:
-        DeployError: there is no such model, or it cannot be asked.
+        DeployError: there is no such model, or AWS cannot be asked.
     """
     with in_plain_words(f"--model {model}"):
         container = sagemaker.describe_model(ModelName=model).get("PrimaryContainer", {})
@@ -63,10 +63,10 @@ def request_timeout_s(sagemaker: Any, model: str) -> int:
 
 
 def start(sagemaker: Any, request: dict[str, Any]) -> None:
-    """Send CreateTransformJob; nothing happens when that very job is there.
+    """Send CreateTransformJob; do nothing when the same job exists already.
 
     Raises:
-        DeployError: in AWS's words.
+        DeployError: with AWS's message.
     """
     from botocore.exceptions import ClientError
 
@@ -82,10 +82,10 @@ def start(sagemaker: Any, request: dict[str, Any]) -> None:
 
 
 def follow(sagemaker: Any, job: str, pause: Callable[[float], Any]) -> Iterator[dict[str, Any]]:
-    """What DescribeTransformJob says, every POLL_S seconds until the job has ended.
+    """Yield the answer of DescribeTransformJob, every POLL_S seconds until the job has ended.
 
     Raises:
-        DeployError: it cannot be asked, or has not ended after five days.
+        DeployError: AWS cannot be asked, or the job has not ended after five days.
     """
     for _ in range(MAX_POLLS):
         with in_plain_words(f"{job} cannot be followed"):
@@ -94,7 +94,7 @@ def follow(sagemaker: Any, job: str, pause: Callable[[float], Any]) -> Iterator[
         if said["TransformJobStatus"] in ENDED:
             return
         pause(POLL_S)
-    raise DeployError(f"{job} has not ended in five days; it goes on")
+    raise DeployError(f"{job} has not ended in five days; AWS continues")
 
 
 def report(s3: Any, said: dict[str, Any]) -> Report:
@@ -119,7 +119,7 @@ def report(s3: Any, said: dict[str, Any]) -> Report:
 
 
 def _identity(job: dict[str, Any]) -> tuple[Any, ...]:
-    """What tells jobs apart, of a request or a description."""
+    """Return what identifies a job, from a request or a description."""
     source = job["TransformInput"]["DataSource"]
     return job["ModelName"], source, job["TransformOutput"]["S3OutputPath"]
 
@@ -135,7 +135,7 @@ def _lines(s3: Any, output: str) -> Iterator[bytes]:
 
 
 def _outcome(line: bytes) -> str | None:
-    """The error code of a line; None when it has an embedding."""
+    """Return the error code of a line; None when it has an embedding."""
     try:
         result = json.loads(line)["SageMakerOutput"]
         return None if "embedding" in result else str(result["error"]["code"])

@@ -1,8 +1,8 @@
-"""The main job, start to end: thumbnails and a service on this machine, texts find screens.
+"""Search thumbnails by text, with a thumbnail server and the service on this machine.
 
 Starts a local thumbnail server and the real service with the built-in model, sends a batch of
-thumbnail URLs (one of them dead) and some texts through /invocations, prints what each text
-found, and draws a contact sheet: queries down, the best thumbnails across.
+thumbnail URLs (one of them dead) and some texts to /invocations, prints the nearest thumbnails
+of each text, and draws a contact sheet: one row per query, its best thumbnails from left to right.
 
 python examples/demo.py
 """
@@ -28,12 +28,12 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
 
-from inference.thumbnail_server import ThumbnailServer
+from inference.loadtest.thumbnail_server import ThumbnailServer
 from model.files import whole_file
-from model.thumbnails import attributes_of, sample
+from model.synthetic.thumbnails import attributes_of, sample
 
 ROOT = Path(__file__).parents[1]
-# A query, and the attributes of which the set holds at least ANSWERS thumbnails.
+# Query: attributes of its right answers. The set holds at least ANSWERS such thumbnails.
 QUERIES = {
     "dark login screen": {"kind": "login", "mode": "dark"},
     "pricing cards": {"kind": "pricing"},
@@ -44,7 +44,7 @@ QUERIES = {
     "settings with toggles, purple": {"kind": "settings", "colour": "purple"},
 }
 THUMBNAILS, ANSWERS = 160, 5
-# Far from the seeds that training drew from.
+# Training uses lower seeds only.
 FIRST_SEED = 900_000_000
 START_TIMEOUT_S = 60
 BEST = 5
@@ -55,7 +55,7 @@ console = Console()
 
 
 def main() -> None:
-    """Run it all; whatever was started is stopped."""
+    """Run the demo, then stop the server and the service."""
     with ThumbnailServer() as thumbnails, service() as url:
         urls = [thumbnails.url(f"/{seed}.jpg") for seed in choose_seeds()]
         urls.insert(THUMBNAILS // 2, thumbnails.url("/this-one-is-gone.jpg"))
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def choose_seeds() -> list[int]:
-    """Random thumbnails, with some answers to every query among them."""
+    """Return sorted seeds of THUMBNAILS thumbnails, at least ANSWERS of them for each query."""
     chosen: set[int] = set()
     seeds = itertools.count(FIRST_SEED)
     for wanted in QUERIES.values():
@@ -82,7 +82,7 @@ def choose_seeds() -> list[int]:
 
 @contextmanager
 def service() -> Iterator[str]:
-    """`sweetspot serve` with the built-in model on a free port."""
+    """Run `sweetspot serve` with the built-in model on a free port, and yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "sweetspot", "serve", "--model", "builtin"]
@@ -99,7 +99,7 @@ def service() -> Iterator[str]:
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
-    """Ask /ping until it says 200."""
+    """Poll /ping until it answers 200. Raises SystemExit: the service did not start."""
     limit_s = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < limit_s and process.poll() is None:
         try:
@@ -112,7 +112,7 @@ def wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
 
 
 def invoke(url: str, body: dict[str, object]) -> dict[str, object]:
-    """One request to /invocations."""
+    """Send one request to /invocations, print its failures, and return the answer."""
     response = requests.post(f"{url}/invocations", json=body, timeout=120)
     response.raise_for_status()
     answer: dict[str, object] = response.json()
@@ -131,7 +131,7 @@ def invoke(url: str, body: dict[str, object]) -> dict[str, object]:
 def nearest(
     urls: list[str], images: dict[str, object], texts: dict[str, object]
 ) -> list[tuple[str, list[tuple[float, int]]]]:
-    """For each query the best thumbnails: (cosine, seed), best first."""
+    """Return the best thumbnails of each query as (cosine, seed), best first."""
     kept, vectors = embeddings(images)
     _, queries = embeddings(texts)
     found = []
@@ -143,14 +143,14 @@ def nearest(
 
 
 def embeddings(answer: dict[str, object]) -> tuple[list[int], NDArray[np.float32]]:
-    """Indices of the items that have one, and their embeddings, float32 [N, D]."""
+    """Return the indices of the embedded items, and their embeddings, float32 [N, D]."""
     results: list[dict[str, list[float]]] = answer["results"]  # type: ignore[assignment]
     kept = [index for index, result in enumerate(results) if "embedding" in result]
     return kept, np.array([results[index]["embedding"] for index in kept], dtype=np.float32)
 
 
 def print_found(found: list[tuple[str, list[tuple[float, int]]]]) -> None:
-    """A row for each query: cosine and what the thumbnail was drawn as."""
+    """Print a row per query: the cosine and attributes of its three best thumbnails."""
     table = Table("text", "nearest thumbnails, by cosine", show_lines=True)
     for query, best in found:
         lines = [f"{cosine:.3f}  {' / '.join(attributes_of(seed))}" for cosine, seed in best[:3]]
@@ -159,7 +159,7 @@ def print_found(found: list[tuple[str, list[tuple[float, int]]]]) -> None:
 
 
 def draw_sheet(found: list[tuple[str, list[tuple[float, int]]]]) -> None:
-    """Queries down, thumbnails across, the cosine under each."""
+    """Draw a row per query, its thumbnails from left to right, and the cosine under each."""
     row_px = CELL_PX + 2 * GAP_PX + 10
     size = (LABEL_PX + BEST * (CELL_PX + GAP_PX) + GAP_PX, len(found) * row_px + GAP_PX)
     sheet = Image.new("RGB", size, "white")

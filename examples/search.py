@@ -1,6 +1,6 @@
-"""Index 1,000 thumbnails with the client, then find some by text and by a screenshot.
+"""Index 1,000 thumbnails with the client, then search them by text and by a screenshot.
 
-Against a service on this machine; the thumbnails are drawn and served here.
+Needs a running service on this machine. This script draws and serves the thumbnails.
 
 sweetspot serve --allow-host 127.0.0.1
 python examples/search.py
@@ -18,16 +18,16 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.client import Client, Embedded, EndpointError, Result
-from inference.thumbnail_server import ThumbnailServer
-from model.attributes import Attributes
-from model.thumbnails import attributes_of, draw, encode
+from inference.loadtest.thumbnail_server import ThumbnailServer
+from model.synthetic.attributes import Attributes
+from model.synthetic.thumbnails import attributes_of, draw, encode
 
 Float32Array = NDArray[np.float32]
 
 TEXTS = ("dark login screen", "pricing cards", "green chat on a phone")
-# Drawn once more, as somebody would hold up a screen that is not in the index.
+# The screenshot is drawn for the query only and is not in the index.
 SCREENSHOT = Attributes("calendar", "blue", "dark", "tablet")
-# Far from the seeds that training drew from.
+# Training uses lower seeds only.
 FIRST_SEED = 900_000_000
 HITS = 3
 NOT_ALLOWED = "no thumbnail was embedded: start the service with --allow-host 127.0.0.1"
@@ -39,7 +39,7 @@ console = Console()
 @click.argument("endpoint", default="http://localhost:8080")
 @click.option("--thumbnails", "count", type=click.IntRange(HITS), default=1000, show_default=True)
 def main(endpoint: str, count: int) -> None:
-    """Index thumbnails through ENDPOINT, and search them."""
+    """Index thumbnails through ENDPOINT, then search them."""
     try:
         _search(endpoint, count)
     except EndpointError as exc:
@@ -62,7 +62,7 @@ def _search(endpoint: str, count: int) -> None:
 
 
 def matrix(results: Iterable[Result]) -> tuple[list[int], Float32Array]:
-    """Seeds of what was embedded, and its embeddings, float32 [N, D] of unit norm."""
+    """Return the seeds of embedded items and their embeddings, float32 [N, D] of unit norm."""
     good = []
     for result in results:
         if isinstance(result, Embedded):
@@ -74,7 +74,7 @@ def matrix(results: Iterable[Result]) -> tuple[list[int], Float32Array]:
 
 
 def hits(names: list[str], cosines: Float32Array, seeds: list[int]) -> Table:
-    """The best thumbnails of each query, by what they were drawn as. cosines: [Q, N]."""
+    """Return a table of each query's best thumbnails and their attributes. cosines: [Q, N]."""
     table = Table("query", "cosine", "thumbnail", box=None, pad_edge=False)
     for name, row in zip(names, cosines, strict=True):
         best = np.argsort(-row)[:HITS]

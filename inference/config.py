@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inference.curve import Curve
+from inference.profile.curve import Curve
 
 
 @dataclass(frozen=True)
 class UrlConfig:
     """Which URLs may be fetched; a host is exact or a `.suffix`, with an optional `:port`.
 
-    allow_hosts: exempt from the address and port checks. only_hosts: when given, no others.
-    deny_hosts: refused. allow_buckets: S3 buckets that may be read, `*` for any.
+    allow_hosts: exempt from the address and port checks. only_hosts: if given, no others are
+    allowed. deny_hosts: refused. allow_buckets: S3 buckets that may be read, `*` for any.
     """
 
     allow_hosts: tuple[str, ...] = ()
@@ -23,9 +23,9 @@ class UrlConfig:
 
 @dataclass(frozen=True)
 class FetchConfig:
-    """Bounds of one fetch. max_image_bytes: after decompression of the transfer, too.
+    """Bounds of one fetch. max_image_bytes: also after decompression of the transfer.
 
-    connections: kept to one host at most. user_agent: what a header's value may hold.
+    connections: the most kept open to one host. user_agent: a valid header value.
     """
 
     urls: UrlConfig = UrlConfig()
@@ -42,8 +42,8 @@ class FetchConfig:
 class BatchConfig:
     """How batches of one tower form.
 
-    max_wait_s: the longest an item waits for others that are on their way: what merging two
-    batches saves, by the latency curve. curve: what the size was chosen on, where one was measured.
+    max_wait_s: the longest an item waits for expected others; it is the time that merging two
+    batches saves, by the latency curve. curve: the measured curve that gave the size, or None.
     """
 
     batch_size: int = 16
@@ -53,15 +53,15 @@ class BatchConfig:
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """Bounds of all requests together and of each, and the threads.
+    """Bounds of each request and of all together, and the numbers of threads.
 
-    max_items_in_flight: permits over all requests. window: the permits one request holds.
-    lane_permits: those that each lane leaves to the other. interactive_wait_s: what an interactive
-    item waits for the batch that runs, at most. streams: forward passes at once.
-    io_threads, cpu_threads: that fetch and decode, of either lane. text_cache_bytes: of embeddings
-    of texts; the default is some 6,200 queries of 512 dimensions, little beside any weights.
-    hang_s: a decoding or a forward pass that takes longer is taken to hang; the largest image
-    allowed takes some 2 s.
+    max_items_in_flight: permits over all requests. window: the most permits of one request.
+    lane_permits: permits that each lane leaves to the other. interactive_wait_s: the longest an
+    interactive item waits for the running batch. streams: forward passes at once.
+    io_threads, cpu_threads: fetching and decoding threads of each lane. text_cache_bytes: size of
+    a text cache; the default holds some 6,200 queries of 512 dimensions, and is small beside any
+    weights. stall_s: a decoding or a forward pass that takes longer counts as hung; decoding the
+    largest image allowed takes some 2 s.
     """
 
     image: BatchConfig = BatchConfig()
@@ -76,4 +76,4 @@ class EngineConfig:
     max_image_bytes: int = 20 * 2**20
     max_text_chars: int = 65_536
     text_cache_bytes: int = 16 * 2**20
-    hang_s: float = 60.0
+    stall_s: float = 60.0

@@ -1,26 +1,26 @@
-"""Failures by phase, each with its code of the interface; what ends a whole request, apart.
+"""Item errors by phase, each with its public code; separately, errors that end a whole request.
 
-ItemError                     one item; becomes a Failure, never harms its neighbours
+ItemError                     one item; becomes a Failure, other items are not affected
 ├── FetchError
 │   ├── FetchBlocked          the URL or its address is not allowed
 │   ├── FetchDns              the name has no address, or cannot be looked up now
 │   ├── FetchConnect          no connection, or it broke
 │   ├── FetchTls              the certificate or the handshake is bad
 │   ├── FetchTimeout          it took too long
-│   ├── FetchHttpStatus       a status that comes with no whole image
+│   ├── FetchHttpStatus       a status without a complete image
 │   ├── FetchTooLarge         more bytes than allowed
 │   ├── FetchRedirects        too many hops, or one from https to http
 │   ├── S3Denied              no credentials, or no permission
 │   └── S3NotFound            no such bucket or key
-├── FileUnreadable            a local file is not there, or not to be read
-├── TextInvalid               nothing to embed, or not a text
+├── FileUnreadable            a local file is missing or cannot be read
+├── TextInvalid               an empty, too long or invalid text
 ├── DeadlineExceeded          the request's deadline came first
 ├── EncodeFailed              the forward pass failed
-└── Internal                  a fault of the service: its code, its memory, what is installed
+└── Internal                  a fault of the service: its code, its memory, its packages
 RequestError
 ├── Overloaded                no permits left; retry later
 ├── UnknownModel              no model of that name
-└── ClientLeft                nobody waits for the answer
+└── ClientLeft                the client closed the connection
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ItemError(Exception):
 
 
 class FetchError(ItemError):
-    """The bytes of an image cannot be had."""
+    """An image's bytes cannot be fetched."""
 
     def __init__(self, message: str, *, retryable: bool | None = None) -> None:
         super().__init__(message)
@@ -77,7 +77,7 @@ class FetchTimeout(FetchError):
 
 
 class FetchHttpStatus(FetchError):
-    """The server answered with a status that comes with no whole image."""
+    """The server answered with a status that has no complete image."""
 
     code = "fetch_http_status"
 
@@ -95,7 +95,7 @@ class FetchRedirects(FetchError):
 
 
 class S3Denied(FetchError):
-    """No credentials, or they do not permit it."""
+    """No credentials, or they do not permit access."""
 
     code = "s3_denied"
 
@@ -107,13 +107,13 @@ class S3NotFound(FetchError):
 
 
 class FileUnreadable(ItemError):
-    """A local file is not there, or not to be read."""
+    """A local file is missing or cannot be read."""
 
     code = "file_unreadable"
 
 
 class TextInvalid(ItemError):
-    """Nothing to embed, or not a text."""
+    """The text is empty, too long or invalid."""
 
     code = "text_invalid"
 
@@ -133,7 +133,7 @@ class EncodeFailed(ItemError):
 
 
 class Internal(ItemError):
-    """What no item can cause: a mistake in the code, no memory, a package that is missing."""
+    """A fault of the service: a bug, too little memory, or a missing package."""
 
     code = "internal"
     retryable = True
@@ -144,7 +144,7 @@ class RequestError(Exception):
 
 
 class Overloaded(RequestError):
-    """No permits left. retry_after_s: when to come again."""
+    """No permits left. retry_after_s: how long the client should wait before a retry."""
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__("too many items in flight; retry later")
@@ -152,12 +152,12 @@ class Overloaded(RequestError):
 
 
 class UnknownModel(RequestError):
-    """No model of that name is there. reason: why it could not be loaded."""
+    """No model of that name is loaded. reason: why it could not be loaded."""
 
     def __init__(self, name: str, there: Sequence[str], reason: str | None = None) -> None:
         what = f"model {name!r} was not loaded: {reason}" if reason else f"no model {name!r}"
         what = what if name else "no model was named"
-        super().__init__(f"{what}; there is {', '.join(there) or 'none'}")
+        super().__init__(f"{what}; loaded models: {', '.join(there) or 'none'}")
 
 
 class ClientLeft(RequestError):

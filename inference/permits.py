@@ -6,7 +6,7 @@ import threading
 
 
 class Permits:
-    """Requests, or bytes of bodies."""
+    """Permits for requests, or for bytes of request bodies."""
 
     def __init__(self, count: int) -> None:
         self._lock = threading.Lock()
@@ -14,11 +14,11 @@ class Permits:
 
     @property
     def spent(self) -> bool:
-        """Whether there is none just now."""
+        """Whether no permit is free now."""
         return self._free <= 0
 
     def acquire(self, count: int, leave: int = 0) -> bool:
-        """Take `count` at once, or none; `leave` are for others."""
+        """Take all of `count` or none, and leave `leave` free. Return whether it took them."""
         with self._lock:
             if count > self._free - leave:
                 return False
@@ -26,6 +26,6 @@ class Permits:
             return True
 
     def release(self, count: int = 1) -> None:
-        """Give `count` back."""
+        """Give back `count` permits."""
         with self._lock:
             self._free += count

@@ -1,4 +1,4 @@
-"""Where the time of a request went."""
+"""The time that requests and items spend in each stage."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class StageTimes:
 
 
 class ItemTimes:
-    """What each stage took of one item; each also widens the spans of the item's request."""
+    """The time each stage spent on one item; it also widens the spans of the item's request."""
 
     def __init__(self, request: StageTimes) -> None:
         self._request = request
@@ -42,14 +42,14 @@ class ItemTimes:
         self.spent_s: dict[str, float] = {}
 
     def add(self, stage: str, start_s: float, end_s: float) -> None:
-        """The item was in a stage from start to end, instants of `time.perf_counter`."""
+        """Add a stage of the item from start to end, instants of `time.perf_counter`."""
         with self._lock:
             self.spent_s[stage] = self.spent_s.get(stage, 0.0) + end_s - start_s
         self._request.add(stage, start_s, end_s)
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
-        """Add the time that the block takes, also when it raises."""
+        """Add the time that the block takes, even if it raises."""
         start_s = time.perf_counter()
         try:
             yield

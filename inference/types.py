@@ -1,4 +1,4 @@
-"""Items and results: what goes through the engine, and what comes out at the same index."""
+"""Items and results: the engine's input, and its output at the same index."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Target(NamedTuple):
 
 
 MAX_MESSAGE_CHARS = 300
-# What a person waits for: a query and its variants, or one screenshot.
+# A request of at most this many texts is interactive: a query and its variants.
 INTERACTIVE_TEXTS = 8
 
 
@@ -54,7 +54,7 @@ class ImageBytes:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image in a file or pipe of this machine. Never made of what came over the wire."""
+    """An image in a local file or pipe. Never made from the content of a network request."""
 
     path: str
 
@@ -68,7 +68,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """What stands in the place of an item and is none. reason: a sentence for the caller."""
+    """A placeholder for an item that cannot be read. reason: a sentence for the caller."""
 
     reason: str
 
@@ -80,7 +80,7 @@ Item = ImageUrl | ImageBase64 | ImageBytes | ImageFile | Text | Unreadable
 class Embedding:
     """vector: float32 [D], unit norm. truncated: the text was cut to the context length.
 
-    times_s: what each stage took of this item.
+    times_s: seconds that each stage spent on this item.
     """
 
     vector: NDArray[np.float32]
@@ -92,7 +92,7 @@ class Embedding:
 class Failure:
     """An item's error as a value: a code of the closed list, a short message for people.
 
-    times_s: what each stage took of this item.
+    times_s: seconds that each stage spent on this item.
     """
 
     code: str
@@ -102,16 +102,16 @@ class Failure:
 
     @classmethod
     def of(cls, error: ItemError | DecodeError) -> Failure:
-        """The public face of an item's error."""
+        """Return an item's error as a value."""
         retryable = error.retryable if isinstance(error, ItemError) else False
-        # A URL's host may hold what JSON cannot, and any length of it.
+        # A URL's host may be of any length, and may have characters that JSON cannot hold.
         message = str(error).encode("ascii", "backslashreplace").decode()[:MAX_MESSAGE_CHARS]
         return cls(error.code, message, retryable)
 
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
-    """One item by several models, by their names. times_s: what each stage took of this item."""
+    """One item's embeddings by model name. times_s: seconds that each stage spent on this item."""
 
     by_model: Mapping[str, Embedding]
     times_s: Mapping[str, float] = field(default_factory=dict)
@@ -121,18 +121,18 @@ Result = Embedding | Embeddings | Failure
 
 
 def tower_of(item: Item) -> Tower:
-    """Which half of the encoder embeds it."""
+    """Return the tower that embeds an item."""
     return "text" if isinstance(item, Text) else "image"
 
 
 def lane_of(items: Sequence[Item]) -> Lane:
-    """The lane of a request that names none: a few texts or one image are interactive."""
+    """Return the default lane of a request: a few texts or one image are interactive."""
     texts = all(isinstance(item, Text) for item in items)
     return "interactive" if len(items) <= (INTERACTIVE_TEXTS if texts else 1) else "bulk"
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text can be encoded: JSON lets half of a surrogate pair through."""
+    """Return whether a text can be encoded: JSON allows half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -142,7 +142,7 @@ def is_unicode(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Answer:
-    """One result per item, in the order of the items, and where the time went."""
+    """One result per item, in the order of the items, and the time of each stage."""
 
     results: list[Result]
     times: StageTimes

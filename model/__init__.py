@@ -1,1 +1,1 @@
-"""A checkpoint in, embeddings out. The only package that imports torch and transformers."""
+"""From a checkpoint to embeddings. The only package that imports torch and transformers."""

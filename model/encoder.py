@@ -1,4 +1,4 @@
-"""The seam between the model and everything above it: what an encoder is and announces."""
+"""The interface between the model and the code above it: the encoder and its spec."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TowerName = Literal["image", "text"]
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """What callers may know of an encoder.
+    """An encoder's sizes and identity, as callers see them.
 
     image_size: S, side of the square pixels, px. dimension: D, length of an embedding.
-    context_length: tokens a text is cut to. mean, std: of the pixels over 255, per RGB channel.
-    fingerprint: embeddings compare only where it is equal.
-    preprocessing: policy, version, geometry; encoders for which it is equal read the same pixels.
+    context_length: tokens a text is cut to. mean, std: of pixels / 255, per RGB channel.
+    fingerprint: only embeddings with equal fingerprints are comparable.
+    preprocessing: policy, version, geometry; encoders with equal values take the same pixels.
     """
 
     name: str
@@ -43,13 +43,13 @@ class EncoderSpec:
 class Encoder(Protocol):
     """Turns batches into embeddings.
 
-    `preprocess` may run in many threads, the towers in as many as there are streams, the rest in
-    one.
+    `preprocess` may run in many threads, a tower in as many threads as there are streams, and the
+    other methods in one thread.
     """
 
     @property
     def spec(self) -> EncoderSpec:
-        """Sizes and identity, constant over the encoder's life."""
+        """Sizes and identity; they never change."""
 
     def preprocess(self, data: bytes) -> UInt8Array:
         """Decode one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError."""
@@ -61,13 +61,13 @@ class Encoder(Protocol):
         """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
 
     def use_threads(self, threads: int, streams: int = 1) -> None:
-        """Run each of so many forward passes at once on so many CPU threads.
+        """Run up to `streams` forward passes at once, each on `threads` CPU threads.
 
-        Holds for threads that have not yet called.
+        Takes effect in calling threads that have not run a forward pass yet.
         """
 
     def warm_up(self) -> None:
-        """Run each tower once, so that the first caller does not pay for it."""
+        """Run each tower once, so that the first request is not slow."""
 
     def close(self) -> None:
-        """Give back memory. No call may follow."""
+        """Free the memory. No method may be called after this."""

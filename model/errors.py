@@ -1,10 +1,10 @@
-"""What can go wrong between a checkpoint and an embedding.
+"""Errors of the package, from loading a checkpoint to computing an embedding.
 
 ModelError
-├── CheckpointError        the start stops: which file is wrong, and how
-└── DecodeError            one image cannot become pixels; `code` is part of the interface
-    ├── UnsupportedImage   not a picture, or a format or mode that is not read
-    ├── CorruptImage       a picture of a known format, damaged
+├── CheckpointError        the service does not start; the message names the file and the fault
+└── DecodeError            an image cannot be decoded; `code` is part of the interface
+    ├── UnsupportedImage   not an image, or an unsupported format or mode
+    ├── CorruptImage       an image of a known format that is damaged
     └── TooManyPixels      decoding or resizing it would cost too much
 """
 
@@ -24,24 +24,24 @@ class OutOfMemory(ModelError):
 
 
 class DecodeError(ModelError):
-    """One image cannot become pixels."""
+    """An image cannot be decoded."""
 
     code = "decode_corrupt"
 
 
 class UnsupportedImage(DecodeError):
-    """The bytes are no picture, or one of a kind that is not read."""
+    """The bytes are not an image, or an image of an unsupported kind."""
 
     code = "decode_unsupported"
 
 
 class CorruptImage(DecodeError):
-    """The bytes begin like a picture and do not hold what they promise."""
+    """The bytes begin like an image of a known format, but the data is damaged."""
 
     code = "decode_corrupt"
 
 
 class TooManyPixels(DecodeError):
-    """The picture is within its byte limit and beyond its pixel limit."""
+    """The image is within the byte limit, but decoding or resizing it would cost too much."""
 
     code = "decode_too_many_pixels"

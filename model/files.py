@@ -1,7 +1,7 @@
-"""Files and folders that are written whole or not at all.
+"""Atomic writing of files and folders.
 
-Each is written beside its target under another name, and renamed once it is whole: until then,
-and after any failure, what was there before stays. Pure Python, light to import.
+Each is written beside its target under another name and renamed when it is complete. Until then,
+and after any failure, the old content stays. Pure Python, light to import.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 UNFINISHED = ".writing-"
-# Names of what is open already: nothing can be renamed to them.
+# Names of files that are already open: no file can be renamed to them.
 OPEN_FILES = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
 
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file to be written, which takes the place of `path` when the block ends well.
+    """Open a file for writing. It replaces `path` when the block ends without an error.
 
-    A link stays a link, the mode of a file stays its mode. What was written can be read again in
-    the block. What is no plain file (a terminal, a pipe, /dev/null) is written to straight away.
+    A link stays a link, and a file keeps its mode. The block can read back what it wrote. If `path`
+    is not a plain file (a terminal, a pipe, /dev/null), it is written to directly.
 
     Raises:
-        OSError: at the start where the folder or the file cannot be written, later as `write` does.
+        OSError: at the start if the folder or the file cannot be written, later as from `write`.
     """
     given = Path(path)
     if not _is_replaceable(given):
@@ -49,14 +49,14 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text in UTF-8 in place of a file. Raises OSError as `whole_file` does."""
+    """Replace a file by a text in UTF-8. Raises OSError as `whole_file` does."""
     with whole_file(path) as file:
         file.write(text.encode())
 
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
-    """Make a folder to be filled, which takes the place of `target` when the block ends well."""
+    """Create a folder to fill. It replaces `target` when the block ends without an error."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=UNFINISHED) as name:
         new, old = Path(name) / "new", Path(name) / "old"
@@ -66,7 +66,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
             if target.exists():
                 target.rename(old)
             new.rename(target)
-        except BaseException:  # interrupted between the two, say
+        except BaseException:  # for example an interrupt between the two renames
             if old.exists() and not target.exists():
                 old.rename(target)
             raise
@@ -74,9 +74,9 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_files(folder: Path) -> Iterator[Path]:
-    """Make a folder to be filled with files, which move into `folder` when the block ends well.
+    """Create a folder to fill. Its files move into `folder` when the block ends without an error.
 
-    What else is in there stays.
+    Other files in `folder` stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=UNFINISHED) as name:
@@ -86,7 +86,7 @@ def whole_files(folder: Path) -> Iterator[Path]:
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Say before long work what `whole_file` would say after it. Nothing is left behind.
+    """Check, before long work, that `whole_file` could write the path. Leaves nothing behind.
 
     Raises:
         OSError: the folder or the file cannot be written.
@@ -99,7 +99,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 def check_folder(folder: str | os.PathLike[str]) -> None:
-    """The same of a folder, which may be still to be made, with those above it."""
+    """Check that a folder can be written, or created in its nearest existing parent."""
     given = Path(folder)
     _try(next(one for one in (given, *given.parents) if one.exists()))
 
@@ -114,7 +114,7 @@ def _is_replaceable(given: Path) -> bool:
 
 
 def _target(given: Path) -> Path:
-    """What is replaced, behind all links. Raises PermissionError where it is not to be written."""
+    """Return the file behind all links. Raises PermissionError if it is not writable."""
     target = given.resolve()
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(given))
@@ -129,5 +129,5 @@ def _take_place(unfinished: Path, target: Path) -> None:
     except OSError as exc:
         if exc.errno != errno.EBUSY:
             raise
-        # A file that is mounted into a container cannot be replaced, only filled.
+        # A file that is mounted into a container cannot be replaced, only overwritten.
         shutil.copyfile(unfinished, target)

@@ -1,4 +1,4 @@
-"""The factory: a configuration in, an encoder out. Back ends are imported when chosen."""
+"""The factory of encoders. A back end is imported only when it is chosen."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.checkpoint import Checkpoint, locate, verify
+from model.checkpoints.checkpoint import Checkpoint, locate, verify
 from model.config import Backend, Device, ModelConfig, Precision
 from model.errors import CheckpointError
 
 if TYPE_CHECKING:
     from model.encoder import Encoder
 
-# How often a thread of torch's OpenMP looks before it sleeps. Its default spins for milliseconds,
-# in which the decoding threads wait for the core: benchmarks/results/spin.json.
+# How often a thread of torch's OpenMP polls before it sleeps. The default spins for milliseconds,
+# while the decoding threads wait for the core: benchmarks/results/spin.json.
 SPIN_COUNT = "1000"
-# The driver's files, on Linux and under Windows: asking torch would import it, 1.4 s.
+# The driver's files on Linux and under Windows. Asking torch instead would import it: 1.4 s.
 CUDA_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 PRECISIONS: dict[tuple[Backend, Device], tuple[Precision, ...]] = {
@@ -30,12 +30,12 @@ PRECISIONS: dict[tuple[Backend, Device], tuple[Precision, ...]] = {
 
 
 def precheck(config: ModelConfig) -> None:
-    """Find what is wrong before anything heavy starts; a hub id is only checked for its form.
+    """Check the configuration before anything heavy starts. Of a hub id only the form is checked.
 
-    Asks no CUDA driver: the process forks after this.
+    Does not call the CUDA driver, because the process forks after this.
 
     Raises:
-        CheckpointError: one sentence that says what is wrong with which file, or setting.
+        CheckpointError: the message says in one sentence which file or setting is wrong, and how.
     """
     found = locate(config.model)
     if isinstance(found, Path):
@@ -45,31 +45,31 @@ def precheck(config: ModelConfig) -> None:
 
 
 def load(config: ModelConfig) -> Encoder:
-    """Resolve and load an encoder; it is warm once `warm_up` was called.
+    """Resolve the checkpoint and load an encoder. Its first batch is slow without `warm_up`.
 
     Raises:
-        CheckpointError: one sentence that says what is wrong with which file, or that the
-            configuration cannot run here.
+        CheckpointError: the message says in one sentence which file is wrong and how, or that
+            the configuration cannot run here.
     """
     if config.backend == "fake":
-        from model.fake import FakeEncoder
+        from model.backends.fake import FakeEncoder
 
         return FakeEncoder(config)
     config = settle(config)
     checkpoint = open_checkpoint(config.model)
-    # docs/decisions/0005: read once, when torch loads its OpenMP.
+    # OpenMP reads this once, when torch loads it: docs/decisions/0005.
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     if config.backend == "openvino":
-        from model.openvino_encoder import OpenVinoEncoder
+        from model.backends.openvino_encoder import OpenVinoEncoder
 
         return OpenVinoEncoder(checkpoint, config)
-    from model.torch_encoder import TorchEncoder
+    from model.backends.torch_encoder import TorchEncoder
 
     return TorchEncoder(checkpoint, config)
 
 
 def settle(config: ModelConfig) -> ModelConfig:
-    """Replace `auto` as back end and device; check that the precision is one of theirs.
+    """Resolve `auto` for back end and device, and check that they support the precision.
 
     Raises:
         CheckpointError: the combination does not run here.
@@ -82,27 +82,27 @@ def settle(config: ModelConfig) -> ModelConfig:
         fits = device == "cpu" and config.precision != "float16" and find_spec("openvino")
         backend = "openvino" if fits else "torch"
     if backend == "openvino" and not find_spec("openvino"):
-        raise CheckpointError("back end openvino was asked for, and it is not installed")
+        raise CheckpointError("back end openvino was requested, but it is not installed")
     known = PRECISIONS.get((backend, device))
     if known is None:
         raise CheckpointError(f"back end {backend} does not run on device {device}")
     if config.precision not in ("auto", *known):
         raise CheckpointError(
             f"precision {config.precision} does not run with back end {backend} on {device}; "
-            f"it has {', '.join(known)}"
+            f"it supports {', '.join(known)}"
         )
     return replace(config, device=device, backend=backend)
 
 
 def suits(config: ModelConfig, card: Collection[Precision]) -> bool:
-    """Whether a card that runs these precisions, none without one, is the place for `auto`."""
+    """Whether `auto` selects the card. card: the precisions it runs; empty without a card."""
     return bool(card) and (config.precision == "auto" or config.precision in card)
 
 
 def card_precisions() -> tuple[Precision, ...]:
-    """What the CUDA device here runs, nothing without one.
+    """Return the precisions that the CUDA device here runs; empty without a device.
 
-    torch is imported only where there is a driver.
+    Imports torch only if there is a driver.
 
     Raises:
         CheckpointError: the driver is too old for this torch.
@@ -111,7 +111,7 @@ def card_precisions() -> tuple[Precision, ...]:
         return ()
     import torch
 
-    from model.driver import check_driver, driver_cuda, has_bfloat16
+    from model.backends.driver import check_driver, driver_cuda, has_bfloat16
 
     check_driver(driver_cuda(), torch.version.cuda)
     if not torch.cuda.is_available():
@@ -121,7 +121,7 @@ def card_precisions() -> tuple[Precision, ...]:
 
 
 def runnable(config: ModelConfig) -> list[ModelConfig]:
-    """The same model on every back end, device and precision that can run here."""
+    """Return the configuration once for each back end, device and precision that runs here."""
     if config.backend == "fake":
         return [config]
     found: dict[tuple[Backend, Device], Sequence[Precision]] = {}
@@ -138,11 +138,11 @@ def runnable(config: ModelConfig) -> list[ModelConfig]:
 
 
 def open_checkpoint(model: str | None) -> Checkpoint:
-    """Resolve and verify, downloading from the hub where `model` is a hub id."""
+    """Resolve and verify a checkpoint; download it if `model` is a hub id."""
     found = locate(model)
     if isinstance(found, Path):
         return verify(found)
-    from model.hub import download
+    from model.checkpoints.hub import download
 
     return verify(download(found), name=found)
 
@@ -152,19 +152,19 @@ def _has_driver() -> bool:
 
 
 def _may_be_cuda(config: ModelConfig) -> bool:
-    """Whether CUDA could run it at all: asking after a card costs an import."""
+    """Whether CUDA could run the configuration. Avoids the torch import that finds a card."""
     known = PRECISIONS["torch", "cuda"]
     return config.backend != "openvino" and config.precision in ("auto", *known)
 
 
 def _openvino_has(config: ModelConfig, precision: Precision) -> bool:
-    """Whether this processor has a precision, or the checkpoint graphs of it."""
+    """Whether this CPU supports a precision; for int8, whether the checkpoint has graphs."""
     if precision == "int8":
-        from model.graphs import find
+        from model.checkpoints.graphs import find
 
         return find(open_checkpoint(config.model), "int8") is not None
-    if precision == "bfloat16":  # of this processor: a card's is asked of torch
-        from model.runtime import core
+    if precision == "bfloat16":  # of this CPU; `card_precisions` asks torch about a card
+        from model.backends.runtime import core
 
         return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return True

@@ -1,4 +1,4 @@
-"""The commands but for `benchmark` and `deploy`. Light to import: `--help` loads no model."""
+"""All commands except `benchmark` and `deploy`. Imports little, so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import click
 
 from serve import settings as declared
 from serve.benchmark.commands import benchmark
-from serve.embed.signals import guarded
+from serve.commands.embed.signals import guarded
 from serve.options import FiniteRange, Writable, load_settings, with_settings
 
 BACKLOG = 2048
 
-# Of no use to a command that answers no requests.
+# Settings without effect in a command that serves no requests.
 SERVER_ONLY = (
     "models",
     "host", "port", "body_timeout_ms", "max_body_bytes", "max_bodies_bytes", "max_items",
     "max_requests", "max_deadline_ms",
 )  # fmt: skip
-# It runs on the CPU, in int8, without batches.
+# Settings without effect in `quantize`, which runs on the CPU, in int8, without batches.
 NOT_FOR_QUANTIZE = (
     "device", "backend", "precision", "batch_size", "text_batch_size", "latency_target_ms",
     "profile", "interactive_wait_ms", "decode_threads", "io_threads", "deadline_ms",
@@ -42,17 +42,17 @@ def serve(**flags: Any) -> None:
       sweetspot serve --models designs=./designs,components=./components
     """
     settings, _ = load_settings(flags)
-    # The platform wants to connect within 250 ms; all the imports take longer.
+    # Listen first: the platform connects within 250 ms, and the imports take longer.
     listener = _listen(settings.host, settings.port)
     from model.errors import CheckpointError
     from model.load import precheck
     from serve.compose import model_config
-    from serve.server import Server
-    from serve.telemetry import configure_logging
+    from serve.http.server import Server
+    from serve.observe.telemetry import configure_logging
 
     configure_logging()
     try:
-        # Of a list, what is wrong with one is no reason not to serve the others.
+        # With several models, one bad checkpoint must not stop the others.
         several = settings.models or settings.multi_model
         if settings.backend != "fake" and not several:
             precheck(model_config(settings))
@@ -103,7 +103,7 @@ def embed(
         raise click.UsageError("nothing to embed: name files, URLs, or --text")
     with guarded():
         settings, _ = load_settings(flags)
-        from serve.embed.command import Asked, run
+        from serve.commands.embed.command import Asked, run
 
         code = run(settings, Asked(inputs, texts, form, output))
     raise SystemExit(code)
@@ -112,12 +112,11 @@ def embed(
 @click.command()
 @click.option("--model", help="checkpoint: a folder, a hub id, or builtin")
 @click.option("--images", "count", type=click.IntRange(16, 2000), default=64, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="for machines")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
 def check(model: str | None, count: int, *, as_json: bool) -> None:
-    """Compare embeddings with transformers' own.
+    """Compare embeddings with those of transformers.
 
-    On every back end and in every precision that runs here. Ends with 1 when one is below its
-    floors.
+    Tests every back end and precision that runs here. Exits with 1 if one is below its floors.
 
     \b
     Examples:
@@ -125,7 +124,7 @@ def check(model: str | None, count: int, *, as_json: bool) -> None:
       sweetspot check --model ./checkpoint --images 200 --json
     """
     settings, _ = load_settings({"model": model})
-    from serve.check import run
+    from serve.commands.check import run
 
     raise SystemExit(run(settings, count, as_json=as_json))
 
@@ -139,7 +138,7 @@ def check(model: str | None, count: int, *, as_json: bool) -> None:
 def export(model: str | None, output: str | None) -> None:
     """Save the graphs of a checkpoint, for quick starts.
 
-    A service that finds them starts without transformers and converts nothing.
+    A service that finds the graphs needs no transformers and no conversion at its start.
 
     \b
     Examples:
@@ -147,7 +146,7 @@ def export(model: str | None, output: str | None) -> None:
       sweetspot export --model openai/clip-vit-base-patch32 -o ./artifact
     """
     settings, _ = load_settings({"model": model})
-    from serve.export import run
+    from serve.commands.export import run
 
     raise SystemExit(run(settings.model, output))
 
@@ -161,11 +160,11 @@ def export(model: str | None, output: str | None) -> None:
 )
 @click.option(
     "--texts", type=click.Path(exists=True, dir_okay=False),
-    help="a file of texts, one a line  [default: generated ones]",
+    help="a file of texts, one per line  [default: generated ones]",
 )  # fmt: skip
 @click.option("--min-cosine", type=FiniteRange(0, 0.9999), default=0.99, show_default=True)
 @click.option("--min-overlap", type=FiniteRange(0, 0.9999), default=0.9, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="the fidelity report, for machines")
+@click.option("--json", "as_json", is_flag=True, help="print the fidelity report as JSON")
 @with_settings(without=(*SERVER_ONLY, *NOT_FOR_QUANTIZE))
 def quantize(
     output: str,
@@ -177,11 +176,11 @@ def quantize(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Make int8 graphs of a checkpoint, and prove their fidelity.
+    """Make int8 graphs of a checkpoint, and check their fidelity.
 
-    They are calibrated on your thumbnails and texts, of which a third is held out. On it the first
-    percentile of cosines to float32 and the share of ten nearest neighbours that stay must keep
-    the floors; layers that hurt are kept in float32 until they do, else nothing is written.
+    Calibrates on two thirds of your thumbnails and texts, and tests on the rest. The test compares
+    the first percentile of cosines to float32, and the share of the ten nearest neighbours that
+    stay, with the floors. Layers that harm them stay in float32. Below a floor, writes nothing.
 
     \b
     Examples:
@@ -189,14 +188,14 @@ def quantize(
       sweetspot quantize --model ./checkpoint --thumbnails urls.txt --texts queries.txt -o ./int8
     """
     settings, _ = load_settings(flags)
-    from serve.quantize import Asked, run
+    from serve.commands.quantize import Asked, run
 
     asked = Asked(output, thumbnails, texts, min_cosine, min_overlap, as_json)
     raise SystemExit(run(settings, asked))
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="for machines")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
 @with_settings()
 def settings(*, as_json: bool, **flags: Any) -> None:
     """Show every setting, its value, and where the value came from.

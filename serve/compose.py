@@ -7,31 +7,31 @@ from dataclasses import replace
 from functools import cache
 
 from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
-from inference.engine import Engine
-from inference.fetch import Fetcher
-from inference.machine import cores, memory_bytes
-from inference.profile import Threads
-from inference.threads import plain
+from inference.engine.engine import Engine
+from inference.fetching import user_agent
+from inference.fetching.fetcher import Fetcher
+from inference.profile.machine import cores, memory_bytes
+from inference.profile.profile import Threads
+from inference.tuning.threads import plain
 from inference.types import LANES
 from model.config import ModelConfig
 from model.encoder import Encoder
 from model.errors import CheckpointError, OutOfMemory
 from model.load import load, settle
-from model.room import Room
-from serve import user_agent
+from model.memory_budget import MemoryBudget
 from serve.plan import Plan, given_threads, plan
 from serve.settings import MIB, Settings
 
 log = logging.getLogger(__name__)
 
-# One permit in so many is for interactive items alone, and one for bulk.
+# One permit in 8 is for interactive items only, and one in 8 for bulk items only.
 LANE_SHARE = 8
 
 
 def open_engine(settings: Settings, *, may_tune: bool = True) -> Engine:
     """Load the models, settle the batch sizes, start the pipeline.
 
-    Of a list, one that cannot be loaded is left out, and requests for it are told why.
+    Of several models, one that cannot be loaded is left out, and requests for it get the reason.
 
     Raises:
         CheckpointError: no model can be loaded. OutOfMemory: the only one does not fit.
@@ -68,7 +68,7 @@ def add_model(engine: Engine, settings: Settings, name: str, url: str, shown: st
 
 
 def open_without_models(settings: Settings) -> Engine:
-    """Start a pipeline that models are added to; none of them is the default."""
+    """Start a pipeline without models, which are added later; none is the default."""
     planned = Plan(BatchConfig(), BatchConfig(), _threads_of(settings))
     engine = engine_of(settings, None, planned)
     engine.announce(default="", absent={})
@@ -78,7 +78,7 @@ def open_without_models(settings: Settings) -> Engine:
 def _prepared(
     settings: Settings, threads: Threads | None, *, may_tune: bool = True
 ) -> tuple[Encoder, Plan]:
-    """Load one model and settle what to run it with; one that cannot be settled is closed."""
+    """Load one model and plan its batches and threads; close it if planning fails."""
     encoder = load(model_config(settings))
     try:
         return encoder, plan(settings, encoder, may_tune=may_tune, threads=threads)
@@ -88,25 +88,25 @@ def _prepared(
 
 
 def _threads_of(settings: Settings) -> Threads:
-    """Settled before any model is there, for all that come."""
+    """Return the threads for all models, before the first is loaded."""
     device = "cpu" if settings.backend == "fake" else settle(model_config(settings)).device
     return given_threads(settings, plain(cores(), device))
 
 
 @cache
-def _room() -> Room:
-    """What all models decode in together."""
-    return Room(_quarter())
+def _memory_budget() -> MemoryBudget:
+    """Return the memory budget for decoding, shared by all models."""
+    return MemoryBudget(_quarter())
 
 
 def engine_of(settings: Settings, encoder: Encoder | None, planned: Plan) -> Engine:
-    """Start the pipeline around an encoder, which closes with it; None starts without."""
+    """Start the pipeline with an encoder, which it closes at its end, or None."""
     fetcher = Fetcher(fetch_config(settings, planned.threads.io))
     return Engine(encoder, fetcher, engine_config(settings, planned))
 
 
 def model_config(settings: Settings) -> ModelConfig:
-    """What the model layer needs to know."""
+    """Return the settings of the model layer."""
     return ModelConfig(
         model=settings.model,
         name=settings.model_name,
@@ -116,22 +116,22 @@ def model_config(settings: Settings) -> ModelConfig:
         policy=settings.preprocess,  # type: ignore[arg-type]  # checked by settings
         max_image_pixels=settings.max_image_pixels,
         threads=cores(),
-        room=_room(),
+        budget=_memory_budget(),
     )
 
 
 def within_memory(settings: Settings) -> Settings:
-    """Bodies take a quarter of the memory there is at most, and one always has room."""
+    """Limit bodies to a quarter of the memory, but always allow one body of the largest size."""
     quarter = _quarter()
     if quarter is None or settings.max_bodies_bytes <= quarter:
         return settings
     bound = max(settings.max_body_bytes, quarter)
-    log.info("bodies of %d MiB at most together: a quarter of the memory there is", bound // MIB)
+    log.info("bodies are limited to %d MiB in total, to fit into the memory", bound // MIB)
     return replace(settings, max_bodies_bytes=bound)
 
 
 def fetch_config(settings: Settings, io_threads: int) -> FetchConfig:
-    """What the fetcher needs to know. io_threads: of either lane."""
+    """Return the settings of the fetcher. io_threads: per lane."""
     return FetchConfig(
         urls=UrlConfig(
             allow_hosts=settings.allow_host,
@@ -148,7 +148,7 @@ def fetch_config(settings: Settings, io_threads: int) -> FetchConfig:
 
 
 def engine_config(settings: Settings, planned: Plan) -> EngineConfig:
-    """What the engine needs to know."""
+    """Return the settings of the engine."""
     return EngineConfig(
         image=planned.image,
         text=planned.text,

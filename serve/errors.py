@@ -1,4 +1,4 @@
-"""One table: what ends a request -> HTTP status, public code, retryable."""
+"""The errors that end a request: public code -> HTTP status, retryable."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOT_PLAIN = re.compile(r"[^ -~]")
 
 
 class HttpError(Exception):
-    """A request ends with a code of the table. retry_after_ms: for those worth retrying."""
+    """An error that ends a request. code: of CODES. retry_after_ms: when to retry, if at all."""
 
     def __init__(self, code: str, message: str, retry_after_ms: int | None = None) -> None:
         super().__init__(message)
@@ -33,8 +33,8 @@ class HttpError(Exception):
         self.retry_after_ms = retry_after_ms
 
     def body(self) -> dict[str, object]:
-        """The answer's JSON: code, message, retryable."""
-        # A quoted control character takes six in JSON.
+        """Return the answer's JSON: code, message, retryable."""
+        # JSON needs six characters for a control character.
         message = _NOT_PLAIN.sub(lambda found: ascii(found[0])[1:-1], str(self))
         error: dict[str, object] = {
             "code": self.code,
@@ -47,7 +47,7 @@ class HttpError(Exception):
 
 
 class BadRequest(HttpError):
-    """The request is not of the form of docs/protocol.md."""
+    """The request does not follow docs/protocol.md."""
 
     def __init__(self, message: str) -> None:
         super().__init__("bad_request", message)

@@ -1,4 +1,4 @@
-"""A flag for every setting: the options that the commands share. Light to import."""
+"""Options that the commands share: a flag for every setting. Imports little."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from serve.settings import Settings, SettingsError
 
 
 class FiniteRange(click.FloatRange):
-    """A range that is asked of every number: `nan` compares with none, and so passes click's."""
+    """A range that also rejects `nan`, which passes click's own comparisons."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """See click. Raises click.BadParameter."""
         if not math.isfinite(super().convert(value, param, ctx)):
-            self.fail(f"{value} is no number of a size", param, ctx)
+            self.fail(f"{value} is not a finite number", param, ctx)
         return float(value)
 
 
@@ -27,7 +27,7 @@ SHARE = FiniteRange(0, 1)
 
 
 class Writable(click.Path):
-    """A file or a folder to write to: that it cannot be is said before all work, not after it."""
+    """A file or a folder to write to, checked before the work starts."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """See click. Raises click.BadParameter."""
@@ -40,7 +40,7 @@ class Writable(click.Path):
 
 
 def with_settings(without: Collection[str] = ()) -> Callable[[Any], Any]:
-    """Give a command a flag for every setting; their help names the variable and the default."""
+    """Return a decorator that gives a command a flag for every setting not in `without`."""
 
     def decorate(command: Any) -> Any:
         for one in reversed(declared.fields()):
@@ -70,7 +70,7 @@ def _option(one: Any) -> Any:
 
 
 def load_settings(flags: dict[str, Any]) -> tuple[Settings, dict[str, str]]:
-    """Settings and their sources; a malformed one ends the command in one line."""
+    """Return the settings and their sources. Raises click.ClickException if one is malformed."""
     try:
         return declared.load(flags)
     except SettingsError as exc:

@@ -1,4 +1,4 @@
-"""What to run with: batch sizes, waits and threads; given, from a profile, or measured now."""
+"""Choose batch sizes, waits and threads: from settings, a profile or a measurement now."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from inference.config import BatchConfig
-from inference.curve import Curve, Point, fit, sweet_spot
-from inference.machine import cores, cores_in_words, cpu_name, memory_bytes, memory_in_words
-from inference.profile import (
+from inference.profile.curve import Curve, Point, fit, sweet_spot
+from inference.profile.machine import cores, cores_in_words, cpu_name, memory_bytes, memory_in_words
+from inference.profile.profile import (
     FILE_NAME,
     Match,
     MeasuredPoint,
@@ -20,29 +20,29 @@ from inference.profile import (
     TowerProfile,
     find,
 )
-from inference.runners import Run, image_runner, on_streams, text_runner
-from inference.threads import plain, words
-from inference.tune import QUICK, Tuned, tune
+from inference.tuning.runners import Run, image_runner, on_streams, text_runner
+from inference.tuning.threads import plain, words
+from inference.tuning.tune import QUICK, Tuned, tune
 from inference.types import Tower
-from model.checkpoint import locate
+from model.checkpoints.checkpoint import locate
 from model.encoder import Encoder, EncoderSpec
 from serve.settings import Settings, cache_folder
 
 log = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "transformers", "openvino", "numpy", "pillow")
-# Nobody waits longer for company, whatever the curve says.
+# Most time that a batch waits for more items, even if the curve allows more.
 MAX_WAIT_S = 0.1
-# For a size that has no curve.
+# The wait where no curve was measured.
 DEFAULT_WAIT_S = 0.01
 UNTUNED_SIZE = 16
-# Of the memory there is, in quarters. Decoding and bodies have a quarter each, at most.
+# Quarters of the memory that tuning may fill. Decoding and bodies have at most one each.
 TUNING_SHARE = 3
 
 
 @dataclass(frozen=True)
 class Plan:
-    """image, text: how batches of each tower form. threads: how the cores are shared."""
+    """How to run. image, text: batching of each tower. threads: how they share the cores."""
 
     image: BatchConfig
     text: BatchConfig
@@ -52,11 +52,11 @@ class Plan:
 def plan(
     settings: Settings, encoder: Encoder, *, may_tune: bool = True, threads: Threads | None = None
 ) -> Plan:
-    """Settle what to run with, set the encoder's threads and warm it up.
+    """Choose batch sizes and threads, set the encoder's threads and warm it up.
 
-    A size or a number of threads that was given is taken; else what a profile says that holds
-    here; else a quick tune decides, or, without `may_tune`, a modest guess. threads: settled
-    before, for another model of the same engine.
+    The settings come first, then a profile that matches this machine and model, then a quick
+    tune, or a fixed guess without `may_tune`. threads: those already chosen for another model of
+    the same engine.
     """
     log.info("%s: %s, %s", cpu_name(), cores_in_words(), memory_in_words())
     profile = _find(settings, encoder.spec)
@@ -75,13 +75,13 @@ def plan(
 
 
 def tuning_bytes() -> int | None:
-    """What the process may take with the largest batch: the rest is for pictures and bodies."""
+    """Return the bytes that the process may take at the largest batch, or None if unknown."""
     whole = memory_bytes()
     return None if whole is None else whole * TUNING_SHARE // 4
 
 
 def match_of(spec: EncoderSpec) -> Match:
-    """What a profile measured here holds for."""
+    """Return the hardware and checkpoint that a profile measured here holds for."""
     return Match(
         cpu=cpu_name(),
         cores=cores(),
@@ -93,7 +93,7 @@ def match_of(spec: EncoderSpec) -> Match:
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that service times depend on."""
+    """Return the versions of the packages that service times depend on."""
     found = {}
     for package in PACKAGES:
         try:
@@ -104,7 +104,7 @@ def versions() -> dict[str, str]:
 
 
 def tower_profile(tuned: Tuned) -> TowerProfile:
-    """A tuned tower as the profile keeps it."""
+    """Return a tuned tower in the form of the profile."""
     return TowerProfile(
         batch_size=tuned.spot.batch_size,
         rule=tuned.spot.rule,
@@ -118,9 +118,9 @@ def tower_profile(tuned: Tuned) -> TowerProfile:
 
 
 def _find(settings: Settings, spec: EncoderSpec) -> Profile | None:
-    """The first profile that holds: the one named, beside the checkpoint, in the cache.
+    """Return the first profile that matches: the one named, by the checkpoint, in the cache.
 
-    None is looked for where all that it would say is given.
+    Return None without a search if the settings already give all that a profile has.
     """
     asked = (settings.batch_size, settings.text_batch_size, settings.decode_threads)
     if settings.profile is None and "auto" not in asked:
@@ -131,9 +131,9 @@ def _find(settings: Settings, spec: EncoderSpec) -> Profile | None:
         log.warning("%s; it is ignored", exc)
         return None
     if settings.profile and found is None:
-        log.warning("%s has no profile that holds for this machine and model", settings.profile)
+        log.warning("%s has no profile for this machine and model", settings.profile)
     if found is not None and found.versions != versions():
-        log.warning("the profile was measured with %s, this is %s", found.versions, versions())
+        log.warning("the profile was measured with %s; here are %s", found.versions, versions())
     return found
 
 
@@ -145,18 +145,18 @@ def _places(settings: Settings) -> list[Path]:
 
 
 def _threads(settings: Settings, device: str, profile: Profile | None) -> Threads:
-    """The profile's, or the plain plan's; those given by the settings in their place."""
+    """Return the profile's threads, or the plain plan's, overridden by the settings."""
     return given_threads(settings, profile.threads if profile else plain(cores(), device))
 
 
 def given_threads(settings: Settings, threads: Threads) -> Threads:
-    """Those given by the settings in their place."""
+    """Return `threads`, with the numbers that the settings give."""
     given = {"decode": settings.decode_threads, "io": settings.io_threads}
     return replace(threads, **{k: n for k, n in given.items() if isinstance(n, int)})
 
 
 class _Planner:
-    """Settles towers, one after the other."""
+    """Chooses the batching of one tower after another."""
 
     def __init__(self, latency_target_ms: int | None, streams: int, *, may_tune: bool) -> None:
         self._target_ms, self._may_tune = latency_target_ms, may_tune
@@ -165,7 +165,7 @@ class _Planner:
     def tower(
         self, name: Tower, asked: str | int, profile: TowerProfile | None, run: Run
     ) -> BatchConfig:
-        """One tower's batches."""
+        """Return the batching of one tower."""
         given = asked if isinstance(asked, int) else None
         if profile is not None:
             return self._from_profile(profile, given)
@@ -174,7 +174,7 @@ class _Planner:
         return self._look(run, given) if given else self._tune(name, run)
 
     def _from_profile(self, profile: TowerProfile, given: int | None) -> BatchConfig:
-        """The profile's choice; another on its points when a latency target is set."""
+        """Take the profile's batch size; with a latency target, choose one from its points."""
         curve = fit([Point(point.n, point.p50_ms, point.p95_ms) for point in profile.points])
         chosen = profile.batch_size
         if self._target_ms is not None:
@@ -182,7 +182,7 @@ class _Planner:
         return _config(curve, given or chosen)
 
     def _look(self, run: Run, given: int) -> BatchConfig:
-        """Two points of the curve, for what it says of waiting; the size is given."""
+        """Measure two points of the curve to set the wait; the batch size is given."""
         look = replace(self._quick, sizes=(1, given), min_rounds=1, max_rounds=1)
         return _config(tune(run, look).curve, given)
 
@@ -196,6 +196,6 @@ class _Planner:
 
 
 def _config(curve: Curve, batch_size: int) -> BatchConfig:
-    """Waiting for others may cost what merging two batches can save, no more."""
+    """Limit the wait to what merging two batches can save, the curve's fixed time."""
     wait_s = min(curve.fixed_ms / 1000, MAX_WAIT_S)
     return BatchConfig(batch_size, wait_s, curve)

@@ -1,8 +1,8 @@
-"""Every setting, once: its name, default, bounds and meaning. The only reader of the environment.
+"""All settings: name, default, bounds and meaning. Only this module reads the environment.
 
 A setting `max_image_bytes` is the flag `--max-image-bytes` and the variable
-`SWEETSPOT_MAX_IMAGE_BYTES`. Flag before variable before default; what is malformed or unknown
-stops the start.
+`SWEETSPOT_MAX_IMAGE_BYTES`. A flag overrides a variable, and a variable overrides the default.
+A malformed value or an unknown variable stops the start.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 PREFIX = "SWEETSPOT_"
-# What Kubernetes injects for a service called sweetspot, or sweetspot-something.
+# Variables that Kubernetes injects for a service called sweetspot or sweetspot-something.
 _INJECTED = re.compile(r"SWEETSPOT_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_\w+)")
 _INJECTED_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 MODEL_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NOT_A_HOST = re.compile(r"[*/@\s]")
-# What a header's value may hold: visible ASCII, and blanks between.
+# A header's value: visible ASCII, with spaces only between other characters.
 _HEADER = re.compile(r"[!-~]([ -~]*[!-~])?")
 MAX_HEADER_CHARS = 256
 MIB = 2**20
 SWITCH = {"true": True, "false": False}
-# Places beside those of `max_requests` that only interactive requests take.
+# Request places on top of `max_requests`, for interactive requests only.
 INTERACTIVE_REQUESTS = 16
-# Requests at once whose body is still to come: they have no place yet, but a thread.
+# Most requests whose bodies are arriving: each holds a thread, but no request place yet.
 RECEIVING_REQUESTS = 32
 
 
@@ -91,7 +91,7 @@ class Settings:
     model: str | None = _text("checkpoint: a folder, a hub id (owner/name[@revision]), or builtin")
     model_name: str | None = _text("name of the model in answers")
     models: tuple[str, ...] = _named(
-        "name=checkpoint of each of several models, in place of model and model_name; "
+        "several models, each as name=checkpoint, instead of model and model_name; "
         "the first is the default"
     )
     host: str = _text("address to listen on", "0.0.0.0")  # noqa: S104 - a container's port
@@ -104,72 +104,72 @@ class Settings:
         "auto is float16 on CUDA, int8 on OpenVINO if the checkpoint was quantized, else float32",
     )
     preprocess: str = _choice(
-        "display", ("display", "reference"), "as viewers show images, or as transformers reads them"
+        "display", ("display", "reference"), "prepare images as viewers do, or as transformers does"
     )
-    batch_size: str | int = _auto_or_whole(1, 4096, "most images of a forward pass")
-    text_batch_size: str | int = _auto_or_whole(1, 4096, "most texts of a forward pass")
+    batch_size: str | int = _auto_or_whole(1, 4096, "most images in a forward pass")
+    text_batch_size: str | int = _auto_or_whole(1, 4096, "most texts in a forward pass")
     latency_target_ms: int | None = _whole_or_none(
-        1, 600_000, "tune for the largest batch whose p95 keeps this, not for throughput"
+        1, 600_000, "tune for the largest batch whose p95 stays within this, not for throughput"
     )
     profile: str | None = _text("profile file to take batch sizes from")
     interactive_wait_ms: int = _whole(
-        200, 1, 600_000, "the longest a query waits for the bulk batch that runs, beyond one item's"
+        200, 1, 600_000, "most time a query waits for a running bulk batch of more than one item"
     )
-    decode_threads: str | int = _auto_or_whole(1, 256, "threads that decode and resize, a lane")
-    io_threads: str | int = _auto_or_whole(1, 1024, "threads that fetch, a lane")
+    decode_threads: str | int = _auto_or_whole(1, 256, "threads that decode and resize, per lane")
+    io_threads: str | int = _auto_or_whole(1, 1024, "threads that fetch, per lane")
     deadline_ms: int = _whole(55_000, 1, 3_600_000, "deadline of a request", batch=570_000)
-    max_deadline_ms: int = _whole(3_600_000, 1, 3_600_000, "the longest a request may ask for")
+    max_deadline_ms: int = _whole(3_600_000, 1, 3_600_000, "longest deadline a request may set")
     batch_timeout_s: int = _whole(
-        600, 1, 3600, "a batch transform's time limit of a request, its InvocationsTimeoutInSeconds"
+        600, 1, 3600, "batch transform's time limit per request, its InvocationsTimeoutInSeconds"
     )
-    connect_timeout_ms: int = _whole(3_000, 1, 600_000, "limit to connect to an image's server")
-    fetch_timeout_ms: int = _whole(10_000, 1, 600_000, "limit of one whole fetch")
-    body_timeout_ms: int = _whole(20_000, 1, 600_000, "limit to receive a request's body")
+    connect_timeout_ms: int = _whole(3_000, 1, 600_000, "timeout to connect to an image's server")
+    fetch_timeout_ms: int = _whole(10_000, 1, 600_000, "timeout of one whole fetch")
+    body_timeout_ms: int = _whole(20_000, 1, 600_000, "timeout to receive a request's body")
     allow_host: tuple[str, ...] = _names(
         "host (or .suffix, with optional :port) exempt from address and port checks"
     )
     only_host: tuple[str, ...] = _names("fetch from these hosts (or .suffixes) only")
     deny_host: tuple[str, ...] = _names("never fetch from these hosts (or .suffixes)")
-    allow_bucket: tuple[str, ...] = _names("S3 bucket that may be read; * is any the role can")
+    allow_bucket: tuple[str, ...] = _names("S3 bucket to read from; * is any the role can read")
     user_agent: str | None = _header(
         "User-Agent that image servers see; by default sweetspot/VERSION, with the project's URL "
-        "if it states one. Name your page or address: large hosts refuse clients that name nobody"
+        "if it states one. Include your page or address: large hosts refuse anonymous clients"
     )
     max_body_bytes: int = _whole(25 * MIB, 1, 2**31, "largest body of a request", batch=100 * MIB)
-    max_bodies_bytes: int = _whole(512 * MIB, 1, 2**40, "bodies of all requests together")
-    max_items: int = _whole(50_000, 1, 10_000_000, "most items of a request")
+    max_bodies_bytes: int = _whole(512 * MIB, 1, 2**40, "total size of the bodies of all requests")
+    max_items: int = _whole(50_000, 1, 10_000_000, "most items in a request")
     max_requests: int = _whole(
         64,
         1,
         1024,
-        "bulk requests worked on at once; more are refused. 16 interactive ones on top",
+        "most bulk requests at once; more are refused. 16 more places are for interactive requests",
         batch=100,
     )
     max_items_in_flight: int = _whole(
         512,
         1,
         1_000_000,
-        "items worked on at once; a request of more waits, one that finds no place is refused",
+        "most items in flight; a larger request is fed in parts, and none is accepted at the limit",
     )
     max_image_bytes: int = _whole(20 * MIB, 1, 2**31, "largest encoded image")
     max_image_pixels: int = _whole(
-        50_000_000, 1, 178_956_970, "largest width x height to decode; Pillow's own limit bounds it"
+        50_000_000, 1, 178_956_970, "largest width x height to decode; at most Pillow's own limit"
     )
     local_endpoint: bool = _switch(
         "also answer SageMaker's runtime routes, for boto3 on this machine; not for production"
     )
-    # By SAGEMAKER_BATCH: a batch transform job.
+    # Set by SAGEMAKER_BATCH: a batch transform job.
     in_batch: bool = False
-    # By SAGEMAKER_MULTI_MODEL: the platform has models loaded and unloaded.
+    # Set by SAGEMAKER_MULTI_MODEL: the platform loads and unloads models.
     multi_model: bool = False
 
     @property
     def named_models(self) -> dict[str, str]:
-        """The checkpoint of each of `models`, by its name."""
+        """The checkpoints of `models`, by model name."""
         return dict(_split(one) for one in self.models)
 
     def each_model(self) -> list[Settings]:
-        """The settings of each of `models`, as if it were alone; these, where there is one."""
+        """Return the settings of each of `models` as if it were alone, or `[self]` without any."""
         alone = dataclasses.replace(self, models=())
         return [
             dataclasses.replace(alone, model=checkpoint, model_name=name)
@@ -178,7 +178,7 @@ class Settings:
 
 
 def fields() -> tuple[dataclasses.Field[Any], ...]:
-    """The declarations, in order, without what only the platform says."""
+    """Return the declarations, in order, without those that only the platform sets."""
     return tuple(one for one in dataclasses.fields(Settings) if one.metadata)
 
 
@@ -195,10 +195,10 @@ def variable_name(name: str) -> str:
 def load(
     flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
 ) -> tuple[Settings, dict[str, str]]:
-    """Read settings and say where each came from (`flag`, `default` or a variable's name).
+    """Return the settings, and where each came from (`flag`, `default` or a variable's name).
 
     Args:
-        flags: raw values by setting name; None and () are not given.
+        flags: raw values by setting name; None and () mean not given.
         environ: the process's environment by default.
 
     Raises:
@@ -222,12 +222,12 @@ def load(
     if values["models"] and (values["model"] or values["model_name"]):
         raise SettingsError("--models: not together with --model or --model-name")
     if multi_model and values["models"]:
-        raise SettingsError("--models: not with SAGEMAKER_MULTI_MODEL, which has models loaded")
+        raise SettingsError("--models: not with SAGEMAKER_MULTI_MODEL: the platform loads models")
     return Settings(**values, in_batch=in_batch, multi_model=multi_model), sources
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """Where profiles go that cannot stand beside their checkpoint: XDG's cache, or ~/.cache."""
+    """Return the folder of profiles not stored by a checkpoint: in XDG's cache or ~/.cache."""
     environ = os.environ if environ is None else environ
     base = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "/tmp")) / ".cache"  # noqa: S108 - no HOME
     return Path(base) / "sweetspot"
@@ -251,7 +251,7 @@ def _read(
 
 
 def _variables(name: str) -> tuple[str, ...]:
-    """The platform's own name for the port comes before ours."""
+    """Return a setting's variables; the platform's variable for the port comes before ours."""
     ours = variable_name(name)
     return ("SAGEMAKER_BIND_TO_PORT", ours) if name == "port" else (ours,)
 
@@ -262,7 +262,7 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
         if not name.startswith(PREFIX):
             continue
         if _is_injected(name, value):
-            log.warning("%s=%s looks injected by a cluster and is ignored", name, value)
+            log.warning("%s=%s is ignored: Kubernetes seems to have injected it", name, value)
         elif name not in known:
             raise SettingsError(f"{name}={value}: no such setting; `sweetspot settings` lists all")
 
@@ -306,8 +306,8 @@ def _parse_switch(value: str, given: str) -> bool:
 def _parse_header(value: str, given: str) -> str:
     if not _HEADER.fullmatch(value) or len(value) > MAX_HEADER_CHARS:
         raise SettingsError(
-            f"{given}{value!a}: must be visible ASCII, with blanks only between, of at most "
-            f"{MAX_HEADER_CHARS} characters"
+            f"{given}{value!a}: must be at most {MAX_HEADER_CHARS} characters of visible ASCII, "
+            "with spaces only between them"
         )
     return value
 

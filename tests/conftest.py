@@ -8,7 +8,7 @@ import socket
 import pytest
 from hypothesis import settings
 
-from inference.thumbnail_server import ThumbnailServer
+from inference.loadtest.thumbnail_server import ThumbnailServer
 from tests.servers import GatedServer
 
 # Before boto3 is imported anywhere: no credentials but these, no metadata service.

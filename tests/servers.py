@@ -4,7 +4,7 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from inference.thumbnail_server import Reply, ThumbnailServer
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from tests.images import png
 
 

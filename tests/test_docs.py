@@ -74,3 +74,15 @@ def test_every_fact_of_the_platform_has_a_test_that_exists():
     for fact, test in facts:
         heading = fact.startswith("**") and not test
         assert heading or (test.startswith("`") and test.strip("`") in tests), fact
+
+
+def test_every_file_that_a_document_names_exists():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    named = re.compile(r"`((?:deploy|serve|inference|model|benchmarks|examples)/[\w/]+\.py)")
+    missing = {
+        (page.name, path)
+        for page in pages
+        for path in named.findall(page.read_text())
+        if not (ROOT / path).is_file()
+    }
+    assert not missing

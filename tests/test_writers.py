@@ -9,8 +9,8 @@ from rich.console import Console
 
 from benchmarks import record
 from examples import demo
-from inference import profile
-from serve.benchmark.terminal import write_page
+from inference.profile import profile
+from serve.benchmark.report.terminal import write_page
 from sweetspot import main
 from tests.deploy.configs import IMAGE
 from tests.disk import full_disk

@@ -1,1 +1,1 @@
-"""The services that are measured side by side: ours, and what others run instead."""
+"""The containers that are compared: Sweetspot and others."""

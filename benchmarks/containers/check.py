@@ -1,4 +1,4 @@
-"""Whether a container answers with the embeddings that transformers' own code gives."""
+"""Comparison of a container's embeddings with those of transformers' own code."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy as np
 import requests
 
 from benchmarks.containers.running import LeftOut, Running
-from inference.load import RequestFailed
+from inference.loadtest.summary import RequestFailed
 from model.encoder import Float32Array
-from model.fidelity import fidelity
-from model.parity import Reference
+from model.fidelity.cosines import fidelity
+from model.fidelity.parity import Reference
 
 
 def reference(checkpoint: Path, urls: Sequence[str]) -> Float32Array:
-    """What the images of URLs should become. float32 [N, D], unit norm."""
+    """Return the expected embeddings of the images of URLs. float32 [N, D], unit norm."""
     images = [requests.get(url, timeout=10).content for url in urls]
     return Reference(checkpoint).embed_images(images)
 
 
 def cosine(running: Running, urls: Sequence[str], wanted: Float32Array) -> float:
-    """The smallest over the images. Raises LeftOut when it is too small."""
+    """Return the smallest cosine over the images. Raises LeftOut when it is too small."""
     try:
         found = running.embed(urls)
     except RequestFailed as exc:

@@ -1,4 +1,4 @@
-"""What a container is to a benchmark: how it is started, asked and understood. Data only."""
+"""Description of a container: how to start it, and its requests and answers. Data only."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# Below it an embedding is not the one that was asked for.
+# Minimum cosine to the reference; below it an embedding is wrong.
 EXACT = 0.999
-# No library reports home, or asks a hub for what lies in a folder.
+# Libraries send no telemetry and do not ask the hub.
 QUIET = {"DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where one runs. python: of its environment. model: the folder of its checkpoint."""
+    """Where a container runs. python: its environment's. model: its checkpoint's folder."""
 
     python: Path
     model: Path
@@ -26,11 +26,11 @@ class Site:
 class Container:
     """A service that embeds the images of URLs.
 
-    command: its program and arguments. environ: variables beside QUIET's. words: what it is.
-    ask: the JSON of a request of URLs. answer: embeddings in an answer, None for one that failed.
-    requirements: its own environment by its file's name; None for the project's.
-    polls: whether it takes processor time while nobody asks it. min_cosine: to the reference.
-    imports: a line of Python that imports what it runs on.
+    command: its program and arguments. environ: variables besides QUIET's. words: a description.
+    ask: the JSON of a request of URLs. answer: embeddings of an answer, None for a failed item.
+    requirements: name of the requirements file of its own environment; None: the project's.
+    polls: whether it takes processor time while idle. min_cosine: to the reference.
+    imports: a line of Python that imports its packages.
     """
 
     name: str

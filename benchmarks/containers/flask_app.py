@@ -1,7 +1,7 @@
-"""The container that a user writes first: Flask, requests, Pillow and transformers, as documented.
+"""The simplest container: Flask, requests, Pillow and transformers, as documented.
 
 One forward pass a request, in float32, on all cores. MODEL is the checkpoint's folder. Images are
-downloaded and decoded one after another; with DOWNLOADS, on a pool of so many threads.
+downloaded and decoded one after another, or on a pool of DOWNLOADS threads.
 
     POST /invocations {"urls": [...]} or {"texts": [...]}, or the bytes of an image/*
     -> {"embeddings": [[...], ...]}, of unit norm

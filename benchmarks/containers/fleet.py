@@ -1,4 +1,4 @@
-"""Containers by name, started one after another; who cannot run is noted with the reason."""
+"""Containers by name; those that cannot run are recorded with the reason."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ CONTAINERS: dict[str, Container] = {
 
 @dataclass
 class Fleet:
-    """running: those that answer, in their order. left_out: why not, by name."""
+    """running: containers that answer, in order. left_out: reasons of the others, by name."""
 
     running: list[Running] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
     def leave_out(self, name: str, reason: str) -> None:
-        """Note it, and say it."""
+        """Record and print why a container is left out."""
         self.left_out[name] = reason
         Console().print(f"[yellow]{name} is left out:[/] {reason}", highlight=False)
 
 
 def prepared(names: Sequence[str], fleet: Fleet, *, tune: bool) -> list[Container]:
-    """Those of the names whose environment and model could be made."""
+    """Make environments and models; return the containers for which both succeeded."""
     ready = []
     for name in names:
         Console().print(f"preparing {name}", highlight=False)
@@ -48,7 +48,7 @@ def prepared(names: Sequence[str], fleet: Fleet, *, tune: bool) -> list[Containe
 
 @contextmanager
 def started(container: Container) -> Iterator[Running]:
-    """One, of what `prepared` made. Raises LeftOut."""
+    """Start a container that `prepared` returned. Raises LeftOut."""
     LOGS.mkdir(parents=True, exist_ok=True)
     model = model_of(container, tune=False)
     with up(container, python_of(container), model, LOGS) as running:
@@ -59,7 +59,7 @@ def started(container: Container) -> Iterator[Running]:
 def all_started(
     containers: Sequence[Container], fleet: Fleet, check: Callable[[Running], None]
 ) -> Iterator[None]:
-    """All, one after another; those that start and pass the check are the fleet's."""
+    """Start all, one after another; add those that start and pass the check to the fleet."""
     with ExitStack() as stack:
         for container in containers:
             own = ExitStack()

@@ -1,7 +1,7 @@
-"""CLIP by LitServe: a plain script, since it runs in an environment of its own.
+"""CLIP on LitServe. A plain script, because it runs in an environment of its own.
 
-As its documentation advises: images are loaded in `decode_request`, here on a pool of threads;
-`batch` joins the requests that LitServe collected, `predict` is one forward pass over all.
+Follows LitServe's documentation: `decode_request` loads images, here on a pool of threads; `batch`
+joins the requests that LitServe collected; `predict` is one forward pass over all of them.
 
     POST /invocations {"urls": [...]} -> {"embeddings": [[...], ...]}, of unit norm
 """
@@ -24,14 +24,14 @@ TIMEOUT_S = 10
 
 
 class Clip(litserve.LitAPI):  # type: ignore[misc]  # not installed where types are checked
-    """A request is a list of URLs; a batch is so many requests."""
+    """A request is a list of URLs; a batch is a list of requests."""
 
     def __init__(self, folder: str, threads: int, **options: Any) -> None:
         super().__init__(api_path="/invocations", **options)
         self._folder, self._threads = folder, threads
 
     def setup(self, device: str) -> None:
-        """In each worker."""
+        """Load the model in each worker."""
         torch.set_num_threads(self._threads)
         self.processor: Any = CLIPProcessor.from_pretrained(self._folder)
         model: Any = CLIPModel.from_pretrained(self._folder, dtype=torch.float32)
@@ -40,31 +40,31 @@ class Clip(litserve.LitAPI):  # type: ignore[misc]  # not installed where types 
         self.session = requests.Session()
         self.session.mount("http://", HTTPAdapter(pool_maxsize=DOWNLOADS))
 
-    # LitServe reads what a request is from an annotation, where there is one.
+    # LitServe takes the request's type from the annotation, if there is one.
     def decode_request(self, request) -> list[Image.Image]:  # type: ignore[no-untyped-def]  # noqa: ANN001
-        """Download and decode a request's images, beside each other."""
+        """Download and decode a request's images in parallel."""
         return list(self.pool.map(self._load, request["urls"]))
 
-    # Called only where max_batch_size is more than 1.
+    # Called only if max_batch_size is more than 1.
     def batch(self, inputs: list[list[Image.Image]]) -> tuple[torch.Tensor, list[int]]:
-        """Pixels of all requests, and how many images each of them has."""
+        """Return the pixels of all requests, and the number of images of each."""
         images = [image for one in inputs for image in one]
         pixels = self.processor(images=images, return_tensors="pt")["pixel_values"]
         return pixels, [len(one) for one in inputs]
 
     @torch.inference_mode()
     def predict(self, batch: tuple[torch.Tensor, list[int]]) -> list[torch.Tensor]:
-        """One forward pass; the embeddings of each request."""
+        """Run one forward pass; return the embeddings of each request."""
         pixels, counts = batch
         features = self.model.get_image_features(pixel_values=pixels).pooler_output
         return list((features / features.norm(dim=-1, keepdim=True)).split(counts))
 
     def unbatch(self, output: list[torch.Tensor]) -> list[torch.Tensor]:
-        """They are apart already."""
+        """Return the output unchanged: it is already one entry per request."""
         return output
 
     def encode_response(self, output: torch.Tensor) -> dict[str, Any]:
-        """As JSON."""
+        """Return the embeddings as JSON."""
         return {"embeddings": output.tolist()}
 
     def _load(self, url: str) -> Image.Image:

@@ -1,4 +1,4 @@
-"""What the benchmarks of containers are asked, on the command line."""
+"""Command-line options of the container benchmarks."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from benchmarks.containers.prepare import forget_models
 
 
 def asked(command: Callable[..., None]) -> click.Command:
-    """A command of names, quick, seed and fresh."""
+    """Make a command with the options names, quick, seed and fresh."""
     options: tuple[Callable[[Any], Any], ...] = (
-        click.option("--fresh", is_flag=True, help="make checkpoints and profiles anew"),
-        click.option("--seed", default=0, help="of the order"),
-        click.option("--quick", is_flag=True, help="short, untuned: to try it; records nothing"),
+        click.option("--fresh", is_flag=True, help="make checkpoints and profiles again"),
+        click.option("--seed", default=0, help="seed of the shuffled order"),
+        click.option("--quick", is_flag=True, help="a short trial run, untuned; records nothing"),
         click.argument("names", nargs=-1, type=click.Choice(list(CONTAINERS))),
     )
     for option in options:
@@ -26,7 +26,7 @@ def asked(command: Callable[..., None]) -> click.Command:
 
 
 def chosen(names: Sequence[str], *, tune: bool, fresh: bool) -> tuple[Fleet, list[Container]]:
-    """A fleet that does not run yet, and the containers that are prepared for it."""
+    """Return a fleet that is not running yet, and the containers prepared for it."""
     if fresh:
         forget_models()
     fleet = Fleet()

@@ -1,13 +1,13 @@
-"""What others run: each as its documentation advises, with the settings that suit this load best.
+"""The other containers: run as documented, with the settings that suit this load best.
 
 - flask: one synchronous gunicorn worker; downloads one after another; torch on all cores.
 - flask-threads: four gunicorn threads for the four clients, downloads and decodes on sixteen.
-- litserve: a worker a core, each with torch on one thread, so that one downloads while another
-  encodes; up to two requests a batch, waited for up to 50 ms; downloads and decodes on sixteen
+- litserve: one worker per core, each with torch on one thread, so that one downloads while another
+  encodes; up to two requests a batch, with a wait of up to 50 ms; downloads and decodes on sixteen
   threads. In trials on a busy machine one worker with all cores took more core time an image.
 - infinity: batches of 32, its default; torch on all cores, float32, no BetterTransformer, which its
-  torch no longer has. Its block list of private addresses, which holds this machine, is emptied.
-- infinity-compiled: the same by torch.compile, which needs a compiler of C++; not by default.
+  torch version lacks. Its block list of private addresses is emptied, because it blocks localhost.
+- infinity-compiled: the same with torch.compile, which needs a C++ compiler.
 """
 
 from __future__ import annotations

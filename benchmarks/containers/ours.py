@@ -1,6 +1,6 @@
-"""Ours, in variants: each is a line of VARIANTS.
+"""Variants of Sweetspot, in VARIANTS.
 
-One whose options this version does not know is left out by the benchmarks, with what it said.
+The benchmarks leave out a variant whose options this version does not know, with its error.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from benchmarks.containers.container import EXACT, Container, Site
 class Variant:
     """A way to run `sweetspot serve`.
 
-    words: what it is. options: of `serve`, and of `benchmark encoder`, which tunes it before.
-    made_by: a command of sweetspot's that makes its folder `{folder}` from the checkpoint
-    `{model}`; a command that does not name the latter is run on a copy of the checkpoint.
-    tuned: whether a profile stands beside it. min_cosine, imports: see Container.
+    words: a description. options: of `serve`, and of `benchmark encoder`, which tunes it first.
+    made_by: a `sweetspot` command that makes the folder `{folder}` from the checkpoint
+    `{model}`; a command without `{model}` runs on a copy of the checkpoint.
+    tuned: whether the folder gets a profile. min_cosine, imports: see Container.
     """
 
     words: str
@@ -25,7 +25,10 @@ class Variant:
     made_by: tuple[str, ...] = ()
     tuned: bool = True
     min_cosine: float = EXACT
-    imports: str = "import serve.app, serve.service, model.openvino_encoder, model.resize"
+    imports: str = (
+        "import serve.http.app, serve.http.service, "
+        "model.backends.openvino_encoder, model.images.resize"
+    )
 
 
 EXPORT = ("export", "--model", "{model}", "-o", "{folder}")
@@ -40,14 +43,14 @@ VARIANTS = {
     "sweetspot-torch": Variant(
         "... by torch in float32",
         ("--backend", "torch"),
-        imports="import serve.app, serve.service, model.torch_encoder",
+        imports="import serve.http.app, serve.http.service, model.backends.torch_encoder",
     ),
     "sweetspot-cold": Variant("... a bare checkpoint, without a profile", tuned=False),
 }
 
 
 def container(name: str) -> Container:
-    """Of a variant."""
+    """Make the container of a variant."""
     variant = VARIANTS[name]
 
     def command(site: Site) -> list[str]:
@@ -59,7 +62,7 @@ def container(name: str) -> Container:
         name=name,
         words=variant.words,
         command=command,
-        # No profile of an earlier day that somebody's cache holds.
+        # Do not use an older profile of the user's cache folder.
         environ=lambda site: {"XDG_CACHE_HOME": str(site.model.parent / "no-cache")},
         answer=lambda answer: [one.get("embedding") for one in answer["results"]],
         min_cosine=variant.min_cosine,

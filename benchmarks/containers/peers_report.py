@@ -1,4 +1,4 @@
-"""What the turns of containers come to: numbers to record, and tables to read."""
+"""Results of the container benchmark: numbers to record, and tables."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from benchmarks.containers.prepare import versions_of
 from benchmarks.containers.spread import Spread, ratios, spread
 from benchmarks.containers.turn import CLIENTS, LATENCY_MS, URLS, Turn
 from benchmarks.service import MODEL
-from inference.load import pooled
-from inference.machine import cores
+from inference.loadtest.summary import pooled
+from inference.profile.machine import cores
 
-# Everything is compared with what a user would write who knows of threads, and with the nearest
-# sibling.
+# Ratios are to the simplest threaded container, and to the most similar one, infinity.
 BASES = ("flask-threads", "infinity", "infinity-compiled")
-# More than so many cores for anything else, and the numbers are worth little.
+# The results are unreliable when unrelated processes use more cores than this.
 NOISY_CORES = 0.1
-# Of a log, where nobody sees how wide it is.
+# Of tables, when the output is not a terminal.
 WIDTH = 110
 Round = Mapping[str, Turn]
 
@@ -33,7 +32,7 @@ def report(
     budgets: Mapping[str, Mapping[str, float]],
     left_out: Mapping[str, str],
 ) -> dict[str, Any]:
-    """What is recorded. cosines: of those that were measured, in the order of the table."""
+    """Return the record. cosines: of the measured containers, in the order of the table."""
     speeds = [{name: turn.load.items_per_s for name, turn in one.items()} for one in rounds]
     against = {base: ratios(speeds, base) for base in BASES if base in cosines}
     measured = {}
@@ -54,7 +53,7 @@ def report(
 
 
 def show(result: Mapping[str, Any]) -> None:
-    """Tables and sentences."""
+    """Print tables, failures and warnings."""
     console, measured = Console(), result["containers"]
     if not console.is_terminal:
         console = Console(width=WIDTH)
@@ -69,7 +68,7 @@ def show(result: Mapping[str, Any]) -> None:
             console.print(f"[red]{name} failed:[/] {one['failed']}", highlight=False)
     noise = max((one["foreign_cores"] for one in measured.values()), default=0.0)
     if noise > NOISY_CORES:
-        console.print(f"[red]something else took up to {noise:.2f} cores: measure again[/]")
+        console.print(f"[red]other processes took up to {noise:.2f} cores: measure again[/]")
 
 
 def _container(turns: Sequence[Turn]) -> dict[str, Any]:
@@ -88,7 +87,7 @@ def _container(turns: Sequence[Turn]) -> dict[str, Any]:
         "failed": load.failed | load.errors,
         "core_ms": core_ms,
         "load_core_ms": load_core_ms,
-        # What both together would allow if no core ever waited.
+        # The limit if no core were ever idle.
         "most_images_s": round(1000 * cores() / max(core_ms + load_core_ms, 1e-9), 2),
         "idle_cores": max(round(one.idle_cores, 3) for one in turns),
         "foreign_cores": max(round(one.foreign_cores, 3) for one in turns),
@@ -101,7 +100,7 @@ def _rounded(found: Spread) -> dict[str, float]:
 
 def _speeds(measured: Mapping[str, Any]) -> Table:
     bases = [base for base in BASES if base in measured]
-    title = f"{CLIENTS} clients x {URLS} URLs; median (least-most) of rounds"
+    title = f"{CLIENTS} clients x {URLS} URLs; median (min-max) of rounds"
     table = Table("container", "images/s", "p50 ms", "p95 ms", title=title)
     for base in bases:
         table.add_column(f"x {base}")
@@ -114,9 +113,9 @@ def _speeds(measured: Mapping[str, Any]) -> Table:
 
 
 def _costs(measured: Mapping[str, Any]) -> Table:
-    """Processor time an image explains images a second."""
+    """Make the table of processor time an image, which explains the throughput."""
     keys = ("core_ms", "load_core_ms", "most_images_s", "idle_cores", "foreign_cores")
-    heads = ("core-ms an image", "... of the load", "so at most images/s", "idle", "foreign cores")
+    heads = ("core-ms an image", "... of the load", "max. images/s", "idle", "foreign cores")
     table = Table("container", *heads, title="processor time")
     for name, one in measured.items():
         table.add_row(name, *(f"{one[key]:.2f}" for key in keys))
@@ -124,7 +123,7 @@ def _costs(measured: Mapping[str, Any]) -> Table:
 
 
 def _budgets(measured: Mapping[str, Any]) -> Table:
-    """Of ours, by stage; the rest is HTTP, handing over, contention."""
+    """Make the table of our stages; the rest is HTTP, passing work on, and contention."""
     budgets = {name: one["core_ms_by_stage_alone"] for name, one in measured.items()}
     ours = {name: stages for name, stages in budgets.items() if stages}
     heads = next(iter(ours.values()))

@@ -1,6 +1,6 @@
-"""What containers need before they start: environments, checkpoints, profiles; made once, kept.
+"""Environments, checkpoints and profiles of the containers; made once and kept.
 
-All of it is under FOLDER, which git ignores and `make clean` removes.
+All of them are under FOLDER, which git ignores and `make clean` removes.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from tests.checkpoints import make_checkpoint
 
 FOLDER = ROOT / ".peers"
 LOGS, MODELS, ENVIRONMENTS = (FOLDER / name for name in ("logs", "models", "environments"))
-# Other versions would be compared, not other containers.
+# The same version for all containers: the comparison is of containers, not of torch versions.
 TORCH = "torch==2.13.0"
 DECISIVE = ("litserve", "infinity_emb", "torch", "transformers", "pillow")
-# Some index of CPU builds, on Linux; empty is pip's own configuration.
+# Variable with the index of torch's CPU builds, on Linux; empty: pip's own configuration.
 TORCH_INDEX = "TORCH_INDEX"
 
 
 def python_of(container: Container) -> Path:
-    """The interpreter with what a container imports. Raises LeftOut when it does not install."""
+    """Return the interpreter of a container. Raises LeftOut when its packages do not install."""
     if container.requirements is None:
         return Path(sys.executable)
     folder = ENVIRONMENTS / container.requirements
@@ -42,7 +42,7 @@ def python_of(container: Container) -> Path:
 
 
 def versions_of(container: Container) -> dict[str, str]:
-    """Of what decides, in a container's own environment; nothing of the project's."""
+    """Return the main packages' versions in a container's own environment, if it has one."""
     if container.requirements is None:
         return {}
     lines = _requirements(container.requirements).read_text().split()
@@ -51,7 +51,7 @@ def versions_of(container: Container) -> dict[str, str]:
 
 
 def model_of(container: Container, *, tune: bool) -> Path:
-    """The folder that a container serves; every variant of ours has its own. Raises LeftOut."""
+    """Return the model folder of a container, made if missing. Raises LeftOut."""
     checkpoint = MODELS / "checkpoint"
     if not checkpoint.exists():
         with whole_folder(checkpoint) as unfinished:
@@ -67,7 +67,7 @@ def model_of(container: Container, *, tune: bool) -> Path:
 
 
 def stage_budget(container: Container) -> dict[str, float]:
-    """Core-ms an image of ours by stage, see `benchmarks.budget`; nothing when it fails."""
+    """Measure a variant's core-ms an image by stage (`benchmarks.budget`); empty on failure."""
     folder = str(MODELS / container.name)
     command = [sys.executable, "-m", "benchmarks.budget", "--model", folder]
     log = LOGS / f"{container.name}-budget.log"
@@ -80,12 +80,12 @@ def stage_budget(container: Container) -> dict[str, float]:
 
 
 def forget_models() -> None:
-    """Have checkpoints and profiles made anew: of other code, or on a machine that was noisy."""
+    """Delete checkpoints and profiles, so that they are made again."""
     shutil.rmtree(MODELS, ignore_errors=True)
 
 
 def _install(name: str, folder: Path, python: Path) -> None:
-    """First torch with all it needs, then exactly what the file lists: nobody's newest taste."""
+    """Install torch with its dependencies, then exactly the pinned packages of the file."""
     requirements = _requirements(name)
     index = os.environ.get(TORCH_INDEX)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -100,7 +100,7 @@ def _requirements(name: str) -> Path:
 
 
 def _make(made_by: Sequence[str], checkpoint: Path, folder: Path) -> None:
-    """By the variant's command; or a copy, whose weights are the same file."""
+    """Run the variant's command, or copy the checkpoint with hard links."""
     with whole_folder(folder) as unfinished:
         if "{model}" not in made_by:
             shutil.copytree(checkpoint, unfinished, copy_function=os.link, dirs_exist_ok=True)
@@ -110,14 +110,14 @@ def _make(made_by: Sequence[str], checkpoint: Path, folder: Path) -> None:
 
 
 def _tune(name: str, folder: Path) -> None:
-    """Write its profile. On a noisy machine there is none, and the service tunes as it starts."""
+    """Write a profile. On a noisy machine none is written; the service then tunes at start."""
     command = [sys.executable, "-m", "sweetspot", "benchmark", "encoder", "--model", str(folder)]
     options = VARIANTS[name].options
     _run(f"{name}-tune", [*command, "--write-profile", str(folder), *options])
 
 
 def _run(name: str, command: Sequence[str]) -> None:
-    """Raises LeftOut with its last words."""
+    """Run a command. Raises LeftOut with the last line of its log."""
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{name}.log"
     with log.open("wb") as file:

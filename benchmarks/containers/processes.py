@@ -1,4 +1,4 @@
-"""Processor time and memory of a process with all that it started, by `/proc`."""
+"""Processor time and memory of a process and its descendants, from `/proc`."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ class _Process(NamedTuple):
 
 
 def cpu_s(*roots: int) -> float:
-    """Seconds of processor time that these processes and their descendants have had.
+    """Return the processor time of these processes and their descendants, s.
 
-    Of children that have ended, too, where their parent waited for them.
+    Includes children that have ended, if their parent waited for them.
     """
     every = _every()
     return sum(every[pid].cpu_s for pid in _trees(every, roots))
 
 
 def peak_mib(root: int) -> float:
-    """The peak resident memory of a process and its descendants, each one's own peak, summed."""
+    """Return the sum of the peak resident memory of a process and its descendants."""
     return sum(_status_kib(pid, "VmHWM") for pid in _trees(_every(), [root])) / 1024
 
 
 def rss_mib(pid: int) -> float:
-    """The resident memory of one process now."""
+    """Return the current resident memory of one process."""
     return _status_kib(pid, "VmRSS") / 1024
 
 
 def machine_cpu_s() -> float:
-    """Seconds of processor time that anything on this machine has had, and the hypervisor took."""
+    """Return the processor time of all processes on this machine and of the hypervisor, s."""
     fields = Path("/proc/stat").read_text().splitlines()[0].split()
     user, nice, system, _idle, _iowait, *others = (int(one) for one in fields[1:9])
     return (user + nice + system + sum(others)) / TICKS_S
@@ -48,7 +48,7 @@ def _every() -> dict[int, _Process]:
             text = (folder / "stat").read_text()
         except OSError:  # it has ended
             continue
-        # The name, in brackets, may hold blanks. Behind it: state, parent, ...
+        # The name, in brackets, may contain blanks. After it: state, parent, ...
         fields = text.rpartition(")")[2].split()
         ticks = sum(int(one) for one in fields[11:15])  # own and children's, user and system
         found[int(folder.name)] = _Process(int(fields[1]), ticks / TICKS_S)

@@ -1,4 +1,4 @@
-"""Starts containers and stops them, and asks them."""
+"""Running containers: start, requests, stop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import urllib3
 
 from benchmarks.containers.container import QUIET, Container, Site
 from benchmarks.containers.processes import cpu_s, peak_mib
-from inference.load import RequestFailed
+from inference.loadtest.summary import RequestFailed
 from tests.e2e.service import free_port, without_proxies
 
 ROOT = Path(__file__).parents[2]
@@ -42,21 +42,21 @@ class Running:
 
     @property
     def cpu_s(self) -> float:
-        """Processor time that it has had."""
+        """Its processor time so far, s."""
         return cpu_s(self.process.pid)
 
     @property
     def peak_mib(self) -> float:
-        """The most resident memory that it has had."""
+        """Its peak resident memory, MiB."""
         return peak_mib(self.process.pid)
 
     def embed(self, urls: Sequence[str]) -> list[list[float] | None]:
-        """Embeddings, None for those that failed. Raises RequestFailed."""
+        """Return embeddings, None for failed items. Raises RequestFailed."""
         answer = self.post(orjson.dumps(self.container.ask(urls)), "application/json")
         return self.container.answer(answer)
 
     def post(self, body: bytes, content_type: str) -> Any:
-        """The JSON of an answer. Raises RequestFailed."""
+        """Send a request and return the JSON of the answer. Raises RequestFailed."""
         headers = {"Content-Type": content_type, "Accept": "application/json"}
         url = self.url + self.container.path
         try:
@@ -68,7 +68,7 @@ class Running:
         return orjson.loads(reply.data)
 
     def is_ready(self) -> bool:
-        """Whether it says so."""
+        """Return whether the readiness path answers 200."""
         try:
             return self._pool.request("GET", self.url + self.container.ready_path).status == OK
         except urllib3.exceptions.HTTPError:
@@ -76,7 +76,7 @@ class Running:
 
     @contextmanager
     def awake(self) -> Iterator[None]:
-        """Let it work; outside, one that polls is stopped, so that it takes nothing from others."""
+        """Let the container run; outside, one that polls is stopped and takes no processor time."""
         self.wake()
         try:
             yield
@@ -84,11 +84,11 @@ class Running:
             self.sleep()
 
     def wake(self) -> None:
-        """Let it go on."""
+        """Continue the process."""
         _signal(self.process, signal.SIGCONT)
 
     def sleep(self) -> None:
-        """Stop it where it is, if it polls."""
+        """Suspend the process, if it polls."""
         if self.container.polls:
             _signal(self.process, signal.SIGSTOP)
 
@@ -99,7 +99,7 @@ class Running:
 
 @contextmanager
 def up(container: Container, python: Path, model: Path, logs: Path) -> Iterator[Running]:
-    """Start one, hand it over once it is ready, and leave nothing of it behind. Raises LeftOut."""
+    """Start a container, yield it when it is ready, and end its processes. Raises LeftOut."""
     site = Site(python, model, free_port())
     log = logs / f"{container.name}.log"
     start_s = time.perf_counter()
@@ -124,9 +124,9 @@ def up(container: Container, python: Path, model: Path, logs: Path) -> Iterator[
 
 
 def last_words(log: Path) -> str:
-    """The last line of a log that is not blank."""
+    """Return the last non-blank line of a log."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it said nothing"
+    return lines[-1][:300] if lines else "its log is empty"
 
 
 def _wait(running: Running, log: Path) -> None:
@@ -140,7 +140,7 @@ def _wait(running: Running, log: Path) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask its whole session to end; after a while insist."""
+    """Send SIGTERM to the process group, then SIGKILL after STOP_TIMEOUT_S."""
     _signal(process, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""Side by side: ratios of what was measured in the same round. Pure."""
+"""Medians with their range, and ratios within a round. Pure."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import NamedTuple
 
 
 class Spread(NamedTuple):
-    """The middle of several measurements, and the least and the most."""
+    """Median, minimum and maximum of several measurements."""
 
     median: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        """As in a table."""
+        """Format as a table cell."""
         return f"{self.median:.2f} ({self.low:.2f}-{self.high:.2f})"
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Of at least one."""
+    """Summarise at least one value."""
     return Spread(statistics.median(values), min(values), max(values))
 
 
 def ratios(rounds: Sequence[Mapping[str, float]], base: str) -> dict[str, Spread]:
-    """How each compares with `base`, round by round: a machine's drift hits both alike.
+    """Return the ratios to `base` within rounds: drift of the machine affects both alike.
 
-    A round where either is missing, or base is 0, says nothing; who has none is left out.
+    Skips rounds where either is missing or base is 0; leaves out names without any ratio.
     """
     found: dict[str, list[float]] = {}
     for one in rounds:

@@ -1,4 +1,4 @@
-"""One container under load for a while, and what it cost."""
+"""Load on one container, and its cost in processor time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from benchmarks.containers.processes import cpu_s, machine_cpu_s
 from benchmarks.containers.running import Running
-from inference.load import Load, Outcome
-from inference.loadtest import closed_loop
-from serve.benchmark.payload import Rounds
+from inference.loadtest.run import closed_loop
+from inference.loadtest.summary import Load, Outcome
+from serve.benchmark.endpoint_load.payload import Rounds
 
 CLIENTS, URLS, LATENCY_MS = 4, 16, 20.0
 
@@ -22,9 +22,9 @@ CLIENTS, URLS, LATENCY_MS = 4, 16, 20.0
 class Turn:
     """core_ms: processor time an image, of the container's processes.
 
-    load_core_ms: the same of the clients and the thumbnails' server, which share the cores.
-    idle_cores: what the containers that wait for their turn take. foreign_cores: what anything
-    else on the machine takes; far from 0, the numbers are worth little.
+    load_core_ms: the same of the clients and the thumbnail server, which share the cores.
+    idle_cores: used by the containers without load. foreign_cores: used by unrelated processes;
+    far from 0, the results are unreliable.
     """
 
     load: Load
@@ -41,7 +41,7 @@ def take_turn(
     duration_s: float,
     warm_up_s: float,
 ) -> Turn:
-    """Closed loop. The warm-up counts for core time an image, not for speed and latency."""
+    """Run a closed loop. The warm-up counts for core time an image, not for speed and latency."""
     images, lock = 0, threading.Lock()
 
     def ask() -> Outcome:
@@ -66,7 +66,7 @@ def take_turn(
 
 
 class _Clocks(NamedTuple):
-    """Processor time of one container, of all, of this process with all that it started, ..."""
+    """Wall time; processor time of one container, all, this process tree, the machine."""
 
     wall_s: float
     container_s: float

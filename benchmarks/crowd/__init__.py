@@ -1,1 +1,1 @@
-"""Hundreds of clients on one thread, and a prober of pings, each in a process of its own."""
+"""Hundreds of clients on one thread, and a sender of pings, in processes of their own."""

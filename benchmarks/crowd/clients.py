@@ -1,4 +1,4 @@
-"""Closed-loop clients that honour `retry_after_ms`, beside idle connections and half-sent bodies.
+"""Closed-loop clients that obey `retry_after_ms`, with idle connections and half-sent bodies.
 
 python -m benchmarks.crowd.clients < plan.json > crowd.json
 """
@@ -16,16 +16,16 @@ from http import HTTPStatus
 
 from benchmarks.crowd.http import BROKEN, Connection, post
 from benchmarks.crowd.window import Window
-from serve.benchmark.payload import Bulk
+from serve.benchmark.endpoint_load.payload import Bulk
 
-# Half-sent bodies by their whole length: one that the event loop awaits, one that a thread reads.
+# Full lengths of half-sent bodies: the event loop waits for small ones, a thread reads large ones.
 SMALL_BYTES, LARGE_BYTES = 1_000, 200_000
 REOPEN_S = 1.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """clients: of `items` URLs a request. idle, half_sent: connections that stay open beside."""
+    """clients: with `items` URLs a request. idle, half_sent: connections that stay open."""
 
     port: int
     urls: list[str]
@@ -39,10 +39,10 @@ class Plan:
 
 @dataclass
 class Crowd:
-    """What was measured. refusal_ms, answer_ms: of each, from the first byte sent to the last got.
+    """What was measured. refusal_ms, answer_ms: from the first byte sent to the last received.
 
-    errors: tries that ended without an answer. reopened: idle and half-sent connections, whenever
-    the service had closed them. cpu_share: of one core, by these clients.
+    errors: attempts without an answer. reopened: how often idle and half-sent connections were
+    opened again after the service closed them. cpu_share: of one core, used by these clients.
     """
 
     items: int = 0
@@ -58,7 +58,7 @@ class Crowd:
 
 
 class Clients:
-    """All of them, on one thread."""
+    """All clients, on one thread."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan, self._bulk = plan, Bulk("urls", plan.urls)
@@ -66,7 +66,7 @@ class Clients:
         self._crowd = Crowd()
 
     async def run(self) -> Crowd:
-        """Until the window ends."""
+        """Run all clients until the window ends."""
         plan = self._plan
         begun = [b""] * plan.idle
         for number in range(plan.half_sent):
@@ -89,7 +89,7 @@ class Clients:
     async def _try(
         self, connection: Connection | None, request: bytes
     ) -> tuple[Connection | None, float | None]:
-        """Ask once. The connection, when it was kept; how long to wait, None after an answer."""
+        """Send once. Returns the connection, if kept; the pause in s, None after an answer."""
         start_s = time.perf_counter()
         try:
             connection = connection or await Connection.open(self._plan.port)
@@ -105,7 +105,7 @@ class Clients:
         return None if reply.closes else connection, pause_s
 
     def _note(self, status: int, body: bytes, failures: int, start_s: float) -> float | None:
-        """Count an answer; how long to wait after it, None when it was a good one."""
+        """Count an answer; return the pause after it in s, None after a 200."""
         end_s = time.perf_counter()
         counts = self._crowd if self._window.holds(end_s) else Crowd()
         took_ms = round(1000 * (end_s - start_s), 2)
@@ -137,7 +137,7 @@ class Clients:
 
 
 def main() -> None:
-    """A plan from standard input, what came of it to standard output."""
+    """Read a plan from standard input, write the result to standard output."""
     plan = Plan(**json.load(sys.stdin))
     sys.stdout.write(json.dumps(vars(asyncio.run(Clients(plan).run()))))
 

@@ -1,4 +1,4 @@
-"""As much HTTP as one thread needs to be hundreds of clients: it costs next to nothing."""
+"""Minimal HTTP client, cheap enough for hundreds of clients on one thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 HOST = "127.0.0.1"
-# More than SageMaker gives a container: who waits longer hangs.
+# More than SageMaker's limit for a container: a longer wait is a hang.
 TIMEOUT_S = 70.0
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3})")
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
@@ -20,7 +20,7 @@ BROKEN = (OSError, EOFError, TimeoutError)
 
 @dataclass(frozen=True)
 class Reply:
-    """failures: items of it, by the answer's custom attributes."""
+    """An answer. failures: failed items, from its custom attributes."""
 
     status: int
     body: bytes
@@ -49,7 +49,7 @@ class Connection:
         return Reply(_number(_STATUS, head), body, _number(_FAILURES, head), closes)
 
     async def send_and_wait(self, begun: bytes) -> None:
-        """Send the beginning of a request, perhaps none, until the service answers or closes."""
+        """Send part of a request (may be empty); wait until the service answers or closes."""
         self._writer.write(begun)
         await self._reader.read(1)
 
@@ -60,7 +60,7 @@ class Connection:
 
 
 def post(body: bytes, length: int | None = None) -> bytes:
-    """An invocation; with a length of more than the body, the beginning of one."""
+    """Return an invocation; if `length` exceeds the body, an incomplete one."""
     head = (
         f"POST /invocations HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body) if length is None else length}\r\n\r\n"

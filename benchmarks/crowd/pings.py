@@ -18,7 +18,7 @@ from benchmarks.crowd.http import BROKEN, PING, Connection
 
 @dataclass(frozen=True)
 class Plan:
-    """rate_per_s: of pings, sent whether those before were answered or not."""
+    """rate_per_s: of pings; each is sent on time, even if earlier ones are unanswered."""
 
     port: int
     rate_per_s: float
@@ -28,14 +28,14 @@ class Plan:
 
 @dataclass
 class Pings:
-    """took_ms: from when a ping was due, with the connecting, to the last byte of its 200."""
+    """took_ms: from the time a ping was due to the last byte of its 200, with the connect."""
 
     took_ms: list[float] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
 
 
 async def measure(plan: Plan) -> Pings:
-    """Ping all the time, and wait for every answer."""
+    """Send pings for the whole plan, and wait for every answer."""
     pings, begin_s = Pings(), time.perf_counter()
 
     async def ping(after_s: float) -> None:
@@ -55,7 +55,7 @@ async def measure(plan: Plan) -> Pings:
 
 
 async def _ping(port: int) -> str:
-    """The status, or how it broke."""
+    """Return the status, or the name of the error."""
     connection: Connection | None = None
     try:
         connection = await Connection.open(port)
@@ -68,7 +68,7 @@ async def _ping(port: int) -> str:
 
 
 def main() -> None:
-    """A plan from standard input, what came of it to standard output."""
+    """Read a plan from standard input, write the result to standard output."""
     sys.stdout.write(json.dumps(vars(asyncio.run(measure(Plan(**json.load(sys.stdin)))))))
 
 

@@ -1,4 +1,4 @@
-"""When a measurement begins and ends, and what the measuring process itself takes of the cores."""
+"""The time window of a measurement, and the processor time of the measuring process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Iterable
 
 
 class Window:
-    """From the end of the warm-up on, for so long. Instants of `perf_counter`, in s."""
+    """The duration after the warm-up. Instants of `perf_counter`, in s."""
 
     def __init__(self, warm_up_s: float, duration_s: float) -> None:
         self.start_s = time.perf_counter() + warm_up_s
@@ -16,11 +16,11 @@ class Window:
         self.cpu_share = 0.0
 
     def holds(self, instant_s: float) -> bool:
-        """Whether it is inside."""
+        """Return whether an instant is inside."""
         return self.start_s <= instant_s < self.end_s
 
     async def run(self, coroutines: Iterable[Coroutine[None, None, None]]) -> None:
-        """Run all until the end, then leave them where they are."""
+        """Run all until the window ends, then cancel them. Raises the error of a failed one."""
         tasks = [asyncio.ensure_future(one) for one in coroutines]
         await asyncio.sleep(self.start_s - time.perf_counter())
         cpu_s = time.process_time()

@@ -1,1 +1,1 @@
-"""The check for a machine with a CUDA card, in minutes: `python -m benchmarks.gpu`."""
+"""Checks and measurements for a machine with a CUDA card: `python -m benchmarks.gpu`."""

@@ -1,15 +1,15 @@
-"""What has to be known of a machine with a CUDA card, in at most seven minutes.
+"""Checks and measurements of a machine with a CUDA card, in at most seven minutes.
 
     python -m benchmarks.gpu --output DIR                          on a card
     python -m benchmarks.gpu --output DIR --device cpu --quick     the same on a CPU, in seconds
 
-Writes DIR/gpu.json as it goes, and shows a table at the end. Each part has its time: one that fails
-is recorded with its traceback, one that hangs is killed, and the next one runs. Ends with 1 when a
-part is neither ok nor skipped.
+Writes DIR/gpu.json after each step, and prints a table at the end. Each part has a time limit. A
+part that fails is recorded with its traceback, a part that hangs is killed, and the next one runs.
+The exit code is 1 if a part is neither ok nor skipped.
 
 It needs torch, transformers and what the service imports; no OpenVINO, no network, no checkpoint.
-The tests marked `gpu` run where pytest and hypothesis are (pytest, pluggy, iniconfig, packaging,
-pygments, hypothesis, sortedcontainers); without, that part is skipped.
+The tests marked `gpu` run only if pytest and hypothesis are installed (pytest, pluggy, iniconfig,
+packaging, pygments, hypothesis, sortedcontainers); otherwise that part is skipped.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ GOOD = {"ok", "skipped"}
 @click.command()
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="For gpu.json.")
 @click.option("--device", default="cuda", type=click.Choice(["cuda", "cpu"]), show_default=True)
-@click.option("--quick", is_flag=True, help="A tiny model, seconds.")
-@click.option("--only", multiple=True, type=click.Choice(NAMES), help="Some parts; repeat it.")
-@click.option("--seconds", default=BUDGET_S, show_default=True, help="For all of it.")
+@click.option("--quick", is_flag=True, help="A tiny model; takes seconds.")
+@click.option("--only", multiple=True, type=click.Choice(NAMES), help="Only this part; repeatable.")
+@click.option("--seconds", default=BUDGET_S, show_default=True, help="Time limit of the whole run.")
 def main(
     output: Path,
     device: Literal["cuda", "cpu"],
@@ -44,7 +44,7 @@ def main(
     only: tuple[str, ...],
     seconds: float,
 ) -> None:
-    """Run the parts, record them, show them."""
+    """Run the parts, record and print their results."""
     command = " ".join(["python", "-m", "benchmarks.gpu", *sys.argv[1:]])
     options = {"device": device, "quick": quick, "seconds": seconds}
     document, console = Document(output, command, options), Console()

@@ -1,7 +1,7 @@
-"""Models of public configurations, random weights, made from what the repository holds.
+"""Models of public configurations with random weights, made without downloads.
 
-The tokenizer is the built-in's: it makes of our texts some three quarters more tokens than CLIP's
-own. Its 963 ids are rows of a text tower that has as many as CLIP's.
+The tokenizer is the built-in's: it splits our texts into some 75 % more tokens than CLIP's own.
+It uses 963 ids; the token embedding has as many rows as CLIP's.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from transformers import CLIPConfig, CLIPModel
 from transformers.utils.logging import disable_progress_bar
 
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan
-from model.checkpoint import BUILTIN_FOLDER, weights_bytes
+from model.checkpoints.checkpoint import BUILTIN_FOLDER, weights_bytes
 
 CONTEXT, MIB = 77, 2**20
 
 
 @dataclass(frozen=True)
 class Tower:
-    """Of either kind; the keys of transformers' configuration."""
+    """An image or text tower; fields are keys of transformers' configuration."""
 
     hidden_size: int
     intermediate_size: int
@@ -35,7 +35,7 @@ class Tower:
 
 @dataclass(frozen=True)
 class Shape:
-    """A model. image_size, patch_size: px. rows: of the token embedding. dimension: D."""
+    """Shape of a model. image_size, patch_size: px. rows: of the token embedding. dimension: D."""
 
     vision: Tower
     text: Tower
@@ -54,7 +54,7 @@ TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt")
 
 
 def run(plan: Plan, box: Box) -> Found:
-    """Make them all before anything is timed."""
+    """Make all models before anything is timed."""
     disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
     numbers: Numbers = {}
     for name in (*plan.models, plan.twin):
@@ -68,7 +68,7 @@ def run(plan: Plan, box: Box) -> Found:
 
 
 def checkpoint(plan: Plan, name: str) -> Path:
-    """The folder of a model, made where it is not there; a twin is of another seed."""
+    """Return the folder of a model, made if missing; a twin has another seed."""
     folder = plan.folder / name
     if not folder.is_dir():
         half_done = Path(tempfile.mkdtemp(dir=plan.folder))
@@ -90,7 +90,7 @@ def make(folder: Path, shape: Shape, seed: int) -> None:
 
 
 def _edit(name: str, folder: Path, **changes: object) -> None:
-    """Copy one of the built-in's files, some of its values changed."""
+    """Copy one of the built-in's files with some values changed."""
     values = json.loads((BUILTIN_FOLDER / name).read_text()) | changes
     (folder / name).write_text(json.dumps(values))
 

@@ -1,7 +1,7 @@
-"""The latency curve of both towers in each precision: the host's time, the card's, and memory.
+"""Latency curve of both towers in each precision: host time, device time, and memory.
 
 host_ms: from pixels or texts in memory to embeddings in memory, median. device_ms: the tower alone
-on tensors that are there, by CUDA events. peak_mib: weights and all, at this size.
+on tensors already on the card, by CUDA events. peak_mib: peak at this size, with the weights.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from benchmarks.gpu.encoders import (
     precisions,
 )
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan, rounded
-from inference.curve import Point, fit, sweet_spot
-from inference.runners import SAMPLE_TEXTS
+from inference.profile.curve import Point, fit, sweet_spot
+from inference.tuning.runners import SAMPLE_TEXTS
+from model.backends.torch_encoder import TorchEncoder, memory_errors
 from model.errors import OutOfMemory
-from model.torch_encoder import TorchEncoder, memory_errors
 
-# Of one size.
+# Time and rounds of one size.
 BUDGET_S, MIN_ROUNDS, MAX_ROUNDS = 0.15, 2, 30
-# The first size that takes longer is the last; the next would take double.
+# The first size that takes longer is the last one measured.
 MAX_BATCH_S = 0.6
-# For a last size that has begun: some six batches of it.
+# Reserve for the last size: some six batches.
 SPARE_S = 8.0
 
 
 @dataclass(frozen=True)
 class Tower:
-    """host: embeds a batch of n. resident: the same of one that is on the device, ready to run."""
+    """host: embeds a batch of n. resident: makes a run of a batch that is on the device."""
 
     host: Callable[[int], object]
     resident: Callable[[int], Callable[[], object]]
 
 
 def run(plan: Plan, box: Box) -> Found:
-    """Measure every model in every precision; each has a share of the time that is left."""
+    """Measure every model in every precision; each gets a share of the remaining time."""
     numbers: Numbers = {}
     inner = Box(box.left_s - SPARE_S)
     wanted = [(name, precision) for name in plan.models for precision in precisions(plan)]
@@ -64,7 +64,7 @@ def run(plan: Plan, box: Box) -> Found:
 
 
 def images(plan: Plan, encoder: TorchEncoder) -> Tower:
-    """The image tower, on pictures of noise."""
+    """Return the image tower, with pictures of noise."""
     pixels = noise(encoder, max(plan.sizes))
 
     def resident(n: int) -> Callable[[], object]:
@@ -75,7 +75,7 @@ def images(plan: Plan, encoder: TorchEncoder) -> Tower:
 
 
 def texts(plan: Plan, encoder: TorchEncoder) -> Tower:
-    """The text tower, on texts of mixed length; the host's time has the tokenizer's in it."""
+    """Return the text tower, with texts of mixed length; host time includes the tokenizer."""
     every = [SAMPLE_TEXTS[index % len(SAMPLE_TEXTS)] for index in range(max(plan.sizes))]
 
     def resident(n: int) -> Callable[[], object]:
@@ -86,12 +86,12 @@ def texts(plan: Plan, encoder: TorchEncoder) -> Tower:
 
 
 def measure(plan: Plan, tower: Tower, box: Box) -> Numbers:
-    """Points of rising size, why there are no more, and the size that the service would choose."""
+    """Measure increasing sizes; return points, why it ended, and the sweet spot."""
     points: list[Numbers] = []
     ended = "all sizes"
     for n in plan.sizes:
         if not box.left_s:
-            ended = f"no time was left for {n}"
+            ended = f"no time left for a batch of {n}"
             break
         try:
             with memory_errors():
@@ -123,7 +123,7 @@ def _point(plan: Plan, tower: Tower, n: int) -> Numbers:
 
 
 def _times_ms(run_once: Callable[[], object]) -> list[float]:
-    """Of as many runs as the budget has room for."""
+    """Time as many runs as fit into the budget."""
     times_ms: list[float] = []
     end_s = time.perf_counter() + BUDGET_S
     while len(times_ms) < MIN_ROUNDS or (
@@ -143,7 +143,7 @@ def _sweet_spot(points: Sequence[Numbers]) -> int | None:
 
 
 def _unmeasured(numbers: Numbers) -> list[tuple[str, str]]:
-    """Curves without a point: not even one item could be embedded, or there was no time."""
+    """List curves without a point: one item did not fit, or no time was left."""
     return [
         (f"{name} in {precision}, {tower}", of[tower]["ended"])
         for name, found in numbers.items()
@@ -154,7 +154,7 @@ def _unmeasured(numbers: Numbers) -> list[tuple[str, str]]:
 
 
 def _words(numbers: Numbers) -> list[str]:
-    """The fastest batch of images of each model and precision."""
+    """Describe the fastest image batch of each model and precision."""
     words = []
     for name, found in numbers.items():
         for precision, of in found.items():

@@ -1,4 +1,4 @@
-"""The record of a run, written whole after each step: one that is cut short has told all."""
+"""Record of a run, rewritten after each step, so that an aborted run keeps its results."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ class Document:
 
     @property
     def versions(self) -> dict[str, str]:
-        """Of Python and of what is installed."""
+        """Versions of Python and of installed packages."""
         found: dict[str, str] = self._document["versions"]
         return found
 
     @property
     def parts(self) -> dict[str, Numbers]:
-        """What is known of each part."""
+        """The record of each part so far."""
         found: dict[str, Numbers] = self._document["parts"]
         return found
 
     def note(self, part: Part, numbers: Numbers) -> None:
-        """A part has come so far."""
+        """Record the numbers of a running part."""
         self.ended(part, Ended(RUNNING, 0.0, Found(numbers)))
 
     def ended(self, part: Part, ended: Ended) -> None:
-        """A part has ended."""
+        """Record how a part ended."""
         self.parts[part.name] = ended.as_dict()
         self._write()
 

@@ -1,4 +1,4 @@
-"""Encoders of a device, and what is asked of the device itself."""
+"""Encoders on a device, and the memory and time of the device."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import torch
 
 from benchmarks.gpu.checkpoints import checkpoint
 from benchmarks.gpu.plan import Plan
-from inference.machine import forget_peak, peak_bytes
-from model.checkpoint import verify
+from inference.profile.machine import forget_peak, peak_bytes
+from model.backends.torch_encoder import DTYPES, TorchEncoder
+from model.checkpoints.checkpoint import verify
 from model.config import ModelConfig, Policy, Precision
 from model.encoder import UInt8Array
 from model.load import card_precisions, load
-from model.torch_encoder import DTYPES, TorchEncoder
 
 MIB = 2**20
-# What serves by default first: a run may end before the last.
+# The service's default comes first, because a run may end before the last.
 ORDER: tuple[Precision, ...] = ("float16", "bfloat16", "float32")
 
 
 def precisions(plan: Plan) -> list[Precision]:
-    """Those of the device. A CPU has the arithmetic of all, slowly, though none serves it."""
+    """Return the device's precisions; a CPU computes all, though the service uses fewer."""
     there = card_precisions() if plan.device == "cuda" else tuple(DTYPES)
     return [one for one in ORDER if one in there]
 
@@ -33,7 +33,7 @@ def precisions(plan: Plan) -> list[Precision]:
 def opened(
     plan: Plan, name: str, precision: Precision, policy: Policy = "reference"
 ) -> Iterator[TorchEncoder]:
-    """A warm encoder of a model; on a card as the service has it."""
+    """Open a warm encoder of a model; on a card, as the service does."""
     folder = checkpoint(plan, name)
     config = ModelConfig(
         str(folder), device=plan.device, backend="torch", precision=precision, policy=policy
@@ -50,20 +50,20 @@ def opened(
 
 
 def clean(plan: Plan) -> None:
-    """Give back the memory of what nobody holds any more."""
+    """Release the memory of unreferenced objects."""
     gc.collect()
     if plan.device == "cuda":
         torch.cuda.empty_cache()
 
 
 def noise(encoder: TorchEncoder, count: int) -> UInt8Array:
-    """Pictures of noise, all different: uint8 [N, S, S, 3]."""
+    """Return pictures of noise, all different: uint8 [N, S, S, 3]."""
     side = encoder.spec.image_size
     return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
 
 
 def forget_peak_memory(plan: Plan) -> None:
-    """Measure the peak anew."""
+    """Reset the measured peak of memory."""
     if plan.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     else:
@@ -71,18 +71,18 @@ def forget_peak_memory(plan: Plan) -> None:
 
 
 def peak_mib(plan: Plan) -> float:
-    """The most memory since: of the card by torch's allocator; on a CPU of the process."""
+    """Return the peak since: of torch's allocator on a card, of the process on a CPU."""
     used = torch.cuda.max_memory_allocated() if plan.device == "cuda" else peak_bytes()
     return used / MIB
 
 
 def held_mib(plan: Plan) -> float | None:
-    """What torch's allocator has given out on the card now."""
+    """Return the memory that torch's allocator has allocated on the card; None on a CPU."""
     return torch.cuda.memory_allocated() / MIB if plan.device == "cuda" else None
 
 
 def device_ms(plan: Plan, run: Callable[[], object], repeats: int) -> float | None:
-    """The card's own time of a run, by events around so many; None on a CPU, which has none."""
+    """Return the device time of a run, by CUDA events around all repeats; None on a CPU."""
     if plan.device != "cuda":
         run()
         return None

@@ -1,4 +1,4 @@
-"""What the machine is: the card and its driver, versions, and the flags that change numbers."""
+"""The machine: card, driver, versions, and the flags that change results."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import time
 import torch
 
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan
-from inference.machine import cores, cpu_name, memory_in_words
-from model.driver import check_driver, driver_cuda, has_bfloat16
+from inference.profile.machine import cores, cpu_name, memory_in_words
+from model.backends.driver import check_driver, driver_cuda, has_bfloat16
 
 MIB = 2**20
 
 
 def run(plan: Plan, box: Box) -> Found:
-    """Ask the machine. Raises when the device that is to be measured is not there."""
+    """Describe the machine. Raises if the requested device or its driver is unusable."""
     numbers: Numbers = {"cpu": cpu_name(), "cores": cores(), "memory": memory_in_words()}
     box.note(numbers)
     numbers["flags"] = _flags()
@@ -50,7 +50,7 @@ def _card() -> Numbers:
 
 
 def _driver() -> str:
-    """The driver's own version, as NVIDIA's tool says it."""
+    """Return the driver's version, from nvidia-smi."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return "unknown"
@@ -63,7 +63,7 @@ def _driver() -> str:
 
 
 def _flags() -> Numbers:
-    """Of torch: what may round more than the precision says."""
+    """Return torch's flags that allow less precise arithmetic."""
     matmul = torch.backends.cuda.matmul
     return {
         "matmul_allow_tf32": matmul.allow_tf32,

@@ -1,4 +1,4 @@
-"""The tests marked `gpu`, by pytest in a process of its own, where it is installed."""
+"""The tests marked `gpu`, run by pytest in a process of its own, if it is installed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from benchmarks.gpu.plan import Box, Found, Plan, Skipped
 
 ROOT = Path(__file__).parents[2]
 MARK = "@pytest.mark.gpu"
-# What the tests of these files import beyond what the service does.
+# Packages that these tests need in addition to the service's.
 NEEDED = ("pytest", "hypothesis")
 TAIL_CHARS = 4000
 
 
-def run(plan: Plan, box: Box) -> Found:  # noqa: ARG001 - the tests have no parts to note
-    """Run them; on a CPU each skips itself, and what is shown is that they are found."""
+def run(plan: Plan, box: Box) -> Found:  # noqa: ARG001 - no intermediate numbers
+    """Run the tests. On a CPU each skips itself; the run then shows that they are found."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise Skipped(f"{' and '.join(missing)} not installed")
     done = subprocess.run(
@@ -39,12 +39,12 @@ def run(plan: Plan, box: Box) -> Found:  # noqa: ARG001 - the tests have no part
 
 
 def files() -> list[str]:
-    """Those that hold such a test: others import what a machine with a card may lack."""
+    """Return files with such a test; others may import packages that are not installed."""
     every = sorted((ROOT / "tests").rglob("test_*.py"))
     return [str(path.relative_to(ROOT)) for path in every if MARK in path.read_text()]
 
 
 def outcomes(output: str) -> dict[str, int]:
-    """How many passed, failed, were skipped: from the last line of pytest's output."""
+    """Return the counts by outcome, from the last line of pytest's output."""
     last = output.strip().rpartition("\n")[2]
     return {word: int(count) for count, word in re.findall(r"(\d+) ([a-z]+)", last)}

@@ -1,7 +1,7 @@
-"""Out of memory, met and survived: by an encoder, by a batch halved, by requests in an engine.
+"""Recovery from out of memory: of an encoder, of a halved batch, of requests in an engine.
 
-On a card the process may have little more than a small batch needs. A CPU has no such limit to
-set: there a wrapper refuses large batches.
+On a card the process gets little more memory than a small batch needs. A CPU has no such limit:
+there a wrapper refuses large batches.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ import torch
 
 from benchmarks.gpu.encoders import MIB, clean, noise, opened, precisions
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan
+from inference.batching.forward import Forward
 from inference.config import BatchConfig, EngineConfig, FetchConfig
-from inference.engine import Engine
-from inference.fetch import Fetcher
-from inference.forward import Forward
+from inference.engine.engine import Engine
+from inference.fetching.fetcher import Fetcher
 from inference.types import Embedding, ImageBytes, Result
-from model.check import FLOORS
+from model.backends.torch_encoder import TorchEncoder
 from model.encoder import BoolArray, Encoder, EncoderSpec, Float32Array, UInt8Array
 from model.errors import OutOfMemory
-from model.thumbnails import sample
-from model.torch_encoder import TorchEncoder
+from model.fidelity.check import FLOORS
+from model.synthetic.thumbnails import sample
 
-# A small batch, and how many times that is far too large.
+# A small batch, and the factor to a batch that is far too large.
 SMALL, QUICK_SMALL, TIMES, QUICK_TIMES = 16, 2, 64, 4
-# Beyond what a small batch needs: each thread's stream has a workspace of cuBLAS, 32 MiB on Hopper.
+# Added to a small batch's need: each thread's stream has a cuBLAS workspace, 32 MiB on Hopper.
 SPARE_BYTES = 128 * MIB
 PICTURES, DEADLINE_S = 16, 25.0
 
 
 def run(plan: Plan, box: Box) -> Found:
-    """Meet it, then hold what comes after against what was before."""
-    # Each batch that is halved is a warning; here they are what is asked for.
+    """Run out of memory, then compare embeddings after it with those before it."""
+    # Each halved batch logs a warning; here halving is intended.
     logging.getLogger("inference").setLevel(logging.ERROR)
     small, times = (QUICK_SMALL, QUICK_TIMES) if plan.quick else (SMALL, TIMES)
     precision = precisions(plan)[0]
@@ -56,14 +56,14 @@ def run(plan: Plan, box: Box) -> Found:
 
 
 class Refusing:
-    """An encoder with room for so many items."""
+    """An encoder that refuses batches of more than a number of items."""
 
     def __init__(self, encoder: TorchEncoder, most: int) -> None:
         self._encoder, self._most = encoder, most
 
     @property
     def spec(self) -> EncoderSpec:
-        """The encoder's."""
+        """The wrapped encoder's spec."""
         return self._encoder.spec
 
     def preprocess(self, data: bytes) -> UInt8Array:
@@ -81,19 +81,19 @@ class Refusing:
         return self._encoder.encode_texts(texts)
 
     def use_threads(self, threads: int, streams: int = 1) -> None:
-        """As the encoder."""
+        """Pass on to the encoder."""
         self._encoder.use_threads(threads, streams)
 
     def warm_up(self) -> None:
-        """It is warm."""
+        """Do nothing: the encoder is warm."""
 
     def close(self) -> None:
-        """Who opened the encoder closes it."""
+        """Do nothing: the caller closes the encoder."""
 
 
 @contextmanager
 def _little_memory(plan: Plan, encoder: TorchEncoder, few: UInt8Array) -> Iterator[Encoder]:
-    """The encoder with memory for a small batch and little more."""
+    """Limit the memory of the encoder to a small batch and SPARE_BYTES."""
     if plan.device == "cpu":
         yield Refusing(encoder, len(few))
         return
@@ -108,7 +108,7 @@ def _little_memory(plan: Plan, encoder: TorchEncoder, few: UInt8Array) -> Iterat
 
 
 def _is_met(tight: Encoder, many: UInt8Array) -> bool:
-    """Whether a large batch is refused as it should be."""
+    """Return whether a large batch raises OutOfMemory."""
     try:
         tight.encode_images(many)
     except OutOfMemory:
@@ -117,7 +117,7 @@ def _is_met(tight: Encoder, many: UInt8Array) -> bool:
 
 
 def _halved(tight: Encoder, few: UInt8Array, before: Float32Array, times: int) -> Numbers:
-    """A large batch as the batcher runs it: halved until it fits."""
+    """Run a large batch as the batcher does: halved until it fits."""
     kept: list[int] = []
     forward = Forward(tight, lambda _, most: kept.append(most))
     results = forward.run("image", list(np.repeat(few, times, axis=0)))
@@ -126,10 +126,10 @@ def _halved(tight: Encoder, few: UInt8Array, before: Float32Array, times: int) -
 
 
 def _through_engine(tight: Encoder, count: int) -> Numbers:
-    """As many pictures of one request, in batches that may be as large."""
+    """Embed `count` pictures in one request, with batches of up to that size."""
     few = [sample(seed).data for seed in range(min(PICTURES, count))]
     expected = [tight.encode_images(np.stack([tight.preprocess(one)]))[0] for one in few]
-    # Equal items are encoded once; a number behind the end of a picture is no part of it.
+    # Equal items are encoded once; a number after the end of the image data makes them differ.
     data = [few[index % len(few)] + index.to_bytes(4, "little") for index in range(count)]
     config = EngineConfig(
         image=BatchConfig(count, DEADLINE_S), window=count, max_items_in_flight=count
@@ -140,13 +140,13 @@ def _through_engine(tight: Encoder, count: int) -> Numbers:
         results = engine.embed([ImageBytes(one) for one in data], deadline_s).results
         kept_to = engine.report("image").limit
     finally:
-        engine.stop()  # the encoder lives on
+        engine.stop()  # it does not close the encoder
     rows = np.stack([expected[index % len(few)] for index in range(count)])
     return {"kept_to": kept_to, **_against(results, rows)}
 
 
 def _against(results: Sequence[Result], expected: Float32Array) -> Numbers:
-    """How many were embedded, and the largest difference of a number to what is expected."""
+    """Return the number of embedded items, and the largest absolute difference."""
     pairs = zip(results, expected, strict=True)
     found = [(one.vector, row) for one, row in pairs if isinstance(one, Embedding)]
     difference = max((float(np.abs(one - row).max()) for one, row in found), default=0.0)
@@ -156,15 +156,15 @@ def _against(results: Sequence[Result], expected: Float32Array) -> Numbers:
 def _problems(numbers: Numbers, limit: float) -> list[str]:
     large, found = numbers["large"], []
     if not numbers["met"]:
-        found.append(f"a batch of {large} was not out of memory")
+        found.append(f"a batch of {large} did not run out of memory")
     if not numbers["after"] <= limit:
-        found.append(f"after it the same batch differs by {numbers['after']:.1e}")
+        found.append(f"afterwards the same batch differs by {numbers['after']:.1e}")
     for way in ("halved", "engine"):
         one = numbers[way]
         if one["embedded"] < large or not one["difference"] <= limit:
             found.append(f"{way}: {one['embedded']} of {large}, off by {one['difference']:.1e}")
         if one["kept_to"] is None or one["kept_to"] >= large:
-            found.append(f"{way}: batches are not kept smaller from then on")
+            found.append(f"{way}: later batches are not limited")
     return found
 
 
@@ -173,5 +173,5 @@ def _words(numbers: Numbers) -> str:
     met = "refused" if numbers["met"] else "NOT refused"
     return (
         f"a batch of {large} {met}; through the engine {engine['embedded']} of {large}, "
-        f"batches then kept to {engine['kept_to']}"
+        f"later batches limited to {engine['kept_to']}"
     )

@@ -1,4 +1,4 @@
-"""Two models of different weights on one device: each its own embeddings, and what they share."""
+"""Two models with different weights on one device: embeddings, throughput and memory."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import numpy as np
 from benchmarks.gpu.encoders import clean, held_mib, noise, opened, precisions
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan, rounded
 from inference.config import BatchConfig, EngineConfig, FetchConfig
-from inference.engine import Engine
-from inference.fetch import Fetcher
+from inference.engine.engine import Engine
+from inference.fetching.fetcher import Fetcher
 from inference.types import Embeddings, ImageBytes, Item, Result, Text
-from model.check import FLOORS
+from model.backends.torch_encoder import TorchEncoder
 from model.encoder import Float32Array, UInt8Array
-from model.thumbnails import Thumbnail, sample
-from model.torch_encoder import TorchEncoder
+from model.fidelity.check import FLOORS
+from model.synthetic.thumbnails import Thumbnail, sample
 
 SECONDS, QUICK_SECONDS = 2.0, 0.2
 ITEMS, QUICK_ITEMS, STREAMS, DEADLINE_S = 32, 4, 2, 20.0
 
 
 def run(plan: Plan, box: Box) -> Found:
-    """Both at once: by threads, and by one request for both. Then both are closed."""
+    """Run both at once: on threads, then in one request for both. Then close both."""
     precision = precisions(plan)[0]
     some = [sample(seed) for seed in range(QUICK_ITEMS if plan.quick else ITEMS)]
     first, second = plan.models[0], plan.twin
@@ -37,14 +37,14 @@ def run(plan: Plan, box: Box) -> Found:
         numbers["differences"] = _differences(encoders, some)
         weights = [weakref.ref(encoder.model) for encoder in encoders.values()]
     clean(plan)
-    numbers["closed_mib"] = held_mib(plan)  # cuBLAS keeps a workspace for each thread's stream
+    numbers["closed_mib"] = held_mib(plan)  # with cuBLAS's workspace per thread's stream
     numbers["kept"] = [name for name, of in zip(encoders, weights, strict=True) if of()]
     problems = _problems(numbers, FLOORS[precision].invariance)
     return Found(numbers, _words(numbers), tuple(problems))
 
 
 def _rates(plan: Plan, encoders: Sequence[TorchEncoder]) -> dict[str, float]:
-    """Images a second of each alone, and of both at once together."""
+    """Measure the images a second of each alone, and the sum of both at once."""
     seconds = QUICK_SECONDS if plan.quick else SECONDS
     pixels = noise(encoders[0], min(64, max(plan.sizes)))
     with ThreadPoolExecutor(len(encoders)) as pool:
@@ -65,7 +65,7 @@ def _rate(encoder: TorchEncoder, pixels: UInt8Array, seconds: float) -> float:
 def _differences(
     encoders: dict[str, TorchEncoder], some: Sequence[Thumbnail]
 ) -> dict[str, float | str]:
-    """Of a request that asks for both: the largest difference of a number to each model's own."""
+    """Compare a request for both models with each model alone: largest differences."""
     items: list[Item] = [ImageBytes(one.data) for one in some]
     items += [Text(one.caption) for one in some]
     engine = Engine(None, Fetcher(FetchConfig()), EngineConfig(streams=STREAMS))
@@ -75,7 +75,7 @@ def _differences(
         deadline_s = time.monotonic() + DEADLINE_S
         results = engine.embed(items, deadline_s, models=list(encoders)).results
     finally:
-        engine.stop()  # the encoders live on
+        engine.stop()  # it does not close the encoders
     failed = [str(one) for one in results if not isinstance(one, Embeddings)]
     if failed:
         return dict.fromkeys(encoders, f"{len(failed)} items failed: {failed[0]}")
@@ -86,12 +86,12 @@ def _differences(
 
 
 def _vectors(results: Sequence[Result], name: str) -> Float32Array:
-    """float32 [N, D] of one model."""
+    """Return one model's embeddings, float32 [N, D]."""
     return np.stack([one.by_model[name].vector for one in results if isinstance(one, Embeddings)])
 
 
 def _alone(encoder: TorchEncoder, some: Sequence[Thumbnail]) -> Float32Array:
-    """The same by the encoder itself: pictures, then texts."""
+    """Return the same from the encoder itself: pictures, then texts."""
     pixels = np.stack([encoder.preprocess(one.data) for one in some])
     texts, _ = encoder.encode_texts([one.caption for one in some])
     return np.concatenate([encoder.encode_images(pixels), texts])
@@ -99,14 +99,14 @@ def _alone(encoder: TorchEncoder, some: Sequence[Thumbnail]) -> Float32Array:
 
 def _problems(numbers: Numbers, limit: float) -> list[str]:
     found = [
-        f"{name} beside the other: {value if isinstance(value, str) else f'{value:.1e}'}"
+        f"{name} in a request for both: {value if isinstance(value, str) else f'{value:.1e}'}"
         for name, value in numbers["differences"].items()
         if isinstance(value, str) or not value <= limit
     ]
-    return [*found, *(f"{name} keeps its weights when it is closed" for name in numbers["kept"])]
+    return [*found, *(f"{name} keeps its weights after it is closed" for name in numbers["kept"])]
 
 
 def _words(numbers: Numbers) -> str:
     rates = numbers["images_s"]
     listed = ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items())
-    return f"images/s of each alone, and of both at once together: {listed}"
+    return f"images/s of each alone, and the sum of both at once: {listed}"

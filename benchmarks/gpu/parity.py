@@ -1,14 +1,14 @@
-"""Each precision against transformers in float32 on the CPU, by the floors of `sweetspot check`."""
+"""Each precision compared with transformers in float32, by `sweetspot check`'s floors."""
 
 from __future__ import annotations
 
 from benchmarks.gpu.checkpoints import checkpoint
 from benchmarks.gpu.encoders import opened, precisions
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan
-from model.check import Expected
-from model.checkpoint import verify
+from model.checkpoints.checkpoint import verify
+from model.fidelity.check import Expected
 
-# Thumbnails, and a few more texts: the reference takes some 0.3 s for each on ViT-L/14.
+# Thumbnails; there are a few more texts. The reference takes some 0.3 s for each on ViT-L/14.
 IMAGES, QUICK_IMAGES = 16, 8
 
 
@@ -30,7 +30,7 @@ def run(plan: Plan, box: Box) -> Found:
 
 
 def worst(numbers: Numbers) -> dict[str, float]:
-    """The smallest cosine of either tower by precision, over all models."""
+    """Return the smallest cosine of either tower by precision, over all models."""
     found: dict[str, float] = {}
     for of in numbers.values():
         for precision, row in of.items():

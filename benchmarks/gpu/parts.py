@@ -1,4 +1,4 @@
-"""The parts in their order, the most telling first: a run may end before its last."""
+"""The parts in order, the most important first, because a run may end before the last."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from importlib import import_module
 
 from benchmarks.gpu.plan import Run
 
-# Of a whole run, s: seven minutes on a card.
+# Time limit of a whole run, s.
 BUDGET_S = 420.0
 
 
 @dataclass(frozen=True)
 class Part:
-    """seconds: its time box. words: for people. package: where its module, with `run`, is."""
+    """seconds: time limit. words: description. package: of its module, which has `run`."""
 
     name: str
     seconds: float
@@ -21,12 +21,12 @@ class Part:
     package: str = "benchmarks.gpu"
 
     def load(self) -> Run:
-        """Its function; what is heavy is imported in the process that runs it."""
+        """Import its `run`; only the process that runs it imports heavy packages."""
         run: Run = import_module(f"{self.package}.{self.name}").run
         return run
 
 
-# What the machine is must be known before anything else makes sense.
+# If this part fails, the others are skipped.
 FIRST = "machine"
 PARTS = (
     Part(FIRST, 25, "the card, its driver, the libraries"),
@@ -37,6 +37,6 @@ PARTS = (
     Part("service", 100, "the service under load"),
     Part("pinned", 15, "pinned staging, on and off"),
     Part("pair", 25, "two models at once"),
-    Part("memory", 25, "out of memory, met and survived"),
+    Part("memory", 25, "recovery from out of memory"),
 )
 NAMES = tuple(part.name for part in PARTS)

@@ -1,4 +1,4 @@
-"""What pinned memory buys: copies through it and from where the batch stands, in turns."""
+"""Gain of pinned memory: copies through it and from pageable memory, alternating."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 
 from benchmarks.gpu.encoders import noise, opened, precisions
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan, rounded
-from inference.runners import on_streams
-from model.staging import Staging
-from model.torch_encoder import TorchEncoder
+from inference.tuning.runners import on_streams
+from model.backends.staging import Staging
+from model.backends.torch_encoder import TorchEncoder
 
 STREAMS = (1, 2)
 ROUNDS, BATCHES = 5, 8
@@ -19,7 +19,7 @@ WAYS = {"pinned": True, "pageable": False}
 
 
 def run(plan: Plan, box: Box) -> Found:
-    """Images a second either way, on one stream and on two; on a CPU nothing is copied."""
+    """Measure images a second both ways, on one and two streams; a CPU copies nothing."""
     size = min(64, max(plan.sizes))
     numbers: Numbers = {"size": size}
     with opened(plan, plan.models[0], precisions(plan)[0]) as encoder:
@@ -28,15 +28,15 @@ def run(plan: Plan, box: Box) -> Found:
             numbers[f"{streams} streams"] = rounded(rates)
             box.note(numbers)
     words = [
-        f"{streams} streams: {numbers[f'{streams} streams']['ratio']:.2f} times as many"
+        f"{streams} streams: {numbers[f'{streams} streams']['ratio']:.2f} x pageable"
         for streams in STREAMS
     ]
-    nothing = " (a CPU: nothing is copied)" if plan.device == "cpu" else ""
+    nothing = " (on a CPU nothing is copied)" if plan.device == "cpu" else ""
     return Found(numbers, f"pinned, {', '.join(words)}{nothing}")
 
 
 def _rates(plan: Plan, encoder: TorchEncoder, size: int, streams: int) -> dict[str, float]:
-    """Images a second of either way, and the median over rounds of one to the other."""
+    """Return images a second both ways, and the median ratio over rounds."""
     pixels = noise(encoder, size)
     stagings = {way: Staging(torch.device(plan.device), pinned=of) for way, of in WAYS.items()}
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
@@ -46,7 +46,7 @@ def _rates(plan: Plan, encoder: TorchEncoder, size: int, streams: int) -> dict[s
             encoder.encode_images(pixels[:n])
 
     with on_streams(encode, streams) as run_on_all:
-        for staging in stagings.values():  # cold: streams, memory
+        for staging in stagings.values():  # warm-up: streams, memory
             encoder.staging = staging
             run_on_all(size)
         for _ in range(ROUNDS):

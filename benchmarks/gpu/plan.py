@@ -1,4 +1,4 @@
-"""What a run measures, and what its parts give and are given. Picklable: parts run elsewhere."""
+"""Plan of a run, inputs and results of its parts. Picklable: parts run in another process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Plan:
-    """A run. device: the one that is measured. quick: a tiny model, seconds. folder: for models."""
+    """A run. device: to measure. quick: a tiny model, takes seconds. folder: for models."""
 
     device: Literal["cuda", "cpu"]
     quick: bool
@@ -23,12 +23,12 @@ class Plan:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Those whose precision and curve are measured; the first is served, too."""
+        """Models whose precision and curve are measured; the service runs the first."""
         return ("tiny",) if self.quick else ("vit-b-32", "vit-l-14")
 
     @property
     def twin(self) -> str:
-        """A second model like the first, of other weights."""
+        """A second model like the first, with other weights."""
         return f"{self.models[0]}-twin"
 
     @property
@@ -39,7 +39,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Found:
-    """What a part came to. headline: for the table. problems: what must not be, in words."""
+    """Result of a part. headline: for the table. problems: failed checks, in words."""
 
     numbers: Numbers = field(default_factory=dict)
     headline: str = ""
@@ -47,11 +47,11 @@ class Found:
 
 
 class Skipped(Exception):
-    """A part makes no sense here. The message says why."""
+    """A part cannot run on this machine. The message says why."""
 
 
 class Box:
-    """The time that a part has, and whom it tells of numbers that are there already."""
+    """Time limit of a part, and the callback for its intermediate numbers."""
 
     def __init__(
         self, seconds: float, note: Note = lambda _: None, clock: Clock = time.monotonic
@@ -61,11 +61,11 @@ class Box:
 
     @property
     def left_s(self) -> float:
-        """Until the part is ended from outside; never less than 0."""
+        """Seconds until the part is killed; at least 0."""
         return max(0.0, self._end_s - self._clock())
 
     def share(self, parts: int) -> Box:
-        """A box of an equal part of the time that is left."""
+        """Return a box with an equal share of the remaining time."""
         return Box(self.left_s / parts, self.note, self._clock)
 
 
@@ -82,7 +82,7 @@ class Ended:
     error: str = ""
 
     def as_dict(self) -> Numbers:
-        """For JSON."""
+        """Return the value for JSON."""
         return {
             "state": self.state,
             "seconds": round(self.seconds, 2),
@@ -94,15 +94,15 @@ class Ended:
 
 
 def of_found(found: Found, seconds: float) -> Ended:
-    """A part that came to its end: failed, where it found what must not be."""
+    """Return the end of a completed part: failed if it found problems."""
     return Ended("failed" if found.problems else "ok", seconds, found)
 
 
 def first_line(error: str) -> str:
-    """The last line of a traceback: what was raised."""
+    """Return the last line of a traceback: the exception."""
     return error.strip().splitlines()[-1] if error.strip() else ""
 
 
 def rounded(values: Mapping[str, float | None], digits: int = 3) -> Numbers:
-    """For the record."""
+    """Round values for the record; None stays None."""
     return {k: None if value is None else round(value, digits) for k, value in values.items()}

@@ -1,4 +1,4 @@
-"""What limits a service under load: read before and after, from its metrics and from the kernel."""
+"""What limits a service under load, from its metrics and the kernel's processor times."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from benchmarks.containers.processes import cpu_s
 from benchmarks.gpu.plan import Numbers
 from inference.stats import STAGES
 
-# So much of what there is, and it is what limits.
+# A resource limits from this share of its capacity on.
 BUSY = 0.85
-# Batches that take so many times what they were tuned by wait for something else, too.
+# From this slowdown against the tuning on, batches also wait for something else.
 WAITING = 1.5
 STOP_S = 5.0
 SMI = ("--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits", "-lms", "250")
@@ -30,7 +30,7 @@ SMI = ("--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits
 
 @dataclass(frozen=True)
 class Reading:
-    """An instant. counts: of /metrics. cpu_s: processor time by who had it."""
+    """Values at an instant. counts: of /metrics. cpu_s: processor time by group of processes."""
 
     at_s: float
     counts: Counter[str]
@@ -39,10 +39,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Spent:
-    """Between two readings.
+    """Use of resources between two readings.
 
-    encoder: share of its streams' time, waiting in a forward pass and all. slowdown: of its batches
-    now against the tuning. cores: busy, by who had them.
+    encoder: busy share of its streams, including waits in a forward pass. slowdown: of its current
+    batches against the tuning. cores: busy ones, by group of processes.
     """
 
     seconds: float
@@ -54,7 +54,7 @@ class Spent:
 
 
 def read(url: str, service: int) -> Reading:
-    """Now. service: process id of gunicorn's master; the servers of thumbnails are our children."""
+    """Read now. service: pid of gunicorn's master. Thumbnail servers are child processes."""
     text = requests.get(f"{url}/metrics", timeout=10).text
     own = time.process_time()
     of_service = cpu_s(service)
@@ -64,7 +64,7 @@ def read(url: str, service: int) -> Reading:
 
 
 def counts(text: str) -> Counter[str]:
-    """The sums that are needed, by `stage key`: all lanes together, of the image tower."""
+    """Return the needed sums of the image tower over all lanes, by `stage key`."""
     found: Counter[str] = Counter()
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -77,7 +77,7 @@ def counts(text: str) -> Counter[str]:
 
 
 def spent(before: Reading, after: Reading, streams: int) -> Spent:
-    """What was used between. streams: forward passes at once."""
+    """Return the use of resources between two readings. streams: concurrent forward passes."""
     seconds = after.at_s - before.at_s
     counted = Counter(after.counts)
     counted.subtract(before.counts)
@@ -93,13 +93,13 @@ def spent(before: Reading, after: Reading, streams: int) -> Spent:
 
 
 def _mean_ms(counted: Counter[str], stage: str) -> float:
-    """Of an item; texts have no fetch."""
+    """Return the mean time of an item in a stage, ms; 0 without items."""
     count = counted[f"{stage} stage_seconds_count"]
     return 1000 * counted[f"{stage} stage_seconds_sum"] / count if count else 0.0
 
 
 def limit(one: Spent, cores: int) -> str:
-    """What the load ran into, in words."""
+    """Return what limits, in words."""
     if one.encoder >= BUSY and one.slowdown < WAITING:
         return "the encoder"
     if sum(one.cores.values()) >= BUSY * cores:
@@ -109,13 +109,13 @@ def limit(one: Spent, cores: int) -> str:
     if alone:
         return f"perhaps one process: the {max(alone, key=lambda who: alone[who])}"
     if one.encoder >= BUSY:
-        return f"one interpreter: its batches take {one.slowdown:.1f} times what they could"
+        return f"one interpreter: its batches take {one.slowdown:.1f} times the tuned time"
     return "neither encoder nor cores: waiting threads, or one interpreter"
 
 
 @contextmanager
 def watching_card() -> Iterator[list[str]]:
-    """Lines of NVIDIA's tool, once it is left: how busy the card was, and its memory."""
+    """Run nvidia-smi while open; after that the list has its lines: utilisation, memory."""
     tool = shutil.which("nvidia-smi")
     lines: list[str] = []
     if tool is None:
@@ -126,14 +126,14 @@ def watching_card() -> Iterator[list[str]]:
         yield lines
     finally:
         process.terminate()
-        with suppress(subprocess.TimeoutExpired):  # stuck in the driver: it is killed with us
+        with suppress(subprocess.TimeoutExpired):  # stuck in the driver: the supervisor kills it
             lines += process.communicate(timeout=STOP_S)[0].splitlines()
 
 
 def of_card(lines: Sequence[str]) -> Numbers:
-    """Median utilisation in %, and peak memory in MiB of all processes on the card."""
+    """Return the median utilisation, %, and the peak memory of all processes, MiB."""
     found = [re.fullmatch(r"(\d+), (\d+)", line.strip()) for line in lines]
-    whole = [(int(one[1]), int(one[2])) for one in found if one]  # not those that say [N/A]
+    whole = [(int(one[1]), int(one[2])) for one in found if one]  # skips lines with [N/A]
     if not whole:
         return {}
     busy, memory = zip(*whole, strict=True)

@@ -1,4 +1,4 @@
-"""The service itself under clients of URLs, as it is and with more room, and what limits it."""
+"""The service under load by URLs, with default and larger settings, and what limits it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from benchmarks.gpu.checkpoints import checkpoint
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan
 from benchmarks.gpu.readings import Spent, limit, of_card, read, spent, watching_card
 from benchmarks.gpu.started import Service, serving, thumbnails
-from inference.load import Load
-from inference.loadtest import ClosedLoop, OpenLoop, together
-from inference.machine import cores
-from inference.threads import plain
-from serve.benchmark.client import HttpTarget
-from serve.benchmark.grid import MAX_IN_FLIGHT, call
-from serve.benchmark.payload import Bulk, screenshots, texts
+from inference.loadtest.run import ClosedLoop, OpenLoop, together
+from inference.loadtest.summary import Load
+from inference.profile.machine import cores
+from inference.tuning.threads import plain
+from serve.asking.transports import HttpTransport
+from serve.benchmark.endpoint_load.grid import MAX_IN_FLIGHT, call
+from serve.benchmark.endpoint_load.payload import Bulk, screenshots, texts
 
-# Until a service is ready, of its time.
+# Share of a service's time limit for its start.
 START_SHARE = 0.6
 MAX_SERVERS, CORES_A_SERVER = 4, 4
 LATENCY_MS = 20.0
@@ -26,7 +26,7 @@ LATENCY_MS = 20.0
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of the load. seconds: of each step; single_s of singles. rate: of either kind a second."""
+    """Sizes of the load. seconds: of a step; single_s: of singles alone. rate: per kind, 1/s."""
 
     clients: int
     urls: int
@@ -39,17 +39,17 @@ class Sizes:
 
 FULL = Sizes(16, 64, 128, seconds=5.0, single_s=1.5, warm_up_s=1.0, rate=4.0)
 QUICK = Sizes(2, 4, 16, seconds=0.6, single_s=0.3, warm_up_s=0.1, rate=4.0)
-# Beside `--max-items-in-flight`, without which half of the clients would be refused.
+# In addition to `--max-items-in-flight`; without that, half of the clients are refused.
 WAYS: dict[str, tuple[str, ...]] = {
     "as it is": (),
     "with room": ("--batch-size", "256", "--io-threads", "256"),
 }
-# A tune would take seconds.
+# Fixed sizes, because a tune takes seconds.
 QUICK_WAYS = {"quick": ("--batch-size", "4", "--text-batch-size", "4")}
 
 
 def run(plan: Plan, box: Box) -> Found:
-    """Each way a service of its own; the thumbnails and the load are the same."""
+    """Start a service for each way; thumbnails and load are the same."""
     sizes, ways = (QUICK, QUICK_WAYS) if plan.quick else (FULL, WAYS)
     numbers: Numbers = {"load": asdict(sizes), "ways": {}}
     servers = max(1, min(MAX_SERVERS, cores() // CORES_A_SERVER))
@@ -67,7 +67,7 @@ def run(plan: Plan, box: Box) -> Found:
 def _measured(
     plan: Plan, sizes: Sizes, options: Sequence[str], urls: Sequence[str], start_s: float
 ) -> Iterator[Numbers]:
-    """What is known of one service, after each step."""
+    """Yield the numbers of one service after each step."""
     room = ("--max-items-in-flight", str(2 * sizes.clients * sizes.urls))
     model = ("--model", str(checkpoint(plan, plan.models[0])))
     every = ("--device", plan.device, "--backend", "torch", *model, *room, *options)
@@ -89,8 +89,8 @@ def _measured(
 def _steps(
     service: Service, sizes: Sizes, urls: Sequence[str], streams: int
 ) -> Iterator[dict[str, Load] | Spent]:
-    """Singles alone, bulk alone and what it used, all together."""
-    target = HttpTarget(service.url, sizes.clients + 2 * MAX_IN_FLIGHT)
+    """Run singles alone, bulk alone with its use of resources, then all together."""
+    target = HttpTransport(service.url, sizes.clients + 2 * MAX_IN_FLIGHT)
     body = partial(Bulk("urls", urls).body, sizes.urls)
     bulk = ClosedLoop(call(target, body), sizes.clients)
     asks = {"text": call(target, texts()), "screenshot": call(target, screenshots())}
@@ -120,7 +120,7 @@ def _numbers(load: Load) -> Numbers:
 
 
 def _failures(name: str, load: Load) -> list[str]:
-    """Nothing may fail: the servers of thumbnails are well, and there is room for all."""
+    """List failed items and requests; in this load every item must succeed."""
     found = [f"{count} items failed: {code}" for code, count in load.failed.items()]
     found += [f"{count} requests failed: {code}" for code, count in load.errors.items()]
     if not load.requests:

@@ -1,4 +1,4 @@
-"""`sweetspot serve` in a process of its own, on a free port; and servers of thumbnails for it."""
+"""`sweetspot serve` in a process of its own, on a free port, and thumbnail servers for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import requests
 
-from serve.benchmark.thumbnails import served
+from serve.benchmark.endpoint_load.thumbnails import served
 
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
@@ -26,7 +26,7 @@ LOG_CHARS = 3000
 
 @dataclass(frozen=True)
 class Service:
-    """One that answers. pid: of gunicorn's master. ready_s: from its start to the first 200."""
+    """A running service. pid: of gunicorn's master. ready_s: from start to the first 200."""
 
     url: str
     pid: int
@@ -38,7 +38,7 @@ class Service:
 def serving(options: Sequence[str], log: Path, timeout_s: float) -> Iterator[Service]:
     """Start, wait until it is ready, stop. Raises RuntimeError with the end of its log.
 
-    It stays in our process group: who kills this part kills the service.
+    The service stays in our process group, so that killing this part also kills the service.
     """
     port = _free_port()
     address = ["--host", HOST, "--port", str(port), "--allow-host", HOST]
@@ -61,7 +61,7 @@ def serving(options: Sequence[str], log: Path, timeout_s: float) -> Iterator[Ser
 
 @contextmanager
 def thumbnails(servers: int, pictures: int, latency_ms: float) -> Iterator[list[str]]:
-    """URLs of pictures from several processes: one would answer fewer than a card embeds."""
+    """Yield URLs of several thumbnail servers: one process is slower than a card."""
     with ExitStack() as stack, ThreadPoolExecutor(servers) as pool:
         drawn = [served(pictures, latency_ms) for _ in range(servers)]
         lists = list(pool.map(stack.enter_context, drawn))
@@ -75,7 +75,7 @@ def _free_port() -> int:
 
 
 def _direct() -> dict[str, str]:
-    """This environment without proxies: loopback is asked directly."""
+    """Return the environment without proxies, for requests to loopback."""
     return {name: value for name, value in os.environ.items() if "PROXY" not in name.upper()}
 
 

@@ -1,4 +1,4 @@
-"""Holds parts to their time from outside: what hangs in a driver obeys nobody inside."""
+"""Time limits of parts, enforced from another process: a hang in a driver needs a kill."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from benchmarks.gpu.parts import FIRST, Part
 from benchmarks.gpu.plan import Ended, Found, Numbers, Plan
 from benchmarks.gpu.worker import work
 
-# Python, torch and transformers are imported in it.
+# Includes the imports of torch and transformers.
 START_S = 60.0
-# With less, no part is worth its start.
+# No part is started with less time left.
 MIN_S = 3.0
-# Until the kernel has ended all that was killed.
+# Limit for killed processes to disappear.
 KILL_S = 5.0
 LAST_WORDS_CHARS = 6000
 
 
 class Worker:
-    """One process that runs parts. Close it; that kills all that it started."""
+    """A process that runs parts. `close` kills it and all processes that it started."""
 
     def __init__(self, plan: Plan) -> None:
         context = get_context("spawn")
@@ -38,11 +37,11 @@ class Worker:
         theirs.close()
         if not self._connection.poll(START_S):
             self.close()
-            raise TimeoutError(f"the process of the parts did not start in {START_S:.0f} s")
+            raise TimeoutError(f"the worker process did not start in {START_S:.0f} s")
         self._connection.recv()
 
     def run(self, part: Part, seconds: float, note: Callable[[Numbers], None]) -> Ended:
-        """Run a part; what it notes is passed on. After an end that is not ok, close."""
+        """Run a part and pass on its notes. Close the worker unless it ended ok or skipped."""
         start_s, noted = time.monotonic(), Found()
         try:
             self._connection.send((part, seconds))
@@ -58,11 +57,11 @@ class Worker:
         return Ended(state, time.monotonic() - start_s, noted, self._said_last())
 
     def close(self) -> None:
-        """Kill the group, and wait until it has gone."""
+        """Kill the process group, and wait until it has ended."""
         group = self._process.pid
         assert group is not None
         _kill_group(group)
-        self._process.kill()  # one that has not made its group yet
+        self._process.kill()  # in case it has no group of its own yet
         self._process.join()
         self._connection.close()
 
@@ -84,19 +83,14 @@ class Supervisor:
         """The supervisor itself."""
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Nothing is left running."""
+    def __exit__(self, *exc: object) -> None:
+        """Kill the worker."""
         self._drop()
 
     def run(
         self, parts: Sequence[Part], note: Callable[[Part, Numbers], None]
     ) -> Iterator[tuple[Part, Ended]]:
-        """Each part with how it ended; without a machine that is what was asked, none but it."""
+        """Yield each part with its end; skip the others when the first part is not ok."""
         refused = ""
         for part in parts:
             if refused:
@@ -117,7 +111,7 @@ class Supervisor:
             return Ended("died", 0.0, error=f"{type(exc).__name__}: {exc}")
         ended = self._worker.run(part, min(part.seconds, left_s), note)
         if ended.state not in {"ok", "skipped"}:
-            self._drop()  # CUDA may be in a state in which nothing works any more
+            self._drop()  # CUDA may be unusable after an error
         return ended
 
     def _drop(self) -> None:
@@ -135,7 +129,7 @@ def _kill_group(group: int) -> None:
 
 
 def _members(group: int) -> list[int]:
-    """Processes of a group that have not ended; those that nobody has waited for do not count."""
+    """Return the processes of a group that still run; zombies do not count."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, ValueError):

@@ -1,4 +1,4 @@
-"""A run in one table: what was measured on what, and each part in a line."""
+"""Table of a run: machine and versions in the title, a row for each part."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SHOWN = ("python", "torch", "transformers", "numpy", "pillow")
 
 
 def table(document: Document) -> Table:
-    """The parts that have ended."""
-    found = Table("part", "state", "s", "what was found", title=_title(document), show_lines=True)
+    """Make the table of the parts that have ended."""
+    found = Table("part", "state", "s", "result", title=_title(document), show_lines=True)
     words = {part.name: part.words for part in PARTS}
     for name, one in document.parts.items():
         colour = COLOURS.get(one["state"], "red")

@@ -1,6 +1,6 @@
-"""The process that runs the parts: started anew after one that failed, killed with one that hangs.
+"""The process that runs the parts. It is replaced after a part that fails or hangs.
 
-It is spawned, not forked: CUDA does not survive a fork.
+It is spawned, not forked: CUDA does not work after a fork.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from pathlib import Path
 from benchmarks.gpu.parts import Part
 from benchmarks.gpu.plan import Box, Ended, Found, Numbers, Plan, Skipped, of_found
 
-# A part says where it is so long before its end.
+# The tracebacks of all threads are written this long before the time limit.
 LAST_WORDS_S = 1.0
 TRACEBACK_CHARS = 6000
 
 
 def work(connection: Connection, plan: Plan, last_words: Path) -> None:
-    """Run parts as they come, until nobody is at the other end, or one has failed.
+    """Run received parts until the connection is closed or a part fails.
 
-    Sends its readiness, then of each part its numbers as they come, and how it ended.
-    last_words: a file for where the threads are when it crashes, or before its time is over.
+    Sends None when ready; then, for each part, intermediate numbers and an Ended.
+    last_words: a file for the threads' tracebacks after a crash or shortly before the time limit.
     """
-    os.setsid()  # whoever kills this group kills what the parts have started, too
+    os.setsid()  # killing this group also kills processes that parts started
     connection.send(None)
     with suppress(EOFError):
         ended = None
@@ -46,13 +46,13 @@ def run(part: Part, plan: Plan, box: Box) -> Ended:
         return of_found(part.load()(plan, noted), time.monotonic() - start_s)
     except Skipped as exc:
         return Ended("skipped", time.monotonic() - start_s, Found(headline=str(exc)))
-    except Exception:  # noqa: BLE001 - it is what is to be found out
+    except Exception:  # noqa: BLE001 - any failure is a result
         error = traceback.format_exc()[-TRACEBACK_CHARS:]
         return Ended("failed", time.monotonic() - start_s, Found(noted.last), error)
 
 
 class Noted(Box):
-    """Keeps what was noted last: it is part of the record of a part that fails."""
+    """A box that keeps the last numbers, for the record of a part that fails."""
 
     def __init__(self, box: Box) -> None:
         super().__init__(box.left_s, self._keep)

@@ -1,1 +1,1 @@
-"""The commands `sweetspot benchmark ...`: measure, explain, show, keep."""
+"""The commands `sweetspot benchmark ...`."""

@@ -16,7 +16,7 @@ ENCODER_ONLY = (
     "interactive_wait_ms",
 )  # fmt: skip
 
-# What the pipeline's settings are of those that `serve` has.
+# The settings of `serve` that apply to the pipeline.
 PIPELINE_ONLY = (
     *ENCODER_ONLY, "batch_size", "text_batch_size", "profile", "decode_threads", "io_threads",
     "deadline_ms", "connect_timeout_ms", "fetch_timeout_ms",
@@ -24,7 +24,7 @@ PIPELINE_ONLY = (
 
 
 def _only(names: Collection[str]) -> list[str]:
-    """The settings other than these."""
+    """Return the names of all settings except these."""
     return [one.name for one in declared.fields() if one.name not in names]
 
 
@@ -34,13 +34,13 @@ def benchmark() -> None:
 
 
 @benchmark.command("encoder")
-@click.option("--json", "as_json", is_flag=True, help="print the profile, for machines")
+@click.option("--json", "as_json", is_flag=True, help="print the profile as JSON")
 @click.option("--exhaustive", is_flag=True, help="also measure every image batch from 1 to 64")
 @click.option("--all", "every", is_flag=True, help="every back end and precision that runs here")
 @click.option("--report", type=Writable(dir_okay=False), help="write an HTML page with charts")
 @click.option("--write-profile", type=click.Path(file_okay=False), help="folder of sweetspot.json")
 @click.option("--compare", type=click.Path(exists=True, dir_okay=False), help="an older profile")
-@click.option("--max-loss", type=SHARE, default=0.1, show_default=True, help="that may be lost")
+@click.option("--max-loss", type=SHARE, default=0.1, show_default=True, help="allowed loss")
 @with_settings(without=_only(ENCODER_ONLY))
 def benchmark_encoder(
     *,
@@ -53,7 +53,7 @@ def benchmark_encoder(
     max_loss: float,
     **flags: Any,
 ) -> None:
-    """Measure both towers of what `serve` would run here.
+    """Measure both towers of the encoder that `serve` would run here.
 
     \b
     Examples:
@@ -63,18 +63,18 @@ def benchmark_encoder(
       sweetspot benchmark encoder --compare ./checkpoint/sweetspot.json
     """
     settings, _ = load_settings(flags)
-    from serve.benchmark.encoder import Asked, run
+    from serve.benchmark.encoder_sizes.run import Asked, run
 
     asked = Asked(as_json, exhaustive, every, report, write_profile, compare, max_loss)
     raise SystemExit(run(settings, asked))
 
 
 def _numbers(context: Any, option: Any, value: str) -> tuple[int, ...]:  # noqa: ARG001
-    """Whole numbers from 1 between commas; one given twice counts once."""
+    """Parse comma-separated whole numbers from 1; drop duplicates."""
     parts = [part.strip() for part in value.split(",")]
     for part in parts:
         if not (part.isascii() and part.isdigit() and int(part) > 0):
-            raise click.BadParameter(f"{part!r} is no whole number from 1")
+            raise click.BadParameter(f"{part!r} is not a whole number from 1")
     return tuple(dict.fromkeys(map(int, parts)))
 
 
@@ -82,16 +82,16 @@ ABOVE_0 = FiniteRange(min=0, min_open=True)
 
 
 def with_output(what: str) -> Callable[[Any], Any]:
-    """Give a command the options that say where its results go. what: may not be slower."""
+    """Add the output options to a command. what: the subject that `--max-loss` compares."""
     options = (
-        click.option("--json", "as_json", is_flag=True, help="print one document, for machines"),
+        click.option("--json", "as_json", is_flag=True, help="print one JSON document"),
         click.option("--report", type=Writable(dir_okay=False), help="write an HTML page"),
         click.option(
             "--compare", type=click.Path(exists=True, dir_okay=False), help="an older document"
         ),
         click.option(
             "--max-loss", type=SHARE, default=0.1, show_default=True,
-            help=f"that {what} may lose against it",
+            help=f"share of throughput that {what} may lose against it",
         ),
     )  # fmt: skip
 
@@ -105,7 +105,7 @@ def with_output(what: str) -> Callable[[Any], Any]:
 
 LATENCY = click.option(
     "--latency-ms", type=FiniteRange(min=0), default=20.0, show_default=True,
-    help="of the local server whose URLs are sent",
+    help="latency of the local server whose URLs are sent",
 )  # fmt: skip
 
 
@@ -117,15 +117,15 @@ LATENCY = click.option(
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True,
               help="images in a request")  # fmt: skip
 @click.option("--concurrency", type=click.IntRange(min=1), default=4, show_default=True,
-              help="requests at once: callers, who ask on and on")  # fmt: skip
+              help="requests at once; each caller repeats requests")  # fmt: skip
 @click.option("--duration-s", type=ABOVE_0, default=10.0, show_default=True,
-              help="of the load, after a warm-up")  # fmt: skip
+              help="duration of the load, after a warm-up")  # fmt: skip
 @with_output("the pipeline")
 @with_settings(without=_only(PIPELINE_ONLY))
 def benchmark_pipeline(**given: Any) -> None:
-    """Measure all from URLs to embeddings, and say what limits it.
+    """Measure from URLs to embeddings, and name the bottleneck.
 
-    It measures what `serve` would run here.
+    Measures the configuration that `serve` would run here.
 
     \b
     Examples:
@@ -137,37 +137,37 @@ def benchmark_pipeline(**given: Any) -> None:
     """
     flags = {name: given.pop(name) for name in PIPELINE_ONLY}
     settings, _ = load_settings(flags)
-    from serve.benchmark.pipeline import run
-    from serve.benchmark.pipeline_record import Asked
+    from serve.benchmark.pipeline_stages.record import Asked
+    from serve.benchmark.pipeline_stages.run import run
 
     raise SystemExit(run(settings, Asked(**given)))
 
 
 @benchmark.command("endpoint")
-@click.option("--url", help="of the endpoint: http://localhost:8080, say")
-@click.option("--endpoint-name", help="of an endpoint on SageMaker, asked through boto3")
-@click.option("--urls", type=click.Path(exists=True, dir_okay=False), help="send these, one a line")
+@click.option("--url", help="URL of the endpoint, for example http://localhost:8080")
+@click.option("--endpoint-name", help="name of a SageMaker endpoint, called through boto3")
+@click.option("--urls", type=click.Path(exists=True, dir_okay=False), help="file: one URL a line")
 @click.option("--inline", is_flag=True, help="send thumbnails in the body, not URLs of them")
 @LATENCY
 @click.option("--batch", callback=_numbers, default="1,4,16,64", show_default=True,
               metavar="N,...", help="images in a request")  # fmt: skip
 @click.option("--concurrency", callback=_numbers, default="1,4,16", show_default=True,
-              metavar="N,...", help="requests at once: callers, who ask on and on")  # fmt: skip
-@click.option("--rate", type=ABOVE_0, help="instead: requests a second, arriving at random")
+              metavar="N,...", help="requests at once; callers repeat requests")  # fmt: skip
+@click.option("--rate", type=ABOVE_0, help="open loop: requests a second, at random times")
 @click.option("--duration-s", type=ABOVE_0, default=5.0, show_default=True,
-              help="of each combination, after a warm-up")  # fmt: skip
+              help="duration of each combination, after a warm-up")  # fmt: skip
 @click.option("--interactive-rate", type=ABOVE_0,
-              help="also measure so many texts and so many screenshots a second beside bulk "
-              "requests of the first --batch and --concurrency")  # fmt: skip
+              help="also measure this many texts and this many screenshots a second beside "
+              "bulk requests of the first --batch and --concurrency")  # fmt: skip
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True,
-              help="turns of bulk with and without them")  # fmt: skip
+              help="turns of bulk with and without single requests")  # fmt: skip
 @click.option("--latency-target-ms", type=ABOVE_0,
-              help="recommend only what keeps this p95 of a request")  # fmt: skip
+              help="recommend only combinations that keep this p95 of a request")  # fmt: skip
 @with_output("the best combination")
 def benchmark_endpoint(**asked: Any) -> None:
-    """Put load on a running endpoint, and say how to ask it.
+    """Put load on a running endpoint, and recommend how to call it.
 
-    How many images a request, how many requests at once?
+    Recommends the number of images a request and of requests at once.
 
     \b
     Examples:
@@ -179,7 +179,7 @@ def benchmark_endpoint(**asked: Any) -> None:
       sweetspot benchmark endpoint --endpoint-name clip --inline --json > before.json
       sweetspot benchmark endpoint --endpoint-name clip --inline --compare before.json
     """
-    from serve.benchmark.endpoint import run
-    from serve.benchmark.record import Asked
+    from serve.benchmark.endpoint_load.record import Asked
+    from serve.benchmark.endpoint_load.run import run
 
     raise SystemExit(run(Asked(**asked)))

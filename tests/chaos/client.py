@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from serve.benchmark.client import pause_s
+from serve.benchmark.endpoint_load.client import MAX_PAUSE_S
 from tests.chaos.asking import Ask, draw
 from tests.chaos.checking import Circumstances, Finding, check, read
 from tests.chaos.items import SECRET, Catalogue
@@ -116,7 +116,7 @@ class Client:
         """How long to wait before the next try, s."""
         try:
             error = json.loads(body)["error"]
-            code, pause = error["code"], pause_s(error["retry_after_ms"])
+            code, pause = error["code"], min(float(error["retry_after_ms"]) / 1000, MAX_PAUSE_S)
         except (ValueError, KeyError):
             code, pause = f"status {status}", 1.0
         self._tally.add("unanswered", code)

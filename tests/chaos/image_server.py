@@ -11,7 +11,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
-from inference.thumbnail_server import NOT_FOUND, Reply
+from inference.loadtest.thumbnail_server import NOT_FOUND, Reply
 
 MOODS = ("gone", "hanging up", "half answers", "slow", "unavailable")
 UNAVAILABLE = Reply(b"come again", "text/plain", 503)

@@ -11,9 +11,9 @@ from http import HTTPStatus
 
 import numpy as np
 
-from inference.thumbnail_server import Reply
-from model.fake import FakeEncoder
-from model.mixes import small, thumbnail
+from inference.loadtest.thumbnail_server import Reply
+from model.backends.fake import FakeEncoder
+from model.synthetic.mixes import small, thumbnail
 from tests.chaos.image_server import MoodyServer
 from tests.images import damaged_images, odd_images
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from model.fake import FakeEncoder
+from model.backends.fake import FakeEncoder
 from tests.chaos.asking import Ask
 from tests.chaos.checking import Circumstances, check, read
 from tests.chaos.items import Known, text

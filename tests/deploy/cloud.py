@@ -18,7 +18,7 @@ from botocore.validate import validate_parameters
 from click.testing import CliRunner
 from moto.backends import get_backend
 
-from deploy.stack import TAG
+from deploy.stack.stack import TAG
 from sweetspot import main
 from tests.deploy.configs import IMAGE
 

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from deploy.config import Config, Network, Objects, Serverless
+from deploy.template.config import Config, Network, Objects, Serverless
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/sweetspot:cpu"
 ARTIFACT = "s3://models/designs/model.tar.gz"

@@ -2,7 +2,7 @@
 
 import json
 
-from deploy.template import template
+from deploy.template.template import template
 from model.files import write_whole
 from tests.deploy.configs import KINDS
 from tests.deploy.test_template import GOLDEN

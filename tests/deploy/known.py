@@ -5,9 +5,9 @@ import time
 
 from deploy.smoke import KNOWN, TEXT
 from inference.types import ImageBytes, Text
-from model.attributes import Attributes
 from model.files import whole_file, write_whole
-from model.thumbnails import draw, encode
+from model.synthetic.attributes import Attributes
+from model.synthetic.thumbnails import draw, encode
 from serve.compose import open_engine
 from serve.settings import Settings
 

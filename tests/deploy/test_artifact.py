@@ -15,10 +15,10 @@ from click.testing import CliRunner
 from moto import mock_aws
 
 from deploy.artifact import ArtifactError, contents, write
-from model.checkpoint import BUILTIN_FOLDER, verify
+from model.backends.spec import spec_of
+from model.checkpoints.checkpoint import BUILTIN_FOLDER, verify
+from model.checkpoints.graphs import find
 from model.config import ModelConfig
-from model.graphs import find
-from model.spec import spec_of
 from sweetspot import main
 from tests.e2e.service import ROOT
 
@@ -222,7 +222,7 @@ def test_a_link_stays_and_what_is_no_file_is_refused(tmp_path):
     assert (tmp_path / "link").is_symlink()
     assert tarfile.is_tarfile(tmp_path / "there.tar.gz")
     os.mkfifo(tmp_path / "pipe")
-    assert "pipe is no plain file" in artifact("--model", "builtin", "-o", tmp_path / "pipe").output
+    assert "is not a plain file" in artifact("--model", "builtin", "-o", tmp_path / "pipe").output
     assert (tmp_path / "pipe").is_fifo()
 
 
@@ -260,9 +260,9 @@ def test_an_artifact_is_never_written_over_what_goes_into_it(tmp_path, folder, n
         (("--model", "../a=builtin", "--model", "b=builtin"), "../a"),
         (("--model", "a=builtin", "--model", "b=builtin", "--profile", PROFILE), "single --model"),
         (("--model", "builtin", "--profile", "nowhere.json"), "nowhere.json is missing"),
-        (("--model", "builtin", "--upload", "s3://models/model.zip"), "nothing but a .tar.gz"),
+        (("--model", "builtin", "--upload", "s3://models/model.zip"), "unpacks only a .tar.gz"),
         (("--model", "builtin", "--upload", "https://a/model.tar.gz"), "--upload https://a/"),
-        (("--model", "builtin", "-o", "/nowhere/model.tar.gz"), "/nowhere is no folder"),
+        (("--model", "builtin", "-o", "/nowhere/model.tar.gz"), "/nowhere is not a folder"),
         (("--model", "builtin", "-o", "/proc/model.tar.gz"), "/proc/model.tar.gz: cannot be wri"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.template import template
+from deploy.template.template import template
 from tests.deploy.cloud import deploy
 from tests.deploy.configs import IMAGE, KINDS
 
@@ -38,15 +38,21 @@ def test_it_is_light_and_needs_neither_network_nor_credentials(words):
 def test_of_the_other_packages_it_imports_what_describes_and_nothing_that_works():
     imports = re.compile(r"^ *from ((?:serve|inference|model)[\w.]*) import (.+)", re.MULTILINE)
     found = {
-        package if package.count(".") else f"{package}.{name}"
-        for path in (ROOT / "deploy").glob("*.py")
+        f"{package}.{name}" if is_module(f"{package}.{name}") else package
+        for path in (ROOT / "deploy").rglob("*.py")
         for package, names in imports.findall(path.read_text())
         for name in names.split(", ")
     }
-    # Beside what a checkpoint is: what it raises, its graphs, what its fingerprint follows from;
-    # and how a file is written.
-    describing = {"serve.settings", "inference.profile", "model.checkpoint"}
-    assert found == describing | {"model.errors", "model.graphs", "model.config", "model.files"}
+    # What a checkpoint is: what it raises, its graphs, what its fingerprint follows from; how a
+    # file is written; what an endpoint is asked and how.
+    of_checkpoints = {"model.checkpoints.checkpoint", "model.checkpoints.graphs", "model.config"}
+    of_endpoints = {"serve.asking.transports", "serve.wire.client_side"}
+    others = {"inference.profile.profile", "serve.settings", "serve.observe.bars"}
+    assert found == of_checkpoints | of_endpoints | others | {"model.errors", "model.files"}
+
+
+def is_module(name):
+    return ROOT.joinpath(*name.split(".")).with_suffix(".py").is_file()
 
 
 def test_render_prints_the_template_of_the_flags(tmp_path):
@@ -83,10 +89,10 @@ def test_a_job_is_printed_as_its_request():
     [
         (("--image", "sweetspot"), "must be an image of ECR"),
         ((), "Missing option '--image'"),
-        (("--image", IMAGE, "--job"), "--job is of --mode transform"),
+        (("--image", IMAGE, "--job"), "--job needs --mode transform"),
         (("--image", IMAGE, "--env", "SWEETSPOT_MODEL"), "must be NAME=VALUE"),
         (("--image", IMAGE, "--profile", "nowhere.json"), "nowhere.json is missing"),
-        (("--image", IMAGE, "--items", "8"), "is of --profile"),
+        (("--image", IMAGE, "--items", "8"), "--items needs --profile"),
         (("--image", IMAGE, "--concurrency", "4", "--profile", "a.json"), "not both"),
         (("--image", IMAGE, "-o", "/nowhere/template.json"), "cannot write"),
     ],

@@ -19,13 +19,20 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from deploy import transports
-from deploy.asking import ask as send
-from deploy.chunks import Limits
-from deploy.client import Client, Embedded, EndpointError, Failed, FingerprintChanged, Patience
-from deploy.in_order import InOrder
-from deploy.transports import connect
-from deploy.wire import encode_item
+from deploy.client import (
+    Client,
+    Embedded,
+    EndpointError,
+    Failed,
+    FingerprintChanged,
+    Patience,
+)
+from deploy.client.chunks import Limits
+from deploy.client.ordered_requests import OrderedRequests
+from deploy.client.retrying import ask as send
+from serve.asking import transports
+from serve.asking.transports import connect
+from serve.wire.client_side import encode_item
 from tests.deploy.container import Container, embedding, refusal
 from tests.e2e.service import ROOT
 from tests.servers import LocalServer, ScriptedContainer
@@ -103,10 +110,10 @@ def test_a_retry_after_beyond_patience_is_not_waited_for():
 
 
 def test_every_retry_is_said_in_words(caplog):
-    caplog.set_level(logging.WARNING, "deploy.asking")
+    caplog.set_level(logging.WARNING, "deploy.client.retrying")
     with Container([OVERLOADED]) as container:
         embed(container)
-    assert "asking again in 0.0 s: overloaded: as asked" in caplog.text
+    assert "retrying in 0.0 s: overloaded: as asked" in caplog.text
 
 
 def test_an_endpoint_that_is_not_there_is_named_by_the_system():
@@ -180,7 +187,7 @@ def test_a_retry_that_is_due_waits_for_room_without_spinning():
 
     patience = Patience(items=2, first_s=0.02, most_s=0.02)
     items = ({"text": text} for text in "abc")
-    walk = InOrder(items, ask, Limits(1, 1000), 1, patience)
+    walk = OrderedRequests(items, ask, Limits(1, 1000), 1, patience)
     sys.setprofile(profile)
     try:
         results = list(walk.results())
@@ -269,7 +276,7 @@ def test_large_items_are_not_read_ahead_of_what_requests_hold():
         behind.append(len(read) - items[0].index)
         return embedded(items, bulk, leaving)
 
-    walk = InOrder(texts(), ask, Limits(64, 1000), 1, QUICK)
+    walk = OrderedRequests(texts(), ask, Limits(64, 1000), 1, QUICK)
     assert len(list(walk.results())) == 40
     assert max(behind) == 4
 
@@ -282,7 +289,7 @@ def test_whoever_leaves_is_tried_for_no_longer():
         events.append(leaving)
         return embedded(items, bulk, leaving)
 
-    results = InOrder(iter([{"text": "a"}] * 9), ask, Limits(1, 1000), 1, QUICK).results()
+    results = OrderedRequests(iter([{"text": "a"}] * 9), ask, Limits(1, 1000), 1, QUICK).results()
     next(results)
     assert not events[0].is_set()
     results.close()

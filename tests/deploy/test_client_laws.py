@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.asking import pause_s
-from deploy.chunks import Limits, fits, items_for, take
 from deploy.client import Client, Embedded, EndpointError, Failed, Patience
-from deploy.wire import (
+from deploy.client.chunks import Limits, fits, items_for, take
+from deploy.client.retrying import pause_s
+from inference.profile.profile import Match, MeasuredPoint, Profile, Threads, TowerProfile
+from serve.wire.client_side import (
     FRAME_BYTES,
     Item,
     decode_answer,
@@ -19,7 +20,6 @@ from deploy.wire import (
     encode_body,
     encode_item,
 )
-from inference.profile import Match, MeasuredPoint, Profile, Threads, TowerProfile
 from tests.deploy.container import Container, embedding, refusal
 
 QUICK = Patience(items=3, first_s=0.001, most_s=0.002)

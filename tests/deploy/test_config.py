@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from deploy import capacity
-from deploy.config import Config, Network, Objects, Serverless
 from deploy.errors import ConfigError
-from inference.profile import Match, MeasuredPoint, Profile, Threads, TowerProfile
+from deploy.template import capacity
+from deploy.template.config import Config, Network, Objects, Serverless
+from inference.profile.profile import Match, MeasuredPoint, Profile, Threads, TowerProfile
 from tests.deploy.configs import IMAGE, KINDS, OBJECTS, SUBNETS, VPC
 
 WRONG = [
@@ -18,7 +18,7 @@ WRONG = [
     ({"image": "sweetspot:cpu"}, "must be an image of ECR"),
     ({"image": IMAGE.removesuffix(":cpu")}, "with its tag or digest"),
     ({"artifact": "./model.tar.gz"}, "must be in S3"),
-    ({"artifact": "s3://models/model.zip"}, "nothing but a .tar.gz"),
+    ({"artifact": "s3://models/model.zip"}, "unpacks only a .tar.gz"),
     ({"artifact": "s3://Models!/model.tar.gz"}, "s3://bucket/key"),
     ({"models": ("designs",)}, "give --artifact, too"),
     ({"models": ("a/b",), "artifact": "s3://models/m.tar.gz"}, "letters, digits"),
@@ -30,7 +30,7 @@ WRONG = [
     ({"instances_min": 5}, "the first at most the second"),
     ({"instances_max": 1000}, "to 100"),
     ({"concurrency": 0.0}, "from 0.1 to 1000"),
-    ({"timeout_s": 900}, "has 60 s, always"),
+    ({"timeout_s": 900}, "always has 60 s"),
     ({"latency_alarm_ms": 0}, "--latency-alarm-ms 0"),
     ({"alarm_topic": "trouble"}, "must be the ARN of an SNS topic"),
     ({"objects": OBJECTS}, "not realtime"),

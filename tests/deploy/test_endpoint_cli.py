@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from deploy.smoke import builtin, cosine, smoke
-from deploy.wire import Answer, Embedded, Failed
+from serve.wire.client_side import Answer, Embedded, Failed
 from sweetspot import main
 from tests.deploy.cloud import (
     FLAGS,

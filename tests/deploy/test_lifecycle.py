@@ -16,9 +16,9 @@ import boto3
 import botocore.session
 import pytest
 
-from deploy.lifecycle import GOOD, down, up
-from deploy.stack import Stacks
-from deploy.template import template
+from deploy.stack.lifecycle import GOOD, down, up
+from deploy.stack.stack import Stacks
+from deploy.template.template import template
 from tests.deploy.cloud import (
     ACCOUNT,
     ENDPOINT,
@@ -170,7 +170,7 @@ def of_designs(cloud, pause=None):
 
 
 def rendered():
-    from deploy.config import Config
+    from deploy.template.config import Config
 
     return template(Config("designs", IMAGE, instance_type="ml.m5.large"))
 
@@ -256,7 +256,7 @@ def test_a_stack_of_somebody_else_is_not_touched(cloud):
     cloudformation = client("cloudformation")
     cloudformation.create_stack(StackName="designs", TemplateBody=json.dumps(topic))
     for words in (UP, ("plan", *UP[1:]), ("down", "designs", "--yes"), ("status", "designs")):
-        refused(deploy(*words), "which this command has not made")
+        refused(deploy(*words), "which this command did not create")
     assert cloudformation.describe_stacks()["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
 
 
@@ -267,7 +267,7 @@ def test_a_plan_of_somebody_else_is_not_touched(cloud):
         StackName="designs", ChangeSetName="theirs", ChangeSetType="CREATE",
         TemplateBody=json.dumps(topic),
     )  # fmt: skip
-    refused(deploy(*UP), "which this command has not made")
+    refused(deploy(*UP), "which this command did not create")
     assert cloudformation.list_change_sets(StackName="designs")["Summaries"]
 
 
@@ -305,7 +305,7 @@ def interrupt():
 
 def test_an_interrupt_stops_the_waiting_alone(cloud):
     cloud.answer("DescribeStackEvents", interrupt)
-    refused(deploy(*UP), "AWS goes on", "`sweetspot deploy status designs` tells")
+    refused(deploy(*UP), "AWS continues", "see `sweetspot deploy status designs`")
     assert len(cloud.left()["endpoints"]) == 1
     ran(deploy("status", "designs"))
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import boto3
 import pytest
 
-from deploy.config import Config
-from deploy.plan import plan
-from deploy.stack import DEAD, Stacks
-from deploy.template import template
+from deploy.stack.plan import plan
+from deploy.stack.stack import DEAD, Stacks
+from deploy.template.config import Config
+from deploy.template.template import template
 from tests.deploy.cloud import (
     ACCOUNT,
     FLAGS,
@@ -130,7 +130,7 @@ def test_there_is_no_plan_of_what_up_makes_anew(cloud, status):
     """CloudFormation takes no change set for it."""
     ran(deploy(*UP))
     cloud.put_into(status)
-    refused(deploy(*PLAN, *FLAGS["async"]), f"designs is {status}", "`up` makes all of it anew")
+    refused(deploy(*PLAN, *FLAGS["async"]), f"designs is {status}", "`up` creates all of it again")
     assert "CreateChangeSet" not in cloud.calls
 
 

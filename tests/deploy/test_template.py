@@ -11,12 +11,12 @@ import pytest
 from cfnlint.api import ManualArgs, lint
 from hypothesis import given, settings
 
-from deploy.config import Config
-from deploy.environment import check as check_environment
-from deploy.job import transform_job
-from deploy.role import DESCRIBE_NETWORK, METRICS, REGISTRY_LOGIN
-from deploy.scaling import scaling, without_scaling
-from deploy.template import template
+from deploy.template.config import Config
+from deploy.template.environment import check as check_environment
+from deploy.template.job import transform_job
+from deploy.template.role import DESCRIBE_NETWORK, METRICS, REGISTRY_LOGIN
+from deploy.template.scaling import scaling, without_scaling
+from deploy.template.template import template
 from tests.deploy.configs import IMAGE, KINDS, OBJECTS, configs
 from tests.deploy.requests import NAMES, OPERATIONS, PSEUDO, check, problems, references, resolve
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from moto import mock_aws
 
 from deploy.errors import DeployError
-from deploy.job import job_request
+from deploy.template.job import job_request
 from deploy.transform import follow, report, start
 from sweetspot import main
 from tests.deploy.requests import check

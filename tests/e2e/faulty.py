@@ -11,12 +11,12 @@ import sys
 import threading
 
 from inference.config import EngineConfig
-from inference.engine import Engine
-from inference.fetch import Fetcher
-from model.fake import FakeEncoder
-from serve.server import Server
+from inference.engine.engine import Engine
+from inference.fetching.fetcher import Fetcher
+from model.backends.fake import FakeEncoder
+from serve.http.server import Server
+from serve.observe.telemetry import configure_logging
 from serve.settings import load
-from serve.telemetry import configure_logging
 
 HANGS, CRASHES, DIES = b"hangs", b"crashes", "dies"
 
@@ -38,7 +38,7 @@ class FaultyEncoder(FakeEncoder):
 def opening(settings):
     from serve.compose import fetch_config
 
-    return Engine(FaultyEncoder(), Fetcher(fetch_config(settings, 4)), EngineConfig(hang_s=1.0))
+    return Engine(FaultyEncoder(), Fetcher(fetch_config(settings, 4)), EngineConfig(stall_s=1.0))
 
 
 if __name__ == "__main__":

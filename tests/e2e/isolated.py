@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from model.checkpoint import BUILTIN
+from model.checkpoints.checkpoint import BUILTIN
 from tests.e2e.service import started
 from tests.images import png
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from model.thumbnails import sample
+from model.synthetic.thumbnails import sample
 from tests.checkpoints import make_checkpoint
 from tests.e2e.service import command, started
 
@@ -33,7 +33,6 @@ def quantized(tmp_path_factory, thumbnails):
     return folder, made
 
 
-@pytest.mark.slow
 def test_a_quantized_artifact_says_what_was_measured_and_is_served(quantized, tmp_path):
     folder, made = quantized
     report = json.loads(made.stdout)
@@ -47,7 +46,6 @@ def test_a_quantized_artifact_says_what_was_measured_and_is_served(quantized, tm
     assert len(body["results"][0]["embedding"]) == body["dimension"]
 
 
-@pytest.mark.slow
 def test_check_ends_with_1_below_a_floor(quantized):
     """The floor of an artifact calibrated on generated thumbnails, set above what int8 can keep."""
     folder, _ = quantized
@@ -63,7 +61,6 @@ def test_check_ends_with_1_below_a_floor(quantized):
     assert rows["torch float32"]["below"] == rows["openvino float32"]["below"] == []
 
 
-@pytest.mark.slow
 def test_an_exported_checkpoint_is_a_whole_artifact(tmp_path):
     source, artifact = make_checkpoint(tmp_path / "source"), tmp_path / "artifact"
     made = run("export", "--model", str(source), "-o", str(artifact))
@@ -81,7 +78,10 @@ def test_an_exported_checkpoint_is_a_whole_artifact(tmp_path):
         (("export", "--model", "nowhere"), "nowhere: no such folder"),
         (("check", "--model", "nowhere"), "nowhere: no such folder"),
         (("quantize", "-o", "x", "--thumbnails", "docs"), "thumbnails in docs; at least 90"),
-        (("serve", "--model", "builtin", "--precision", "float16", "--device", "cpu"), "it has"),
+        (
+            ("serve", "--model", "builtin", "--precision", "float16", "--device", "cpu"),
+            "it supports",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(arguments, message, tmp_path):

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from inference.thumbnail_server import NOT_FOUND, Reply, ThumbnailServer
-from model.fake import FakeEncoder
+from inference.loadtest.thumbnail_server import NOT_FOUND, Reply, ThumbnailServer
+from model.backends.fake import FakeEncoder
 from tests.e2e.service import started, without_proxies
 from tests.e2e.transform import MB, Job, advertised, payloads, transform
 from tests.images import png

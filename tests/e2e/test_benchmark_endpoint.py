@@ -147,14 +147,14 @@ def test_nobody_there_is_one_sentence():
         (("--url", "http://x.org", "--endpoint-name", "x"), "either --url or --endpoint-name"),
         (("--url", "http://192.0.2.1"), "is not on this machine and cannot fetch from it"),
         (("--endpoint-name", "x"), "give --urls or --inline"),
-        (("--url", "x.org", "--inline"), "http://localhost:8080, say"),
+        (("--url", "x.org", "--inline"), "such as http://localhost:8080"),
         (("--url", "http://x.org", "--inline", "--urls", "pyproject.toml"), "not both"),
         (
             ("--url", "http://x.org", "--urls", "pyproject.toml", "--batch", "9999"),
             "different URLs",
         ),
-        (("--url", "http://x.org", "--batch", "1,0"), "'0' is no whole number from 1"),
-        (("--url", "http://x.org", "--compare", "pyproject.toml"), "no JSON"),
+        (("--url", "http://x.org", "--batch", "1,0"), "'0' is not a whole number from 1"),
+        (("--url", "http://x.org", "--compare", "pyproject.toml"), "is not JSON"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_measured(arguments, words):

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from model import mixes as drawn
+from model.synthetic import mixes as drawn
 from serve.benchmark.commands import MIXES
 from tests.e2e.service import ROOT, command
 
@@ -92,7 +92,7 @@ def test_a_document_of_another_load_is_refused_before_anything_is_measured(measu
     result = run(*TINY, "--batch", "4", "--compare", str(folder / "old.json"))
     assert result.returncode == 1
     assert result.stderr == (
-        f"Error: {folder / 'old.json'} cannot be compared with: "
+        f"Error: cannot compare with {folder / 'old.json'}: "
         "it was measured with --batch 8, this is 4\n"
     )
 

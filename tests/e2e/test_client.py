@@ -1,16 +1,16 @@
 """The client and boto3 against the real service, which is killed and restarted under them."""
 
+import logging
 import os
 import signal
 from contextlib import ExitStack, contextmanager
 
 import boto3
-import pytest
 from botocore.config import Config
 
 from deploy.client import Client, Embedded, Failed
-from inference.thumbnail_server import Reply, ThumbnailServer
-from model.fake import FakeEncoder
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
+from model.backends.fake import FakeEncoder
 from tests.e2e.service import free_port, started
 from tests.images import jpeg
 
@@ -76,9 +76,9 @@ class Killed:
         self.kills.append("all")
 
 
-@pytest.mark.slow
 def test_2000_thumbnails_in_order_while_the_service_is_killed_and_restarted(tmp_path, caplog):
     """By boto3's own client. 5 % are bad; the worker is killed, then all, then the worker again."""
+    caplog.set_level(logging.WARNING, "deploy.client.retrying")
     with thumbnails() as (urls, expected), Killed(tmp_path) as service:
         faults = {500: service.kill_worker, 1000: service.kill_all, 1500: service.kill_worker}
         config = Config(retries={"total_max_attempts": 1})
@@ -90,7 +90,7 @@ def test_2000_thumbnails_in_order_while_the_service_is_killed_and_restarted(tmp_
                 faults.get(len(results), lambda: None)()
         runtime.close()
     assert service.kills == ["worker", "all", "worker"]
-    assert "asking again" in caplog.text
+    assert "retrying in" in caplog.text
     assert [one.index for one in results] == list(range(COUNT))
     for index, result in enumerate(results):
         if is_bad(index):

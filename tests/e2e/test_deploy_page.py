@@ -11,8 +11,8 @@ from pathlib import Path
 import cfnlint
 import pytest
 
-from deploy.template import template
-from model.checkpoint import BUILTIN_FOLDER
+from deploy.template.template import template
+from model.checkpoints.checkpoint import BUILTIN_FOLDER
 from tests.deploy.cloud import FLAGS, SKIPPED_BY_MOTO, UP, Cloud, client, deploy, ran, written
 from tests.deploy.configs import KINDS, OBJECTS
 from tests.e2e.service import started, without_proxies

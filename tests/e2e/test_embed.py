@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.fake import FakeEncoder
+from model.backends.fake import FakeEncoder
 from tests.e2e.service import ROOT, command, without_proxies
 from tests.images import png
 
@@ -167,7 +167,7 @@ def test_a_signal_that_comes_twice_at_once_is_one(tmp_path, gated_server):
 
 def test_a_signal_in_the_midst_of_the_imports_ends_in_a_line():
     with running("--text", "a", python=("-X", "importtime")) as process:
-        while not re.search(rb"\| +serve\.answers$", process.stderr.readline().rstrip()):
+        while not re.search(rb"\| +serve\.wire\.answers$", process.stderr.readline().rstrip()):
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         assert ended(process) == (130, "interrupted: nothing was embedded")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from inference.thumbnail_server import Reply, ThumbnailServer
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from tests.e2e.footprint import Footprint
 from tests.e2e.service import started, without_proxies
 from tests.hostile_server import TOO_SLOW, TOO_SLOW_IN_TLS, HostileServer

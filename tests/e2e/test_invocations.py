@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import requests
 
-from inference.thumbnail_server import Reply, ThumbnailServer
-from model.fake import FakeEncoder
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
+from model.backends.fake import FakeEncoder
 from tests.e2e.service import ROOT, started
 from tests.images import jpeg, png
 
@@ -65,7 +65,7 @@ def test_64_urls_in_order_with_each_error_in_its_place(service, thumbnail_server
 
 def test_the_built_in_model_embeds_64_urls_and_finds_them(tmp_path, thumbnail_server):
     """The main job with the real model: images and texts in one space, unit norm."""
-    from model.thumbnails import sample
+    from model.synthetic.thumbnails import sample
 
     urls, codes = sixty_four(thumbnail_server)
     with started(tmp_path, "--model", "builtin") as service:

@@ -13,10 +13,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
 from moto.server import ThreadedMotoServer
 
-from deploy.asking import Patience, ask
-from deploy.async_transport import AsyncTransport
-from deploy.wire import EndpointError, encode_item
-from model.fake import FakeEncoder
+from deploy.client.async_transport import AsyncTransport
+from deploy.client.retrying import Patience, ask
+from model.backends.fake import FakeEncoder
+from serve.wire.client_side import EndpointError, encode_item
 from tests.e2e.service import ROOT, started, without_proxies
 from tests.e2e.test_streaming import HeldServer
 from tests.images import png
@@ -134,7 +134,7 @@ def test_a_stream_that_breaks_off_is_an_error_of_boto3():
     from botocore.eventstream import EventStream
     from werkzeug.wrappers import Response
 
-    from serve.local_endpoint import _frames
+    from serve.local_endpoint.routes import _frames
 
     def breaking():
         yield b"first"

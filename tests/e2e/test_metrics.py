@@ -6,7 +6,7 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from inference.thumbnail_server import Reply, ThumbnailServer
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from tests.e2e.service import started
 from tests.images import png
 

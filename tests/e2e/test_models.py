@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from deploy.client import Client, EndpointError
-from inference.thumbnail_server import ThumbnailServer
+from inference.loadtest.thumbnail_server import ThumbnailServer
 from serve.compose import open_engine
 from serve.settings import Settings
 from sweetspot import main
@@ -142,7 +142,7 @@ def test_rows_of_numbers_are_of_one_model(pair, accept):
 def test_an_unknown_model_is_not_found_and_told_which_there_are(pair, model):
     answer = pair.invoke({"text": "a", "model": model})
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
-    assert "'icons'; there is designs, components" in answer.json()["error"]["message"]
+    assert "'icons'; loaded models: designs, components" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("model", [[], "", 7, None, ["designs", "designs"], ["designs", 1], {}])

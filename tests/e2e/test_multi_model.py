@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import requests
 
+from model.backends.fake import FakeEncoder
 from model.config import ModelConfig
-from model.fake import FakeEncoder
 from tests.e2e.service import ROOT, command, started, without_proxies
 
 TARGET = "X-Amzn-SageMaker-Target-Model"

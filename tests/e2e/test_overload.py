@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 
-from inference.thumbnail_server import Reply, ThumbnailServer
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from tests.e2e.service import started
 from tests.images import jpeg
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 import pytest
 import requests
 
-from inference.thumbnail_server import ThumbnailServer
+from inference.loadtest.thumbnail_server import ThumbnailServer
 from tests.e2e.service import ROOT, command, free_port, started
 
 BODY = b'{"text": "a"}'
@@ -356,7 +356,7 @@ def test_many_clients_at_once_each_get_their_own(service):
     """32 clients, 20 requests each: every text's embedding is that text's."""
     import numpy as np
 
-    from model.fake import FakeEncoder
+    from model.backends.fake import FakeEncoder
 
     wrong = []
 

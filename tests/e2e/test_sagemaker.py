@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from model.checkpoint import BUILTIN_FOLDER
+from model.checkpoints.checkpoint import BUILTIN_FOLDER
 from tests.e2e.service import ROOT, Running, free_port, started, without_proxies
 from tests.e2e.test_streaming import HeldServer, peak_kib
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import requests
 
-from inference.thumbnail_server import Reply, ThumbnailServer
-from model.fake import FakeEncoder
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
+from model.backends.fake import FakeEncoder
 from tests.e2e.service import started
 from tests.images import png
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from model.errors import DecodeError
-from model.preprocess import preprocess
+from model.images.preprocess import preprocess
 
 MIB = 2**20
 # The dearest file within the limits took 1.6 s of CPU; the machine may be slow.

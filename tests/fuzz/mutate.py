@@ -6,7 +6,7 @@ import zlib
 from functools import cache
 from typing import NamedTuple
 
-from model.preprocess import DEFAULT_MAX_PIXELS
+from model.images.preprocess import DEFAULT_MAX_PIXELS
 from tests.fuzz.layout import layout, mend
 from tests.fuzz.seeds import seeds
 

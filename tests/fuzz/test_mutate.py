@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model.preprocess import preprocess
+from model.images.preprocess import preprocess
 from tests.fuzz.layout import layout, mend
 from tests.fuzz.mutate import mutated
 from tests.fuzz.seeds import seeds

@@ -8,7 +8,7 @@ import resource
 import sys
 from pathlib import Path
 
-from serve.telemetry import configure_logging
+from serve.observe.telemetry import configure_logging
 from tests.fuzz.cases import case
 from tests.fuzz.check import check, resident
 from tests.fuzz.mutate import Case

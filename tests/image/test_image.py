@@ -14,8 +14,8 @@ import pytest
 import requests
 from PIL import Image
 
-from inference.thumbnail_server import Reply, ThumbnailServer
-from model.checkpoint import BUILTIN_FOLDER
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
+from model.checkpoints.checkpoint import BUILTIN_FOLDER
 from tests.image.engine import AS_NOBODY, IMAGE, MEMORY, engine, run, served
 from tests.image.sbom import bill
 from tests.images import encode, png

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.admission import Admission
 from inference.config import EngineConfig
+from inference.engine.admission import Admission
+from inference.engine.request import Request
 from inference.errors import Overloaded
-from inference.request import Request
 from inference.types import Text
 
 

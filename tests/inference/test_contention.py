@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.contention import HOLD, WINDOW_S, Contention, Verdict, Window
-from inference.machine import ProcessorTimes
+from inference.batching.contention import HOLD, WINDOW_S, Contention, Verdict, Window
+from inference.profile.machine import ProcessorTimes
 
 # As measured on two cores, with a caller that uses one of them; and beside a busy process.
 QUIET = Window(slowdown=1.5, own=0.8, others=0.92, idle=0.28)
@@ -114,7 +114,7 @@ def test_a_change_is_reported_within_half_a_minute():
     assert "other processes use 1.4 cores (0.9 before), the service 0.6 (0.8 before)" in words
     assert "sweetspot benchmark encoder" in words
     assert machine.run(contention, 20, QUIET) == 1
-    assert contention.words() == "have the processor as before"
+    assert contention.words() == "have enough CPU time again"
 
 
 def test_slow_batches_make_longer_windows():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.curve import Point, fit, sweet_spot
+from inference.profile.curve import Point, fit, sweet_spot
 
 POWERS = [1, 2, 4, 8, 16, 32, 64, 128]
 REFINED = sorted([*POWERS, 3, 6, 12, 24, 48, 96])

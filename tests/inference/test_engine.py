@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
-from inference.engine import Engine
+from inference.engine.engine import Engine
 from inference.errors import ClientLeft, Overloaded
-from inference.fetch import Fetcher
-from inference.thumbnail_server import Reply, ThumbnailServer
+from inference.fetching.fetcher import Fetcher
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from inference.types import Embedding, Failure, ImageBase64, ImageBytes, ImageUrl, Text
-from model.fake import FakeEncoder
+from model.backends.fake import FakeEncoder
 from tests.images import jpeg, png
 from tests.servers import MeetingServer
 
@@ -198,7 +198,7 @@ def test_every_item_gets_its_own_result_in_order(requests, batch_size, window):
                 else:
                     np.testing.assert_array_equal(result.vector, text_vector(f"text {number}"))
         assert engine.items_in_flight == 0
-        assert all(size <= batch_size for _, size in engine._roster["fake"].encoder.batches)
+        assert all(size <= batch_size for _, size in engine._models["fake"].encoder.batches)
 
 
 def test_the_images_of_a_request_form_full_batches():
@@ -293,7 +293,7 @@ def test_an_engine_that_closes_answers_what_it_cannot_start():
         answer = pool.submit(embed, engine, items)
         wait_for(lambda: engine.items_in_flight == 4)
         closing = pool.submit(engine.close)
-        wait_for(lambda: engine._closing)
+        wait_for(lambda: engine._pipeline.preparation.closing)
         hold.set()
         results = answer.result(30).copy()
         closing.result(30)

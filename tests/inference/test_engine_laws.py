@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.config import BatchConfig, EngineConfig, FetchConfig
-from inference.curve import Point, fit
-from inference.engine import Engine
+from inference.engine.engine import Engine
 from inference.errors import ClientLeft, Overloaded
-from inference.fetch import Fetcher
-from inference.thumbnail_server import Reply, ThumbnailServer
+from inference.fetching.fetcher import Fetcher
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
+from inference.profile.curve import Point, fit
 from inference.types import Embedding, Failure, ImageBytes, ImageUrl, Text, lane_of
-from model.fake import FakeEncoder
+from model.backends.fake import FakeEncoder
 from tests.images import png
 from tests.inference.test_engine import (
     LOCAL,
@@ -250,7 +250,7 @@ def test_an_item_that_comes_in_the_instant_of_the_end_has_failed():
     """It saw the engine open, and finds the batcher closed: no wait until the deadline."""
     engine = Engine(FakeEncoder(), Fetcher(LOCAL), EngineConfig())
     engine.close()
-    engine._closing = False
+    engine._pipeline.preparation.closing = False
     (result,) = engine.embed([Text("late")], soon(60)).results
     assert (result.code, result.message) == ("encode_failed", "the service is stopping")
     assert engine.items_in_flight == 0

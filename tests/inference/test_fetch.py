@@ -18,9 +18,9 @@ from moto import mock_aws
 
 from inference.config import FetchConfig, UrlConfig
 from inference.errors import FetchBlocked, FetchError, FetchHttpStatus, FetchTooLarge
-from inference.fetch import Fetcher
-from inference.thumbnail_server import Reply, ThumbnailServer
-from inference.urls import tidy
+from inference.fetching.fetcher import Fetcher
+from inference.fetching.urls import tidy
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from tests.images import png
 from tests.servers import MeetingServer
 

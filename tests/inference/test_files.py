@@ -6,12 +6,12 @@ import threading
 import pytest
 
 from inference.config import EngineConfig
-from inference.engine import Engine
+from inference.engine.engine import Engine
 from inference.errors import DeadlineExceeded, FetchTooLarge, FileUnreadable
-from inference.fetch import Fetcher
-from inference.files import CHUNK_BYTES, read_file
+from inference.fetching.fetcher import Fetcher
+from inference.fetching.files import CHUNK_BYTES, read_file
 from inference.types import Embedding, ImageFile
-from model.fake import FakeEncoder
+from model.backends.fake import FakeEncoder
 from tests.e2e.service import ROOT
 from tests.images import png
 from tests.inference.test_engine import LOCAL, embed, image_vector
@@ -109,4 +109,8 @@ def test_only_the_embed_command_names_files_of_this_machine():
         for path in (ROOT / folder).rglob("*.py")
         if "ImageFile" in path.read_text()
     }
-    assert found == {"inference/types.py", "inference/engine.py", "serve/embed/inputs.py"}
+    assert found == {
+        "inference/types.py",
+        "inference/engine/preparation.py",
+        "serve/commands/embed/inputs.py",
+    }

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.batching.forward import Forward
 from inference.config import BatchConfig
-from inference.forward import Forward
 from inference.types import Embedding, ImageBytes, Text
+from model.backends.fake import FakeEncoder
 from model.errors import OutOfMemory
-from model.fake import FakeEncoder
 from tests.images import png
 from tests.inference.test_engine import embed, image_vector, opened, soon, text_vector
 
@@ -125,7 +125,7 @@ def test_a_batching_thread_that_died_is_trouble():
 def test_what_hangs_is_trouble_until_it_ends():
     hold = threading.Event()
     slow = FakeEncoder(fixed_s=1.0, sleep=lambda _: hold.wait(30) and None)
-    with opened(slow, hang_s=0.0) as engine:
+    with opened(slow, stall_s=0.0) as engine:
         assert engine.trouble() is None
         late = engine.embed([Text("a")], time.monotonic() + 0.05).results[0]
         assert late.code == "deadline_exceeded"

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from inference.config import FetchConfig, UrlConfig
 from inference.errors import FetchBlocked, FetchError
-from inference.fetch import Fetcher
-from inference.thumbnail_server import Reply
-from inference.urls import follow, normal_host, parse, tidy
+from inference.fetching.fetcher import Fetcher
+from inference.fetching.urls import follow, normal_host, parse, tidy
+from inference.loadtest.thumbnail_server import Reply
 from tests.inference.hostile_urls import BLOCKED, HONEST, NAMES, UNKNOWN
 from tests.name_server import NameServer
 
@@ -131,7 +131,7 @@ def test_a_redirect_to_any_of_them_opens_no_connection(thumbnail_server, connect
 def is_public(address):
     """Public by Python's own registry and by nothing that carries another address inside.
 
-    It shares nothing with `inference.urls`; NAT64's is judged by the address inside.
+    It shares nothing with `inference.fetching.urls`; NAT64's is judged by the address inside.
     """
     ip = ipaddress.ip_address(address)
     if ip.version == 4:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.errors import FetchBlocked, FetchTooLarge
-from inference.inline import decode_base64, decode_data_url
+from inference.fetching.inline import decode_base64, decode_data_url
 from model.errors import CorruptImage
 
 

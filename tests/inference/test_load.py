@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.load import Load, RequestFailed, percentile, pooled
+from inference.loadtest.summary import Load, RequestFailed, percentile, pooled
 
 numbers = st.lists(st.floats(0, 1e6), min_size=1, max_size=50)
 shares = st.floats(0, 100)

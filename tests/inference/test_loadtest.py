@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.load import Outcome, RequestFailed
-from inference.loadtest import ClosedLoop, OpenLoop, arrivals, closed_loop, open_loop, together
-from inference.recorder import Recorder, Sample, Window
+from inference.loadtest.recorder import Recorder, Sample, Window
+from inference.loadtest.run import ClosedLoop, OpenLoop, arrivals, closed_loop, open_loop, together
+from inference.loadtest.summary import Outcome, RequestFailed
 
 SHORT_S = 0.05
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.machine import (
+from inference.profile.machine import (
     cores,
     cores_in_words,
     cpu_name,

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference.batching.scheduler import Entry, Scheduler
 from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
-from inference.curve import Point, fit
-from inference.engine import Engine
+from inference.engine.engine import Engine
 from inference.errors import UnknownModel
-from inference.fetch import Fetcher
-from inference.scheduler import Entry, Scheduler
+from inference.fetching.fetcher import Fetcher
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
+from inference.profile.curve import Point, fit
 from inference.stats import ItemTimes, StageTimes
-from inference.thumbnail_server import Reply, ThumbnailServer
 from inference.types import Embeddings, Failure, ImageUrl, Target, Text
+from model.backends.fake import FakeEncoder
 from model.config import ModelConfig
-from model.fake import FakeEncoder
 from tests.images import png
 
 LOCAL = FetchConfig(UrlConfig(allow_hosts=("127.0.0.1",)))
@@ -133,11 +133,11 @@ def test_the_first_model_is_the_default_and_an_unknown_one_is_named():
         (result,) = engine.embed([Text("a")], soon()).results
         np.testing.assert_array_equal(result.vector, text_vector("first", "a"))
         for models in ["third", ["first", "third"]]:
-            with pytest.raises(UnknownModel, match="no model 'third'; there is first, second"):
+            with pytest.raises(UnknownModel, match="'third'; loaded models: first, second"):
                 engine.embed([Text("a")], soon(), models=models)
     with (
         Engine(None, Fetcher(LOCAL), EngineConfig()) as engine,
-        pytest.raises(UnknownModel, match="there is none"),
+        pytest.raises(UnknownModel, match="loaded models: none"),
     ):
         engine.embed([Text("a")], soon())
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.policy import take
+from inference.batching.policy import take
 
 counts = st.integers(0, 500)
 ages = st.floats(0, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.profile import (
+from inference.profile.profile import (
     FILE_NAME,
     Match,
     MeasuredPoint,
@@ -69,7 +69,7 @@ def test_the_form_is_that_of_the_interface(tmp_path):
 
 
 def test_profiles_are_read_without_numpy():
-    program = "import sys, inference.profile; assert 'numpy' not in sys.modules"
+    program = "import sys, inference.profile.profile; assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference.batching.policy import BULK_SHARE, INTERACTIVE_MEMORY_S, price_s
+from inference.batching.scheduler import Entry, Scheduler
 from inference.config import BatchConfig
-from inference.curve import Point, fit
-from inference.policy import BULK_SHARE, INTERACTIVE_MEMORY_S, price_s
-from inference.scheduler import Entry, Scheduler
+from inference.profile.curve import Point, fit
 from inference.stats import ItemTimes, StageTimes
 from inference.types import Target
 

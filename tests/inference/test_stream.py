@@ -8,7 +8,7 @@ import numpy as np
 
 from inference.config import BatchConfig
 from inference.types import Embedding, Text
-from model.fake import FakeEncoder
+from model.backends.fake import FakeEncoder
 from tests.inference.test_engine import opened, soon, text_vector, wait_for
 
 
@@ -58,10 +58,10 @@ def test_who_does_not_take_results_gets_no_more_of_them():
     with opened(window=4, text=BatchConfig(2)) as engine:
         with engine.stream(texts(100), soon()) as stream:
             wait_for(lambda: engine.items_in_flight == 0)
-            embedded = sum(size for _, size in engine._roster["fake"].encoder.batches)
+            embedded = sum(size for _, size in engine._models["fake"].encoder.batches)
             assert 8 <= embedded <= 8 + 4
             assert len(list(flat(stream))) == 100
-        assert sum(size for _, size in engine._roster["fake"].encoder.batches) == 100
+        assert sum(size for _, size in engine._models["fake"].encoder.batches) == 100
 
 
 def test_a_stream_that_is_closed_unread_leaves_nothing_behind():

@@ -7,11 +7,11 @@ from queue import SimpleQueue
 import pytest
 
 from inference.config import EngineConfig
-from inference.engine import Engine
+from inference.engine.engine import Engine
 from inference.errors import Overloaded
-from inference.fetch import Fetcher
+from inference.fetching.fetcher import Fetcher
 from inference.types import Embedding, Failure, ImageUrl, Text
-from model.fake import FakeEncoder
+from model.backends.fake import FakeEncoder
 from tests.inference.test_engine import PATIENT, wait_for
 
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.config import BatchConfig
-from inference.text_cache import ENTRY_BYTES, TextCache
+from inference.engine.text_cache import ENTRY_BYTES, TextCache
 from inference.types import Embedding, ImageBytes, Text
-from model.fake import FakeEncoder
+from model.backends.fake import FakeEncoder
 from tests.images import png
 from tests.inference.test_engine import (
     RecordingEncoder,
@@ -40,7 +40,7 @@ def test_a_text_asked_again_costs_no_forward_pass():
     with opened() as engine:
         first = embed(engine, [Text("a"), Text(long)])
         again = engine.embed([Text(long), Text("a"), Text(long)], soon())
-        assert engine._roster["fake"].encoder.batches == [("text", 2)]
+        assert engine._models["fake"].encoder.batches == [("text", 2)]
         assert counts(engine) == (2, 2)
     assert [result.truncated for result in again.results] == [True, False, True]
     np.testing.assert_array_equal(again.results[1].vector, first[0].vector)
@@ -139,11 +139,11 @@ def test_the_least_recently_asked_goes_first():
     with opened(text_cache_bytes=SMALL) as engine:
         for name in "abcada":  # d takes b's place
             embed(engine, [Text(f"text {name}.")])
-        encoded = len(engine._roster["fake"].encoder.batches)
+        encoded = len(engine._models["fake"].encoder.batches)
         embed(engine, [Text("text c."), Text("text d."), Text("text a.")])
-        assert len(engine._roster["fake"].encoder.batches) == encoded == 4
+        assert len(engine._models["fake"].encoder.batches) == encoded == 4
         embed(engine, [Text("text b.")])
-        assert len(engine._roster["fake"].encoder.batches) == 5
+        assert len(engine._models["fake"].encoder.batches) == 5
 
 
 def test_what_is_larger_than_the_cache_is_embedded_all_the_same():
@@ -236,7 +236,7 @@ def test_every_text_gets_its_own_embedding_whoever_asked_before(asked, callers, 
         assert report.hits + report.misses == sum(len(set(numbers)) for numbers in asked)
         sevens = sum(7 in numbers for numbers in asked)
         # Beside what was asked for, the encoder sees a plain text when nothing of a batch lives.
-        passed = sum(size for _, size in engine._roster["fake"].encoder.batches)
+        passed = sum(size for _, size in engine._models["fake"].encoder.batches)
         assert 0 <= passed - (report.misses - sevens) <= sevens
 
 

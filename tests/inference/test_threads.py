@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from inference.config import BatchConfig
 from inference.errors import EncodeFailed
-from inference.profile import Threads
-from inference.threads import MeasuredThreads, candidates, choose, io_threads, measure, plain
-from model.fake import FakeEncoder
+from inference.profile.profile import Threads
+from inference.tuning.threads import MeasuredThreads, candidates, choose, io_threads, measure, plain
+from model.backends.fake import FakeEncoder
 from tests.images import png
 
 

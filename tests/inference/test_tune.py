@@ -5,11 +5,11 @@ import threading
 import numpy as np
 import pytest
 
-from inference.machine import forget_peak, peak_bytes
-from inference.runners import image_runner, interleaved, on_streams, text_runner
-from inference.tune import QUICK, TuneConfig, around, tune
+from inference.profile.machine import forget_peak, peak_bytes
+from inference.tuning.runners import image_runner, interleaved, on_streams, text_runner
+from inference.tuning.tune import QUICK, TuneConfig, around, tune
+from model.backends.fake import FakeEncoder
 from model.errors import OutOfMemory
-from model.fake import FakeEncoder
 
 
 class Machine:

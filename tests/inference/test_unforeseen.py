@@ -8,10 +8,10 @@ from PIL import Image, ImageFile
 from prometheus_client.parser import text_string_to_metric_families
 
 from inference.types import Embedding, Failure, ImageBytes, Text
-from model import resize
-from model.fake import FakeEncoder
-from model.preprocess import preprocess
-from serve.metrics import Metrics
+from model.backends.fake import FakeEncoder
+from model.images import resize
+from model.images.preprocess import preprocess
+from serve.observe.metrics import Metrics
 from tests.images import png
 from tests.inference.test_engine import embed, opened
 

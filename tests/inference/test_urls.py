@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from inference.config import UrlConfig
 from inference.errors import FetchBlocked
-from inference.urls import UrlPolicy, follow, is_public, normal_host, parse, tidy
+from inference.fetching.urls import UrlPolicy, follow, is_public, normal_host, parse, tidy
 
 PUBLIC = ["8.8.8.8", "93.184.216.34", "1.1.1.1", "2606:4700::1111", "2a00:1450:4001::5"]
 PUBLIC += ["64:ff9b::808:808"]
@@ -148,6 +148,7 @@ texts = jumbled | st.tuples(st.sampled_from(["http://", " https://a.example"]), 
 @given(texts | st.text())
 @example("http://a.example/ b\xa0c%?d e#f")
 @example("http://[::1]:8080?a b")
+@example("HTTP://0..À")
 def test_any_text_is_refused_or_leads_to_one_host_for_every_parser(text):
     """urllib3 checks and connects, requests prepares, urllib splits: all see the same."""
     target = target_of(text)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model.checkpoint import BUILTIN_FOLDER, fingerprint, locate, verify
+from model.checkpoints.checkpoint import BUILTIN_FOLDER, fingerprint, locate, verify
 from model.errors import CheckpointError
 from tests.checkpoints import make_checkpoint
 
@@ -112,7 +112,7 @@ BREAKAGES = {
     ),
     "a size of another type": (
         lambda f: edit(f / "preprocessor_config.json", size=[[]]),
-        'preprocessor_config.json: "size" is ....: it is no size that can be followed',
+        'preprocessor_config.json: "size" is ....: it is not a supported form of a size',
     ),
     "endless nesting": (
         lambda f: (f / "config.json").write_text("[" * 100_000),
@@ -153,7 +153,7 @@ def test_only_one_tower_is_refused(checkpoint):
 
 
 def test_locating(tmp_path, monkeypatch):
-    monkeypatch.setattr("model.checkpoint.PLATFORM_FOLDER", tmp_path / "platform")
+    monkeypatch.setattr("model.checkpoints.checkpoint.PLATFORM_FOLDER", tmp_path / "platform")
     assert locate(None) == BUILTIN_FOLDER
     assert locate("builtin") == BUILTIN_FOLDER
     (tmp_path / "platform").mkdir()
@@ -190,7 +190,7 @@ def test_the_fingerprint_is_of_what_changes_an_embedding(checkpoint, tmp_path):
 
 def test_verifying_needs_neither_torch_nor_numpy(small_checkpoint):
     program = (
-        "import sys; from pathlib import Path; from model.checkpoint import verify; "
+        "import sys; from pathlib import Path; from model.checkpoints.checkpoint import verify; "
         f"verify(Path({str(small_checkpoint)!r})); "
         "assert not {'torch', 'numpy', 'transformers'} & set(sys.modules)"
     )

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from model.backends.fake import FakeEncoder
 from model.config import ModelConfig
-from model.fake import FakeEncoder
 from model.load import load
 from tests.images import png
 

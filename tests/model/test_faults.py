@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from model.checkpoints.faults import checkpoint_faults
 from model.errors import CheckpointError, OutOfMemory
-from model.faults import checkpoint_faults
 
 WORDS = {
     Exception("a bad vocabulary"): "the tokenizer in /x cannot be loaded: a bad vocabulary",
     OSError(13, "Permission denied"): "cannot be loaded: .*Permission denied",
-    ImportError("install sentencepiece"): "takes a package that is missing: install sentencepiece",
+    ImportError("install sentencepiece"): "needs a package that is missing: install sentencepiece",
     CheckpointError("no end token"): "^no end token$",
 }
 

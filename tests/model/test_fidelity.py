@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from model.fidelity import fidelity
+from model.fidelity.cosines import fidelity
 
 
 def unit(values):

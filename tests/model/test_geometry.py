@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.geometry import Geometry, axes, rows_first
+from model.images.geometry import Geometry, axes, rows_first
 
 SIDE = st.integers(1, 5000)
 

@@ -3,8 +3,8 @@
 import pytest
 
 from model.errors import DecodeError, TooManyPixels
-from model.headers import MAX_JPEG_SEGMENTS, MAX_PNG_TEXTS
-from model.preprocess import preprocess
+from model.images.headers import MAX_JPEG_SEGMENTS, MAX_PNG_TEXTS
+from model.images.preprocess import preprocess
 from tests.hostile_images import (
     LONG,
     MAX_IMAGE_BYTES,

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from model.checkpoint import fingerprint, verify
+from model.checkpoints.checkpoint import fingerprint, verify
+from model.checkpoints.image_processor import DEFAULTS, read
 from model.errors import CheckpointError
-from model.geometry import FILTERS, Geometry
-from model.image_processor import DEFAULTS, read
-from model.preprocess import preprocess
+from model.images.geometry import FILTERS, Geometry
+from model.images.preprocess import preprocess
 from tests.checkpoints import make_checkpoint
 from tests.images import encode, jpeg, oriented, picture, png, speckles
 
@@ -137,7 +137,7 @@ def test_what_cannot_be_followed_is_refused_by_its_key_and_value(key, change):
     ("config", "message"),
     [
         ({"size": SIZE}, '"crop_size" is {"height": 224, "width": 224} by default'),
-        ({"size": [[]] * 1000, "crop_size": SIZE}, r'\.\.\.: it is no size'),
+        ({"size": [[]] * 1000, "crop_size": SIZE}, r'\.\.\.: it is not a supported form'),
     ],
 )  # fmt: skip
 def test_a_refusal_says_what_a_key_is_by_default_and_stays_short(config, message):

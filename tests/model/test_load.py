@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from model.backends.driver import has_bfloat16
 from model.config import ModelConfig
-from model.driver import has_bfloat16
 from model.errors import CheckpointError
 from model.load import PRECISIONS, card_precisions, runnable, settle, suits
 
@@ -61,10 +61,10 @@ def test_a_card_runs_torch_in_each_of_its_precisions(precision):
     ("options", "message"),
     [
         ({"backend": "openvino", "device": "cuda"}, "openvino does not run on device cuda"),
-        ({"backend": "torch", "device": "cpu", "precision": "int8"}, "it has float32"),
-        ({"backend": "torch", "device": "cpu", "precision": "bfloat16"}, "it has float32"),
-        ({"device": "cuda", "precision": "int8"}, "it has float32, bfloat16, float16"),
-        ({"backend": "openvino", "precision": "float16"}, "it has float32, bfloat16, int8"),
+        ({"backend": "torch", "device": "cpu", "precision": "int8"}, "it supports float32"),
+        ({"backend": "torch", "device": "cpu", "precision": "bfloat16"}, "it supports float32"),
+        ({"device": "cuda", "precision": "int8"}, "it supports float32, bfloat16, float16"),
+        ({"backend": "openvino", "precision": "float16"}, "it supports float32, bfloat16, int8"),
     ],
 )
 def test_what_cannot_run_is_said(options, message):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model.mapped import MAPS, let_go
+from model.backends.mapped import MAPS, release_pages
 
 SIZE = 64 * mmap.PAGESIZE
 
@@ -31,10 +31,10 @@ def test_pages_are_given_back_and_read_again(tmp_path, flags):
         ]
         assert all(bytes(found) == content for found in maps)
         before = resident_kib(asked)
-        assert let_go(tmp_path / "asked") == SIZE
+        assert release_pages(tmp_path / "asked") == SIZE
         assert resident_kib(asked) < before
         assert resident_kib(other) == SIZE // 1024
         assert all(bytes(found) == content for found in maps)
         for found in maps:
             found.close()
-    assert let_go(tmp_path / "asked") == 0
+    assert release_pages(tmp_path / "asked") == 0

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from model.mixes import MIXES
+from model.synthetic.mixes import MIXES
 
 
 def opened(picture):

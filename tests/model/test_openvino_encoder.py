@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.checkpoint import BUILTIN_FOLDER, verify
+from model.backends.convert import convert
+from model.backends.export import save
+from model.backends.openvino_encoder import OpenVinoEncoder
+from model.backends.torch_encoder import TorchEncoder
+from model.checkpoints.checkpoint import BUILTIN_FOLDER, verify
+from model.checkpoints.graphs import find, graphs_folder
 from model.config import ModelConfig
-from model.convert import convert
 from model.errors import CheckpointError
-from model.export import save
-from model.graphs import find, graphs_folder
 from model.load import load
-from model.openvino_encoder import OpenVinoEncoder
-from model.torch_encoder import TorchEncoder
 from tests.checkpoints import make_checkpoint
 from tests.images import png
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from model.check import check
-from model.checkpoint import BUILTIN_FOLDER
+from model.checkpoints.checkpoint import BUILTIN_FOLDER
 from model.config import ModelConfig
+from model.fidelity.check import check
+from model.fidelity.parity import Reference, compare
 from model.load import load
-from model.parity import Reference, compare
-from model.thumbnails import sample
+from model.synthetic.thumbnails import sample
 from tests.checkpoints import make_checkpoint
 from tests.images import odd_images
 

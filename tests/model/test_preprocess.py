@@ -18,8 +18,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from model.errors import DecodeError, TooManyPixels
-from model.mixes import thumbnail
-from model.preprocess import BAND_PIXELS, DEFAULT_MAX_PIXELS, preprocess
+from model.images.preprocess import BAND_PIXELS, DEFAULT_MAX_PIXELS, preprocess
+from model.synthetic.mixes import thumbnail
 from tests.images import (
     animated,
     damaged_images,
@@ -122,8 +122,8 @@ def test_torch_is_imported_only_by_a_resize_that_needs_it():
     """A start of the fake encoder, or a tool that reads headers, does not wait for it."""
     code = """if True:
         import sys
-        from model.fake import FakeEncoder
-        from model.preprocess import preprocess
+        from model.backends.fake import FakeEncoder
+        from model.images.preprocess import preprocess
         from tests.images import png
         FakeEncoder().preprocess(png())
         preprocess(png(), 32, "reference")

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from model.checkpoint import BUILTIN_FOLDER, verify
+from model.backends.export import copy_checkpoint, save
+from model.backends.openvino_encoder import OpenVinoEncoder
+from model.checkpoints.checkpoint import BUILTIN_FOLDER, verify
 from model.config import ModelConfig
-from model.export import copy_checkpoint, save
-from model.fidelity import Cosines, Fidelity
+from model.fidelity.cosines import Cosines, Fidelity
+from model.fidelity.quantize import BelowFloors, Floors, as_report, quantize
 from model.load import load
-from model.openvino_encoder import OpenVinoEncoder
-from model.quantize import BelowFloors, Floors, as_report, quantize
-from model.retrieval import embed, evaluation_set, recalls
-from model.thumbnails import sample
+from model.synthetic.thumbnails import sample
+from model.training.retrieval import embed, evaluation_set, recalls
 
 # A layer whose input has channels far from the rest.
 HURT = (2,)
@@ -63,7 +63,6 @@ def planted(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 def test_the_built_in_keeps_its_recall_in_int8(tmp_path):
     encoder = float32(BUILTIN_FOLDER)
     floors = Floors()
@@ -100,7 +99,6 @@ def test_the_built_in_keeps_its_recall_in_int8(tmp_path):
     assert report["floors"] == {"min_cosine": 0.99, "min_overlap": 0.9}
 
 
-@pytest.mark.slow
 def test_layers_that_hurt_are_kept_in_float32(planted):
     encoder, original = float32(planted), float32(BUILTIN_FOLDER)
     pixels, texts = calibration(encoder, 66)
@@ -114,7 +112,6 @@ def test_layers_that_hurt_are_kept_in_float32(planted):
     assert image.fidelity.plain.p1 >= 0.99
 
 
-@pytest.mark.slow
 def test_floors_that_cannot_be_kept_are_refused(small_checkpoint, tmp_path):
     folder = Path(shutil.copytree(small_checkpoint, tmp_path / "small"))
     encoder = float32(folder)

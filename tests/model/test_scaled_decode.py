@@ -4,15 +4,14 @@ import io
 import random
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from model.attributes import combinations
 from model.config import ModelConfig
-from model.fidelity import fidelity
+from model.fidelity.cosines import fidelity
 from model.load import load
-from model.mixes import photo, thumbnail
-from model.thumbnails import draw, encode
+from model.synthetic.attributes import combinations
+from model.synthetic.mixes import photo, thumbnail
+from model.synthetic.thumbnails import draw, encode
 from tests.images import encode as encode_as
 
 
@@ -34,7 +33,6 @@ def is_scaled(data, size):
     return image.format == "JPEG" and min(image.size) >= 4 * size
 
 
-@pytest.mark.slow
 def test_a_scaled_decode_leaves_embeddings_where_they_are():
     """Cosine to full decode, plain and with the set's mean subtracted, of the worst picture."""
     encoder = load(ModelConfig(model="builtin", device="cpu"))

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.attributes import Attributes, combinations, held_out
-from model.captions import BEFORE, BEHIND, FIELDS, NOUNS, caption, partial_caption
-from model.preprocess import preprocess
-from model.screens.devices import DEVICES
-from model.screens.kinds import KINDS
-from model.screens.theme import ACCENTS, MODES
-from model.thumbnails import draw, encode, sample
+from model.images.preprocess import preprocess
+from model.synthetic.attributes import Attributes, combinations, held_out
+from model.synthetic.captions import BEFORE, BEHIND, FIELDS, NOUNS, caption, partial_caption
+from model.synthetic.screens.devices import DEVICES
+from model.synthetic.screens.kinds import KINDS
+from model.synthetic.screens.theme import ACCENTS, MODES
+from model.synthetic.thumbnails import draw, encode, sample
 
 LOGIN = Attributes("login", "blue", "dark", "phone")
 any_attributes = st.sampled_from(combinations())

@@ -11,12 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from model.checkpoint import BUILTIN_FOLDER, verify
-from model.config import ModelConfig
-from model.errors import CheckpointError, OutOfMemory
-from model.load import card_precisions, load, settle
-from model.parity import Reference, compare
-from model.torch_encoder import (
+from model.backends.torch_encoder import (
     DTYPES,
     PIXEL_UNITS,
     TorchEncoder,
@@ -24,6 +19,11 @@ from model.torch_encoder import (
     memory_errors,
     place,
 )
+from model.checkpoints.checkpoint import BUILTIN_FOLDER, verify
+from model.config import ModelConfig
+from model.errors import CheckpointError, OutOfMemory
+from model.fidelity.parity import Reference, compare
+from model.load import card_precisions, load, settle
 from tests.checkpoints import make_checkpoint
 from tests.images import jpeg, png
 

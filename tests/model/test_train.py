@@ -8,11 +8,11 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, CLIPModel, CLIPTokenizer
 
-from model.captions import caption
-from model.checkpoint import verify
-from model.corpus import Corpus, learnable, training_pixels
-from model.retrieval import recall_at, recalls
-from model.train import (
+from model.checkpoints.checkpoint import verify
+from model.synthetic.captions import caption
+from model.training.corpus import Corpus, learnable, training_pixels
+from model.training.retrieval import recall_at, recalls
+from model.training.train import (
     CONTEXT_LENGTH,
     MAX_LOGIT_SCALE,
     Schedule,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.fake import FakeEncoder
+from model.backends.fake import FakeEncoder
 from tests.e2e.service import started, without_proxies
 from tests.e2e.test_local_endpoint import s3, s3_url  # noqa: F401 - fixtures
 

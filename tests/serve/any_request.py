@@ -5,8 +5,8 @@ from copy import deepcopy
 
 from hypothesis import strategies as st
 
-from serve.answers import RENDERERS
-from serve.protocol import PARSERS
+from serve.wire.answers import RENDERERS
+from serve.wire.protocol import PARSERS
 
 DATA_URL = "data:image/png;base64,iVBORw0KGgo="
 

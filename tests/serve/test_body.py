@@ -3,10 +3,10 @@
 import pytest
 
 from inference.types import LANES
-from serve.body import INTERACTIVE_BODY_BYTES, Bodies
 from serve.errors import HttpError
+from serve.http.body import INTERACTIVE_BODY_BYTES, Bodies
+from serve.http.retry_times import RETURNS_PER_S
 from serve.settings import INTERACTIVE_REQUESTS
-from serve.turns import RETURNS_PER_S
 
 
 def bodies(max_requests=2, max_bodies_bytes=2**20, max_body_bytes=2**20):

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.config import EngineConfig
-from inference.engine import Engine
-from inference.fetch import Fetcher
+from inference.engine.engine import Engine
+from inference.fetching.fetcher import Fetcher
 from inference.types import Embedding
-from model.fake import FakeEncoder
-from serve.embed import signals
-from serve.embed.command import Asked, write
-from serve.embed.flow import WINDOW, EncoderGone, rows
-from serve.embed.inputs import Source
-from serve.embed.order import InOrder
+from model.backends.fake import FakeEncoder
+from serve.commands.embed import signals
+from serve.commands.embed.command import Asked, write
+from serve.commands.embed.flow import WINDOW, EncoderGone, rows
+from serve.commands.embed.inputs import Source
+from serve.commands.embed.order import InOrder
 from tests.e2e.faulty import DIES, FaultyEncoder
 from tests.inference.test_engine import LOCAL, PATIENT, wait_for
 

@@ -4,10 +4,10 @@ import click
 import pytest
 from safetensors.torch import load_file, save_file
 
-from model.checkpoint import verify
+from model.backends.export import copy_checkpoint
+from model.checkpoints.checkpoint import verify
 from model.errors import CheckpointError
-from model.export import copy_checkpoint
-from serve.export import run
+from serve.commands.export import run
 from tests.checkpoints import make_checkpoint
 from tests.disk import full_disk
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from inference.stats import StageTimes
 from inference.types import Answer, Embedding, Failure, ImageUrl, Text, Unreadable
-from model.fake import FakeEncoder
-from serve.answers import LINES, NPY, OF_SEVERAL, RENDERERS, negotiate, render, render_stream
+from model.backends.fake import FakeEncoder
 from serve.errors import HttpError
-from serve.protocol import CSV, JSON_LINES, parse
+from serve.wire.answers import LINES, NPY, OF_SEVERAL, RENDERERS, negotiate, render, render_stream
+from serve.wire.protocol import CSV, JSON_LINES, parse
 
 SPEC = FakeEncoder().spec
 SPECS = {SPEC.name: SPEC}

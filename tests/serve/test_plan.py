@@ -5,10 +5,10 @@ import logging
 
 import pytest
 
-from inference.machine import cores, memory_bytes
-from inference.profile import MeasuredPoint, Profile, Threads, TowerProfile, write
-from inference.threads import plain
-from model.fake import FakeEncoder
+from inference.profile.machine import cores, memory_bytes
+from inference.profile.profile import MeasuredPoint, Profile, Threads, TowerProfile, write
+from inference.tuning.threads import plain
+from model.backends.fake import FakeEncoder
 from serve.compose import within_memory
 from serve.plan import UNTUNED_SIZE, match_of, plan, versions
 from serve.settings import Settings
@@ -70,7 +70,7 @@ def test_a_profile_of_another_machine_is_not_taken(tmp_path, caplog):
         planned = plan(settings, ENCODER, may_tune=False)
     assert (planned.image.batch_size, planned.text.batch_size) == (UNTUNED_SIZE, UNTUNED_SIZE)
     assert planned.threads == plain(cores())
-    assert "has no profile that holds" in caplog.text
+    assert "has no profile for this" in caplog.text
 
 
 def test_other_versions_only_warn(tmp_path, caplog):

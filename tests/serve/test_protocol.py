@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from inference.stats import StageTimes
 from inference.types import Answer, Embedding, Failure, ImageBase64, ImageBytes, ImageUrl, Text
-from model.fake import FakeEncoder
-from serve.answers import RENDERERS, counted, negotiate, render, render_attributes
-from serve.embed_request import Parameters
+from model.backends.fake import FakeEncoder
 from serve.errors import CODES, HttpError
-from serve.protocol import parse
+from serve.wire.answers import RENDERERS, counted, negotiate, render, render_attributes
+from serve.wire.embed_request import Parameters
+from serve.wire.protocol import parse
 
 SPEC = FakeEncoder().spec
 SPECS = {SPEC.name: SPEC}

@@ -7,14 +7,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inference.types import ImageFile, Item
-from serve.answers import RENDERERS, negotiate
-from serve.app import create_app
 from serve.compose import open_engine
 from serve.errors import CODES, HttpError
-from serve.parameters import from_attributes
-from serve.protocol import CUSTOM_ATTRIBUTES, parse
-from serve.service import Service
+from serve.http.app import create_app
+from serve.http.service import Service
 from serve.settings import Settings
+from serve.wire.answers import RENDERERS, negotiate
+from serve.wire.parameters import from_attributes
+from serve.wire.protocol import CUSTOM_ATTRIBUTES, parse
 from tests.serve.any_request import (
     accepts,
     attributes,

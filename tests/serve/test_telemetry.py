@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.errors import DecodeError
-from model.preprocess import preprocess
-from serve.telemetry import configure_logging, redact
+from model.images.preprocess import preprocess
+from serve.observe.telemetry import configure_logging, redact
 from tests.hostile_images import LONG, jpeg_with_exif, tiff
 
 SIGNED = "https://cdn.example/a.png?X-Amz-Credential=AKIA%2F1&X-Amz-Signature=5ec2e7"

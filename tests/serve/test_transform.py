@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.config import BatchConfig, EngineConfig
-from inference.curve import Point, fit
+from inference.profile.curve import Point, fit
+from serve.http.execution_parameters import URLS_A_MB, execution_parameters, images_a_second
 from serve.settings import Settings
-from serve.transform import URLS_A_MB, execution_parameters, images_a_second
 
 
 def config(images_s, size=8, streams=1):

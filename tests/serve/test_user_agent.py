@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from inference.fetch import Fetcher
-from serve import user_agent
+from inference.fetching import user_agent
+from inference.fetching.fetcher import Fetcher
 from serve.compose import fetch_config
 from serve.settings import load
 from tests.inference.test_fetch import redirecting, soon

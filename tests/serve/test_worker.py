@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve.worker import MAX_HEADER_BYTES, SMALL_BODY_BYTES, is_complete, is_whole
+from serve.http.worker import MAX_HEADER_BYTES, SMALL_BODY_BYTES, is_complete, is_whole
 
 HEAD = b"POST /invocations HTTP/1.1\r\nHost: x\r\n"
 

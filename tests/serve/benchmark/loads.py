@@ -1,7 +1,7 @@
 """Loads and cells as if they had been measured."""
 
-from inference.load import Load
-from serve.benchmark.cells import Cell
+from inference.loadtest.summary import Load
+from serve.benchmark.endpoint_load.load_cells import Cell
 
 
 def load(items_per_s=100.0, p95_ms=50.0, requests=20, **options):

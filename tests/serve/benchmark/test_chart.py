@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve.benchmark.chart import Mark, Series, chart
+from serve.benchmark.report.chart import Mark, Series, chart
 
 xs = st.lists(st.integers(1, 1024), min_size=1, max_size=8, unique=True).map(sorted)
 ys = st.floats(0, 1e6, allow_subnormal=False)

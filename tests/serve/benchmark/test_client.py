@@ -4,16 +4,9 @@ import json
 
 import pytest
 
-from inference.load import Outcome, RequestFailed
-from serve.benchmark.client import (
-    Body,
-    HttpTarget,
-    SageMakerTarget,
-    ask,
-    invoke,
-    pause_s,
-    runtime_client,
-)
+from inference.loadtest.summary import Outcome, RequestFailed
+from serve.asking.transports import HttpTransport, SageMakerTransport, runtime_client
+from serve.benchmark.endpoint_load.client import Body, ask, invoke
 from tests.servers import ScriptedContainer
 
 GOOD = {"index": 0, "embedding": [1.0]}
@@ -27,12 +20,12 @@ def overloaded(retry_after_ms=1):
 
 
 def by_url(container):
-    return HttpTarget(container.url)
+    return HttpTransport(container.url)
 
 
 def by_name(container):
     client = runtime_client(4, endpoint_url=container.url, region_name="us-east-1")
-    return SageMakerTarget("clip", client=client)
+    return SageMakerTransport("clip", client)
 
 
 both = pytest.mark.parametrize("target", [by_url, by_name])
@@ -62,12 +55,6 @@ def test_waiting_ends_after_five_tries(target):
     assert caught.value.code == "overloaded"
     assert caught.value.retried == 4
     assert len(container.requests) == 5
-
-
-def test_no_pause_is_longer_than_five_seconds():
-    assert pause_s(250) == 0.25
-    assert pause_s(3_600_000) == 5.0
-    assert pause_s(-1) == 0.0
 
 
 @both
@@ -119,9 +106,9 @@ def test_nobody_there_is_said_in_plain_words(target):
 
 def test_a_refused_connection_is_called_so():
     with ScriptedContainer(overloaded()) as container:
-        gone = HttpTarget(container.url)
+        gone = HttpTransport(container.url)
     with pytest.raises(RequestFailed, match="^connection refused$"):
-        gone.send(BODY)
+        ask(gone, BODY)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +126,7 @@ def test_errors_of_sagemaker_itself_are_counted_by_code_and_not_retried(status, 
 
 def test_an_image_is_sent_as_what_it_is():
     with ScriptedContainer((200, {"results": [GOOD]})) as container:
-        answer, _ = ask(HttpTarget(container.url), Body(b"\x89PNG", "image/png"))
+        answer, _ = ask(HttpTransport(container.url), Body(b"\x89PNG", "image/png"))
     assert json.loads(json.dumps(answer)) == {"results": [GOOD]}
     assert container.requests[0][1]["Content-Type"] == "image/png"
 
@@ -153,7 +140,7 @@ def test_an_image_is_sent_as_what_it_is():
     ],
 )
 def test_the_path_may_be_left_out(url, name):
-    assert HttpTarget(url).name == name
+    assert HttpTransport(url).name == name
 
 
 @pytest.mark.parametrize(
@@ -161,10 +148,10 @@ def test_the_path_may_be_left_out(url, name):
     [("localhost", True), ("127.0.0.5", True), ("[::1]", True), ("10.0.0.1", False), ("x", False)],
 )
 def test_an_endpoint_knows_whether_it_is_on_this_machine(host, local):
-    assert HttpTarget(f"http://{host}:8080").is_local is local
+    assert HttpTransport(f"http://{host}:8080").is_local is local
 
 
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://x", "http://", "x"])
 def test_what_is_no_url_is_refused_with_an_example(url):
-    with pytest.raises(ValueError, match=r"http://localhost:8080, say"):
-        HttpTarget(url)
+    with pytest.raises(ValueError, match=r"such as http://localhost:8080"):
+        HttpTransport(url)

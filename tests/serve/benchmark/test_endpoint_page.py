@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from serve.benchmark.cells import recommend
-from serve.benchmark.endpoint_page import endpoint_page
-from serve.benchmark.record import Asked
+from serve.benchmark.endpoint_load.load_cells import recommend
+from serve.benchmark.endpoint_load.page import endpoint_page
+from serve.benchmark.endpoint_load.record import Asked
 from tests.serve.benchmark.loads import cell, open_cell
 from tests.serve.benchmark.test_record import found, interactive
 

@@ -3,8 +3,8 @@
 import re
 from html.parser import HTMLParser
 
-from inference.tune import TuneConfig, tune
-from serve.benchmark.page import page
+from inference.tuning.tune import TuneConfig, tune
+from serve.benchmark.report.page import page
 
 
 def tuned(times_s=lambda n: 0.02 + 0.002 * n, **config):

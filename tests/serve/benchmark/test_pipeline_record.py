@@ -7,11 +7,17 @@ from html.parser import HTMLParser
 import pytest
 
 from inference.config import BatchConfig
-from inference.profile import Threads
-from serve.benchmark.pipeline_page import pipeline_page
-from serve.benchmark.pipeline_record import Asked, Found, check_same, compare, document
-from serve.benchmark.pipeline_tables import notes, shared_sentence
-from serve.benchmark.stages import Spent
+from inference.profile.profile import Threads
+from serve.benchmark.pipeline_stages.page import pipeline_page
+from serve.benchmark.pipeline_stages.record import (
+    Asked,
+    Found,
+    check_same,
+    compare,
+    document,
+)
+from serve.benchmark.pipeline_stages.stages import Spent
+from serve.benchmark.pipeline_stages.tables import notes, shared_sentence
 from serve.plan import Plan
 from tests.serve.benchmark.loads import load
 
@@ -66,8 +72,8 @@ def test_an_older_one_is_compared_by_images_a_second():
 @pytest.mark.parametrize(
     ("old", "words"),
     [
-        ({}, "no document"),
-        ({"asked": 3}, "no document"),
+        ({}, "not a document"),
+        ({"asked": 3}, "not a document"),
         ({"asked": {"mix": "small"}}, "measured with --mix small, this is thumbnails"),
     ],
 )
@@ -78,7 +84,7 @@ def test_another_load_is_not_compared_with(old, words):
 
 @pytest.mark.parametrize("spoilt", [{"pipeline": None}, {"encoder_alone": {"items_per_s": 0}}])
 def test_what_has_no_numbers_is_not_compared_with(spoilt):
-    with pytest.raises(ValueError, match=r"no document|nothing was measured"):
+    with pytest.raises(ValueError, match=r"not a document|nothing was measured"):
         compare(document(found()) | spoilt, found())
 
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from inference.profile import read
-from serve.benchmark.profiles import lost_against
+from inference.profile.profile import read
+from serve.benchmark.encoder_sizes.profiles import lost_against
 
 PROFILE = Path(__file__).parents[2] / "deploy" / "profile.json"
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from serve.benchmark.cells import recommend
-from serve.benchmark.interactive import Interactive
-from serve.benchmark.record import Asked, Found, compare, document
+from serve.benchmark.endpoint_load.interactive import Interactive
+from serve.benchmark.endpoint_load.load_cells import recommend
+from serve.benchmark.endpoint_load.record import Asked, Found, compare, document
 from tests.serve.benchmark.loads import cell, load
 
 
@@ -71,9 +71,9 @@ def test_the_spread_is_of_latencies():
     ("old", "words"),
     [
         ({"cells": []}, "none of the combinations"),
-        ({"cells": [{"batch": 1}]}, "no document"),
-        ({}, "no document"),
-        ({"cells": 3}, "no document"),
+        ({"cells": [{"batch": 1}]}, "not a document"),
+        ({}, "not a document"),
+        ({"cells": 3}, "not a document"),
     ],
 )
 def test_what_cannot_be_compared_with_is_refused(old, words):

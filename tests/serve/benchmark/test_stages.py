@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.profile import Threads
-from serve.benchmark.stages import Spent, Stage, limit, stages
+from inference.profile.profile import Threads
+from serve.benchmark.pipeline_stages.stages import Spent, Stage, limit, stages
 
 THREADS = Threads(encoder=2, streams=2, decode=4, io=32)
 shares = st.floats(0, 1)
@@ -45,13 +45,13 @@ def test_nothing_is_busier_than_always(thread_s, images_s):
         ((0.1, 0.8, 0.9), {"on_cpu": False}, "the encoder limits"),
         ((0.9, 0.1, 0.9), {}, "the encoder limits"),
         ((0.1, 0.9, 1.0), {"full": 0.1}, "decoding limits, on cores that it shares with the enc"),
-        ((0.1, 0.9, 1.0), {"full": 0.1, "on_cpu": False}, "decoding limits; more images"),
+        ((0.1, 0.9, 1.0), {"full": 0.1, "on_cpu": False}, "decoding limits; for more images"),
         ((0.1, 0.3, 1.0), {"full": 0.1}, "the encoder is busy with batches that are not full"),
-        ((0.1, 0.8, 0.84), {}, "decoding limits; more images a second take more --decode-threads"),
-        ((0.1, 0.9, 0.1), {"spare_cores": False}, "take a larger instance or smaller images"),
-        ((0.8, 0.79, 0.1), {}, "fetching limits; more images a second take more --io-threads"),
+        ((0.1, 0.8, 0.84), {}, "decoding limits; for more images a second use more --decode-thr"),
+        ((0.1, 0.9, 0.1), {"spare_cores": False}, "use a larger instance or smaller images"),
+        ((0.8, 0.79, 0.1), {}, "fetching limits; for more images a second use more --io-threads"),
         ((0.9, 0.85, 0.1), {}, "fetching limits"),
-        ((0.79, 0.79, 0.84), {}, "nothing is busy; more images a second take more requests"),
+        ((0.79, 0.79, 0.84), {}, "nothing is busy; for more images a second use more requests"),
     ],
 )
 def test_the_sentence_names_what_limits_and_what_helps(busy, options, words):

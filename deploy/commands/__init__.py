@@ -1,0 +1,1 @@
+"""The commands of `deploy`: their options, and what they print."""

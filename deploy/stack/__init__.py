@@ -1,0 +1,1 @@
+"""The CloudFormation stack: create, update, watch, delete, and explain a failure."""

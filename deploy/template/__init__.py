@@ -1,0 +1,1 @@
+"""Everything that is sent to AWS, built by pure functions."""

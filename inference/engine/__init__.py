@@ -1,0 +1,1 @@
+"""The engine: carries a request from its admission to its last result."""

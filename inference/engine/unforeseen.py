@@ -1,0 +1,45 @@
+"""Unexpected errors of an item: the caller gets a code, the log gets the traceback."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+
+from inference.errors import Internal, ItemError
+from inference.types import Failure
+from model.errors import DecodeError
+
+log = logging.getLogger(__name__)
+
+# A type of error, and the file and line that raised it.
+Kind = tuple[type[BaseException], str, int | None]
+
+
+class Unforeseen:
+    """Logs each kind of error once, with its traceback: a million items may hit the same one."""
+
+    def __init__(self) -> None:
+        self._kinds: set[Kind] = set()
+        self._lock = threading.Lock()
+
+    def failure(self, exc: Exception) -> Failure:
+        """Return an item's own error as it is, and any other as `internal`, retryable."""
+        if isinstance(exc, ItemError | DecodeError):
+            return Failure.of(exc)
+        if self._is_new(exc):
+            log.error("a fault of the service failed an item; logged once", exc_info=exc)
+        name = type(exc).__name__
+        return Failure.of(Internal(f"a fault of the service ({name}); see its log"))
+
+    def _is_new(self, exc: Exception) -> bool:
+        kind = _kind(exc)
+        with self._lock:
+            known = kind in self._kinds
+            self._kinds.add(kind)
+        return not known
+
+
+def _kind(exc: Exception) -> Kind:
+    frames = traceback.extract_tb(exc.__traceback__)
+    return (type(exc), frames[-1].filename, frames[-1].lineno) if frames else (type(exc), "", 0)

@@ -1,0 +1,259 @@
+"""Which URLs and addresses may be fetched. Pure: nothing here resolves or connects."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, urljoin
+
+import idna
+from urllib3.exceptions import LocationParseError
+from urllib3.util import Url, parse_url
+
+from inference.config import UrlConfig
+from inference.errors import FetchBlocked
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+MAX_URL_CHARS = 8192
+# Stripped from both ends of a URL: the ASCII white space of the WHATWG URL standard.
+EDGES = "\t\n\f\r "
+
+# IANA's special-purpose registries, as of 2025: all that are not public unicast addresses.
+# `ipaddress.is_global` is not enough: Python 3.11 calls multicast, NAT64 and 6to4 global.
+_NOT_PUBLIC_V4 = [
+    ipaddress.IPv4Network(network)
+    for network in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "192.175.48.0/24",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+    )
+]
+_GLOBAL_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")
+_NOT_PUBLIC_V6 = [
+    ipaddress.IPv6Network(network)
+    for network in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+]
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# A host whose last label is a number is an address, in a spelling that resolvers accept.
+_NUMERIC = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
+_BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\]")
+# The layers below escape or cut other characters (a zone, an escape, `<`, `;`), so they would look
+# up another host than the one checked here. An address may have colons.
+_HOST = re.compile(r"[0-9a-z_:-][0-9a-z._:-]*")
+# The head ends where urllib3 ends the authority; a relative reference may have none. Other schemes,
+# and `http:` without `//`, do not match: these URLs stay as they are.
+_HEAD_AND_REST = re.compile(
+    r"((?:https?:)?//[^\\/?#]*|(?![a-z][a-z0-9+.-]*:))(.*)", re.IGNORECASE | re.DOTALL
+)
+# Blanks, and a percent sign that begins no escape.
+_TO_ENCODE = re.compile(r"[ \xa0]|%(?![0-9a-fA-F]{2})")
+# How `surrogateescape` represents a byte that is not UTF-8.
+_LONE_BYTE = re.compile(r"[\udc80-\udcff]")
+
+
+@dataclass(frozen=True)
+class Target:
+    """The checked target of an http or https URL: a host in lower case and a port.
+
+    url: the URL to send. It is built from the checked parts: ASCII, percent-encoded, without a
+    fragment.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    url: str
+
+
+def is_public(address: str) -> bool:
+    """Return whether an IP address from the resolver is a public unicast address."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv4Address):
+        return not any(ip in network for network in _NOT_PUBLIC_V4)
+    if ip in _NAT64:
+        return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+    return ip in _GLOBAL_UNICAST_V6 and not any(ip in network for network in _NOT_PUBLIC_V6)
+
+
+class UrlPolicy:
+    """The operator's rules for URLs, hosts, ports, addresses and buckets."""
+
+    def __init__(self, config: UrlConfig) -> None:
+        self._config = config
+
+    def target(self, url: str) -> Target:
+        """Parse an http or https URL and check what can be checked before the look-up.
+
+        Raises:
+            FetchBlocked: it cannot be parsed, or its scheme, host or port is not allowed.
+        """
+        target = parse(url)
+        config = self._config
+        if _any_matches(config.deny_hosts, target.host, target.port):
+            raise FetchBlocked(f"the host {target.host} is denied")
+        if config.only_hosts and not _any_matches(config.only_hosts, target.host, target.port):
+            raise FetchBlocked(f"the host {target.host} is not one of the hosts allowed")
+        exempt = self._is_exempt(target.host, target.port)
+        if not exempt and target.port not in DEFAULT_PORTS.values():
+            raise FetchBlocked(f"port {target.port} is not allowed")
+        return target
+
+    def check_addresses(self, host: str, port: int, addresses: list[str]) -> None:
+        """Check the addresses of a name; a single address that is not public blocks the name.
+
+        Raises:
+            FetchBlocked: an address is not public, and the host is not exempt.
+        """
+        if any(_any_matches(self._config.deny_hosts, one, port) for one in addresses):
+            raise FetchBlocked(f"the address of {host} is denied")
+        if self._is_exempt(host, port):
+            return
+        if not all(is_public(address) for address in addresses):
+            raise FetchBlocked(f"the address of {host} is not public")
+
+    def check_bucket(self, bucket: str) -> None:
+        """Raise FetchBlocked unless the bucket may be read."""
+        allowed = self._config.allow_buckets
+        if bucket not in allowed and "*" not in allowed:
+            raise FetchBlocked(f"the bucket {bucket} is not allowed")
+
+    def _is_exempt(self, host: str, port: int) -> bool:
+        return _any_matches(self._config.allow_hosts, host, port)
+
+
+def tidy(url: str) -> str:
+    """Remove or encode the harmless blanks of a URL or a relative reference.
+
+    White space at both ends is removed. After the authority, blanks and percent signs that begin no
+    escape are percent-encoded. Blanks anywhere else stay, and `parse` refuses them.
+    """
+    url = url.strip(EDGES)
+    found = _HEAD_AND_REST.fullmatch(url)
+    if found is None:
+        return url
+    head, rest = found.groups()
+    return str(head + _TO_ENCODE.sub(lambda one: quote(one[0]), rest))
+
+
+def follow(url: str, location: str) -> str:
+    """Return the URL that a redirect leads to.
+
+    Args:
+        url: the URL that was redirected.
+        location: the header as http.client reads it, one character per byte.
+
+    Raises:
+        FetchBlocked: it has characters that can move the end of a host, or cannot be parsed.
+    """
+    reference = tidy(_decoded(location))
+    # urljoin removes tabs and line ends, even inside a host.
+    if _BLANK_OR_CONTROL.search(reference):
+        raise FetchBlocked("the redirect's URL has blanks, backslashes or control characters")
+    try:
+        return urljoin(url, reference)
+    except ValueError as exc:
+        raise FetchBlocked("the redirect's URL cannot be parsed") from exc
+
+
+def _decoded(header: str) -> str:
+    """Decode a header's bytes as UTF-8; percent-encode invalid ones, as browsers do."""
+    text = header.encode("latin-1").decode("utf-8", "surrogateescape")
+    return _LONE_BYTE.sub(lambda one: f"%{ord(one[0]) - 0xDC00:02X}", text)
+
+
+def parse(url: str) -> Target:
+    """Parse an http or https URL from `tidy`, with the same parser that the connection uses.
+
+    Raises:
+        FetchBlocked: it cannot be parsed, or has a part that no thumbnail's URL needs.
+    """
+    if len(url) > MAX_URL_CHARS:
+        raise FetchBlocked(f"the URL has more than {MAX_URL_CHARS} characters")
+    if _BLANK_OR_CONTROL.search(url):
+        raise FetchBlocked("the URL has blanks, backslashes or control characters")
+    try:
+        parts = parse_url(url)
+    except (LocationParseError, ValueError) as exc:
+        raise FetchBlocked("the URL cannot be parsed") from exc
+    scheme = (parts.scheme or "").lower()
+    if scheme not in DEFAULT_PORTS:
+        raise FetchBlocked("the URL's scheme is not http, https, s3 or data")
+    if not parts.host:
+        raise FetchBlocked("the URL has no host")
+    if parts.auth is not None:
+        raise FetchBlocked("the URL carries a user name")
+    port = DEFAULT_PORTS[scheme] if parts.port is None else parts.port
+    host = normal_host(parts.host)
+    if not _HOST.fullmatch(host):
+        raise FetchBlocked("the URL's host has characters that no host has")
+    if _NUMERIC.fullmatch(host) and not _is_address(host):
+        raise FetchBlocked("the URL's address is not written in the usual way")
+    return Target(scheme, host, port, _written(scheme, host, port, parts))
+
+
+def _written(scheme: str, host: str, port: int, parts: Url) -> str:
+    """Build the URL to send from the checked host and port, with path and query encoded."""
+    shown_host = f"[{host}]" if ":" in host else host
+    shown_port = None if port == DEFAULT_PORTS[scheme] else port
+    return Url(scheme, None, shown_host, shown_port, parts.path or "/", parts.query).url
+
+
+def normal_host(host: str) -> str:
+    """Return a host in the form that rules match.
+
+    Lower case, no brackets, no trailing dot; addresses in their short form, names in IDNA's form.
+    """
+    host = host.lower().strip("[]").rstrip(".")
+    if _is_address(host):
+        return ipaddress.ip_address(host).compressed
+    try:
+        return ".".join(map(_normal_label, host.split(".")))  # as urllib3: an empty label stays
+    except idna.IDNAError:
+        return host
+
+
+def _normal_label(label: str) -> str:
+    return label if label.isascii() else idna.encode(label, uts46=True).decode()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _any_matches(rules: tuple[str, ...], host: str, port: int) -> bool:
+    host = normal_host(host)
+    return any(_matches(rule.lower(), host, port) for rule in rules)
+
+
+def _matches(rule: str, host: str, port: int) -> bool:
+    name, _, rule_port = rule.rpartition(":")
+    if not name or not rule_port.isdigit() or (":" in name and not name.startswith("[")):
+        name, rule_port = rule, ""
+    if rule_port and int(rule_port) != port:
+        return False
+    if name.startswith("."):
+        return host.endswith("." + normal_host(name[1:]))
+    return host == normal_host(name)

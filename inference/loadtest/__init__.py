@@ -1,0 +1,1 @@
+"""A load generator, a local thumbnail server for it, and a summary of the results."""

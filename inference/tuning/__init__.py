@@ -1,0 +1,1 @@
+"""Measure the latency curve, choose the batch size, share the cores."""

@@ -1,0 +1,1 @@
+"""The encoders on torch and OpenVINO, the fake encoder, and the export of graphs."""

@@ -1,0 +1,81 @@
+"""Conversion of a torch model's towers to OpenVINO graphs by tracing, so the same arithmetic."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.utils import logging as transformers_logging
+
+from model.backends.runtime import openvino
+from model.backends.torch_encoder import TorchEncoder
+from model.encoder import TowerName
+
+# Any batch size; for texts also any length.
+ANY = -1
+
+
+class _ImageTower(nn.Module):
+    """uint8 [N, S, S, 3] RGB -> float32 [N, D], unit norm."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.tower, self.projection = model.vision_model, model.visual_projection
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        planes = pixels.permute(0, 3, 1, 2).float()  # [N, 3, S, S], 0..255
+        pooled = self.tower(pixel_values=planes).pooler_output  # [N, H]
+        return nn.functional.normalize(self.projection(pooled), dim=-1)
+
+
+class _TextTower(nn.Module):
+    """int64 [N, L] -> float32 [N, D], unit norm."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.tower, self.projection = model.text_model, model.text_projection
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        pooled = self.tower(input_ids=ids).pooler_output  # [N, H]
+        return nn.functional.normalize(self.projection(pooled), dim=-1)
+
+
+def convert(encoder: TorchEncoder) -> dict[TowerName, openvino.Model]:
+    """Return the graphs of the towers `image` and `text`, normalisation included, float32.
+
+    Their weights share the encoder's memory.
+    """
+    side = encoder.spec.image_size
+    pixels = torch.zeros((2, side, side, 3), dtype=torch.uint8)
+    ids = torch.zeros((2, 2), dtype=torch.int64)  # [N, L], with the shortest L
+    return {
+        "image": _trace(_ImageTower(encoder.model), pixels, [ANY, side, side, 3]),
+        "text": _trace(_TextTower(encoder.model), ids, [ANY, ANY]),
+    }
+
+
+@torch.inference_mode()
+def _trace(tower: nn.Module, example: torch.Tensor, shape: list[int]) -> openvino.Model:
+    """Trace without warnings about conditions on shapes: the tests cover every length of text."""
+    level = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return openvino.convert_model(tower.eval(), example_input=example, input=[shape])
+    finally:
+        transformers_logging.set_verbosity(level)
+        _forget_traces()
+
+
+def _forget_traces() -> None:
+    """Free the traces that TorchScript keeps until the process ends: 55 MB for ViT-B/32.
+
+    There is no public way to free them: pytorch/pytorch issues 35600 and 86537.
+    """
+    torch.jit._state._clear_class_state()
+    torch._C._jit_clear_class_registry()
+    torch.jit._recursive.concrete_type_store = torch.jit._recursive.ConcreteTypeStore()

@@ -1,0 +1,101 @@
+"""An encoder without a model: deterministic, instant or with a set service time.
+
+It ships with the package and is selected like any other (`--backend fake`), for load tests of
+everything around the model and for a service that starts at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from model.config import POLICY_VERSIONS, ModelConfig
+from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
+from model.images.preprocess import preprocess
+
+IMAGE_SIZE = 32
+DIMENSION = 16
+CONTEXT_LENGTH = 77
+
+
+class FakeEncoder:
+    """Embeds by hashing content: equal content gives equal embeddings in any batch.
+
+    The checkpoint's name is part of the hash, so each checkpoint has its own embeddings.
+
+    A batch of n takes `fixed_s` + n * `per_item_s` seconds of `sleep`.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig | None = None,
+        fixed_s: float = 0.0,
+        per_item_s: float = 0.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._config = config or ModelConfig(backend="fake")
+        self._fixed_s = fixed_s
+        self._per_item_s = per_item_s
+        self._sleep = sleep
+        self._salt = f"-{self._config.model}" if self._config.model else ""
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """Sizes and identity."""
+        return EncoderSpec(
+            name=self._config.name or "fake",
+            image_size=IMAGE_SIZE,
+            dimension=DIMENSION,
+            context_length=CONTEXT_LENGTH,
+            mean=(0.5, 0.5, 0.5),
+            std=(0.5, 0.5, 0.5),
+            backend="fake",
+            device="cpu",
+            precision="float32",
+            fingerprint=f"fake{self._salt}-{POLICY_VERSIONS[self._config.policy]}",
+            preprocessing=f"{POLICY_VERSIONS[self._config.policy]} {IMAGE_SIZE}",
+        )
+
+    def preprocess(self, data: bytes) -> UInt8Array:
+        """Decode one image for real. Returns uint8 [S, S, 3] RGB. Raises DecodeError.
+
+        `light`, so that the service starts without importing torch.
+        """
+        config = self._config
+        limit = config.max_image_pixels
+        return preprocess(data, IMAGE_SIZE, config.policy, limit, light=True, budget=config.budget)
+
+    def encode_images(self, pixels: UInt8Array) -> Float32Array:
+        """Embed a batch. pixels: uint8 [N, S, S, 3]. Returns float32 [N, D], unit norm."""
+        self._serve(len(pixels))
+        return np.stack([_embedding(image.tobytes() + self._salt.encode()) for image in pixels])
+
+    def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
+        """Embed N texts; a word counts as a token. Returns float32 [N, D] and bool [N]."""
+        self._serve(len(texts))
+        truncated = [len(text.split()) > CONTEXT_LENGTH - 2 for text in texts]
+        embeddings = np.stack([_embedding((text + self._salt).encode()) for text in texts])
+        return embeddings, np.array(truncated, dtype=np.bool_)
+
+    def use_threads(self, threads: int, streams: int = 1) -> None:
+        """Do nothing: there is no computation."""
+
+    def warm_up(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing: there are no resources."""
+
+    def _serve(self, count: int) -> None:
+        duration_s = self._fixed_s + count * self._per_item_s
+        if duration_s > 0:
+            self._sleep(duration_s)
+
+
+def _embedding(content: bytes) -> Float32Array:
+    seed = int.from_bytes(hashlib.sha256(content).digest()[:8], "little")
+    vector = np.random.default_rng(seed).standard_normal(DIMENSION)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)

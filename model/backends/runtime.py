@@ -1,0 +1,29 @@
+"""OpenVINO without its telemetry. Import OpenVINO only from here.
+
+On import, and at each conversion, OpenVINO (and nncf) report to an analytics server over the
+network unless the user has opted out, and leave files in the home folder. A service in a user's
+network must not do that: docs/decisions/0008.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+
+# None makes `import openvino_telemetry` fail, and both packages then continue without it.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # what Python documents
+
+import openvino  # noqa: E402 - after the line above
+
+__all__ = ["core", "openvino"]
+
+
+@cache
+def core() -> openvino.Core:
+    """Return the only core of this process. Never create a second one: it can crash the process.
+
+    A core's CPU plugin sets a signal stack in the thread that creates it, and restores the old one
+    when destroyed. If two are destroyed in the order of creation, the second restores the first's
+    freed stack, and the next signal, such as Ctrl-C, ends the process. Seen in OpenVINO 2026.4.
+    """
+    return openvino.Core()

@@ -1,0 +1,249 @@
+"""Both towers on torch: the reference back end on a CPU in float32, and the CUDA back end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import CLIPModel
+from transformers.utils.logging import disable_progress_bar
+
+from model.backends.driver import check_driver, driver_cuda, has_bfloat16
+from model.backends.spec import spec_of
+from model.backends.staging import Staging
+from model.checkpoints.checkpoint import Checkpoint
+from model.checkpoints.faults import checkpoint_faults
+from model.checkpoints.tokenizer import Tokenizer
+from model.config import ModelConfig, Precision
+from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
+from model.errors import CheckpointError, OutOfMemory
+from model.images.preprocess import preprocess
+
+LEGACY_END = 2
+DTYPES: dict[Precision, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+# The factor for pixels before the first layer, whose weights are folded to match. In float16 the
+# weights for 0..255 would be too small to be exact; pixels / 256 are exact in 8 bits. bfloat16 has
+# the exponents of float32, so it needs no factor.
+PIXEL_UNITS = {torch.float32: 1.0, torch.bfloat16: 1.0, torch.float16: 1 / 256}
+# Messages of a RuntimeError for lack of memory: from the CPU allocator, from CUDA itself (such as
+# for pinned memory), and from cuBLAS and cuDNN, which do not use torch's allocator.
+MEMORY_WORDS = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
+
+class TorchEncoder:
+    """transformers' CLIP, with the normalisation folded into its first convolution."""
+
+    def __init__(self, checkpoint: Checkpoint, config: ModelConfig) -> None:
+        if config.threads:
+            self.use_threads(config.threads)
+        self._config, self._geometry = config, checkpoint.geometry
+        self._device = _device(config.device)
+        precision = _precision(config.precision, self._device)
+        self._dtype = DTYPES[precision]
+        self.staging = Staging(self._device)
+        self.model = place(_load(checkpoint, PIXEL_UNITS[self._dtype]), self._device, self._dtype)
+        self.tokenizer = Tokenizer.of_checkpoint(checkpoint.folder, checkpoint.context_length)
+        _check_vocabulary(checkpoint, self.model.text_model, self.tokenizer)
+        device = _device_name(self._device)
+        self._spec = spec_of(checkpoint, config, "torch", device, precision)
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """Sizes and identity."""
+        return self._spec
+
+    def preprocess(self, data: bytes) -> UInt8Array:
+        """Decode one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError."""
+        config = self._config
+        return preprocess(
+            data, self._geometry, config.policy, config.max_image_pixels, budget=config.budget
+        )
+
+    @torch.inference_mode()
+    def encode_images(self, pixels: UInt8Array) -> Float32Array:
+        """Embed a batch. pixels: uint8 [N, S, S, 3] RGB. Returns float32 [N, D], unit norm."""
+        with memory_errors(), self.staging.stream():
+            return _to_host(self.embed_pixels(self.staging.upload(pixels)))
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
+        """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
+        tokens, truncated = self.tokenizer(texts)
+        with memory_errors(), self.staging.stream():
+            return _to_host(self.embed_tokens(self.staging.upload(tokens))), truncated
+
+    @torch.inference_mode()
+    def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+        """The image tower alone. uint8 [N, S, S, 3] to float32 [N, D], both on the device."""
+        planes = pixels.permute(0, 3, 1, 2).to(self._dtype)  # [N, 3, S, S], 0..255
+        planes = planes * PIXEL_UNITS[self._dtype]
+        return _unit_norm(self.model.get_image_features(pixel_values=planes).pooler_output)
+
+    @torch.inference_mode()
+    def embed_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The text tower alone. int64 [N, L] to float32 [N, D], both on the device."""
+        return _unit_norm(self.model.get_text_features(input_ids=tokens).pooler_output)
+
+    def use_threads(self, threads: int, streams: int = 1) -> None:  # noqa: ARG002 - torch has one
+        """Set torch's own number, which a thread reads at its first forward pass."""
+        torch.set_num_threads(threads)
+
+    def warm_up(self) -> None:
+        """Run each tower once."""
+        side = self._spec.image_size
+        self.encode_images(np.zeros((1, side, side, 3), dtype=np.uint8))
+        self.encode_texts(["warm-up"])
+
+    def close(self) -> None:
+        """Drop the weights."""
+        del self.model
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def fold_normalization(
+    convolution: nn.Conv2d, mean: Sequence[float], std: Sequence[float], unit: float = 1.0
+) -> nn.Conv2d:
+    """Return a convolution on unit * pixels equal to the given one on (pixels / 255 - mean) / std.
+
+    w' = w / (255 std unit), b' = b - sum over channels and taps of w mean / std. Exact only
+    without padding; CLIP's patch embedding has none. Computed in float64, returned in the
+    precision of `convolution`. mean, std: one number a channel. Pixels are 0..255.
+    """
+    weight = convolution.weight.double()  # [out, 3, P, P]
+    scale = torch.tensor(std, dtype=torch.float64, device=weight.device).view(1, -1, 1, 1)
+    shift = torch.tensor(mean, dtype=torch.float64, device=weight.device).view(1, -1, 1, 1)
+    bias = -(weight * shift / scale).sum(dim=(1, 2, 3))
+    if convolution.bias is not None:
+        bias += convolution.bias.double()
+    folded = nn.Conv2d(
+        convolution.in_channels,
+        convolution.out_channels,
+        kernel_size=convolution.weight.shape[-1],
+        stride=convolution.stride,  # type: ignore[arg-type]  # torch's own annotation is wider
+    )
+    dtype = convolution.weight.dtype
+    folded.weight = nn.Parameter((weight / (255 * unit * scale)).to(dtype), requires_grad=False)
+    folded.bias = nn.Parameter(bias.to(dtype), requires_grad=False)
+    return folded
+
+
+def place(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Any:
+    """Move the model to a device and wait until it is there. Raises OutOfMemory."""
+    with memory_errors():
+        placed = model.to(device, dtype)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return placed
+
+
+def _load(checkpoint: Checkpoint, unit: float) -> Any:
+    """Load transformers' model, check its weights, fold its first convolution for unit * pixels."""
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
+    loader: Any = CLIPModel.from_pretrained
+    with checkpoint_faults("the model", checkpoint.folder), memory_errors():
+        model, report = loader(
+            checkpoint.folder,
+            use_safetensors=True,
+            local_files_only=True,
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+            output_loading_info=True,
+        )
+    if report["missing_keys"]:
+        missing = min(report["missing_keys"])
+        raise CheckpointError(f"the weights in {checkpoint.folder} lack {missing}")
+    if spare := [key for key in report["unexpected_keys"] if ".layers." in key]:
+        raise CheckpointError(
+            f"the weights in {checkpoint.folder} hold {min(spare)}: "
+            "more layers than config.json says"
+        )
+    embeddings = model.vision_model.embeddings
+    embeddings.patch_embedding = fold_normalization(
+        embeddings.patch_embedding, checkpoint.mean, checkpoint.std, unit
+    )
+    return model.eval().requires_grad_(requires_grad=False)
+
+
+def _check_vocabulary(checkpoint: Checkpoint, text_model: Any, tokenizer: Tokenizer) -> None:
+    """Check that tokenizer and text tower match: a row for every id, and the same end token."""
+    rows = text_model.embeddings.token_embedding.num_embeddings
+    if tokenizer.size > rows:
+        raise CheckpointError(
+            f"the tokenizer in {checkpoint.folder} has {tokenizer.size} tokens, the weights {rows}"
+        )
+    # Before transformers 4.31 every configuration said 2, which stands for the highest id.
+    if text_model.eos_token_id not in (LEGACY_END, tokenizer.end):
+        raise CheckpointError(
+            f"{checkpoint.folder / 'config.json'} ends texts with token "
+            f"{text_model.eos_token_id}, the tokenizer with {tokenizer.end}"
+        )
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Raise OutOfMemory for torch's errors when weights or a batch do not fit."""
+    try:
+        yield
+    except torch.OutOfMemoryError as exc:
+        raise OutOfMemory("it does not fit into the device's memory") from exc
+    except RuntimeError as exc:
+        if not any(words in str(exc) for words in MEMORY_WORDS):
+            raise
+        raise OutOfMemory("it does not fit into memory") from exc
+
+
+def _device(name: str) -> torch.device:
+    if name == "cuda":
+        check_driver(driver_cuda(), torch.version.cuda)
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        raise CheckpointError("device cuda was requested, but torch finds no CUDA device")
+    if not found or name == "cpu":
+        return torch.device("cpu")
+    # TF32 is torch's default and too coarse for parity: 10 bits of mantissa in the first layer.
+    torch.backends.cudnn.allow_tf32 = False
+    return torch.device("cuda")
+
+
+def _precision(asked: Precision, device: torch.device) -> Precision:
+    """Resolve `auto` and check that the card supports the precision. Raises CheckpointError."""
+    if asked == "auto":
+        return "float32" if device.type == "cpu" else "float16"
+    if asked == "bfloat16" and device.type == "cuda" and not has_bfloat16():
+        raise CheckpointError(
+            f"{torch.cuda.get_device_name(device)} does not support precision bfloat16; "
+            "it supports float32, float16"
+        )
+    return asked
+
+
+def _device_name(device: torch.device) -> str:
+    """Return `cpu`, or `cuda` with the card's name: service times hold for one kind of card."""
+    if device.type == "cpu":
+        return "cpu"
+    return f"cuda ({torch.cuda.get_device_name(device)})"
+
+
+def _unit_norm(features: torch.Tensor) -> torch.Tensor:
+    """Convert [N, D] of any precision to float32 of unit norm."""
+    return nn.functional.normalize(features.float(), dim=-1)
+
+
+def _to_host(features: torch.Tensor) -> Float32Array:
+    """Copy to the host; waits for the stream."""
+    result: Float32Array = features.cpu().numpy()
+    return result

@@ -1,0 +1,1 @@
+"""Find a checkpoint, verify its files, read its configuration, tokenise."""

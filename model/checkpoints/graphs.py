@@ -1,0 +1,113 @@
+"""The folder `openvino/` of a checkpoint: exported or quantized graphs of both towers.
+
+    openvino/float32/image.xml, image.bin, text.xml, text.bin   OpenVINO's own format
+                     tokenizer.json                             the tokenizer, ready to use
+                     graphs.json                                what they are, and their weights
+
+One folder per precision. Light to import: needs neither OpenVINO nor torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from model.checkpoints.checkpoint import Checkpoint, hash_files
+from model.errors import CheckpointError
+
+FOLDER = "openvino"
+MANIFEST = "graphs.json"
+TOKENIZER = "tokenizer.json"
+VERSION = 1
+FILES = ("image.xml", "image.bin", "text.xml", "text.bin", TOKENIZER)
+# bfloat16 uses the float32 graphs.
+GraphPrecision = Literal["float32", "int8"]
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """Complete graphs of a checkpoint's weights. end: id of the token that ends a text.
+
+    digest: of the graphs, hex. fidelity: of quantized graphs, compared with float32.
+    """
+
+    folder: Path
+    precision: GraphPrecision
+    end: int
+    digest: str
+    fidelity: dict[str, Any]
+
+
+def graphs_folder(checkpoint_folder: Path, precision: GraphPrecision) -> Path:
+    """Return the folder for the graphs of a precision."""
+    return checkpoint_folder / FOLDER / precision
+
+
+def find(checkpoint: Checkpoint, precision: GraphPrecision) -> Graphs | None:
+    """Return the graphs in a checkpoint's folder, or None if there are none. Raises as `read`."""
+    folder = graphs_folder(checkpoint.folder, precision)
+    return read(folder, checkpoint, precision) if folder.is_dir() else None
+
+
+def read(folder: Path, checkpoint: Checkpoint, precision: GraphPrecision) -> Graphs:
+    """Return the graphs in a folder.
+
+    Raises:
+        CheckpointError: they are damaged, half-written, or made from other weights.
+    """
+    manifest = _manifest(folder)
+    if manifest["checkpoint"] != checkpoint.digest:
+        raise CheckpointError(
+            f"{folder} was made from other weights than the checkpoint's; create it again, "
+            "or remove it"
+        )
+    for name, size in manifest["bytes"].items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size:
+            raise CheckpointError(f"{path} is missing or half-written")
+    if _digest(folder) != manifest["digest"]:
+        raise CheckpointError(f"the graphs in {folder} are damaged, or come from two exports")
+    return Graphs(
+        folder, precision, manifest["end"], manifest["digest"], manifest.get("fidelity", {})
+    )
+
+
+def write_manifest(
+    folder: Path, checkpoint: Checkpoint, end: int, fidelity: dict[str, Any] | None = None
+) -> None:
+    """Write the manifest of the graphs in a folder. Write it last: it marks them as complete."""
+    manifest: dict[str, Any] = {
+        "version": VERSION,
+        "checkpoint": checkpoint.digest,
+        "digest": _digest(folder),
+        "end": end,
+        "bytes": {name: (folder / name).stat().st_size for name in FILES},
+    }
+    if fidelity is not None:
+        manifest["fidelity"] = fidelity
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256(hash_files(folder / name for name in FILES)).hexdigest()
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest["version"] != VERSION:
+            raise CheckpointError(f"{path} has version {manifest['version']}, not {VERSION}")
+        if set(manifest["bytes"].keys()) != set(FILES):
+            raise CheckpointError(f"{path} does not name every file")
+        if not isinstance(manifest["end"], int):
+            raise TypeError("end is not a number")
+        _ = manifest["checkpoint"] + manifest["digest"]
+        return dict(manifest)
+    except FileNotFoundError as exc:
+        raise CheckpointError(f"{path} is missing: the graphs are half-written") from exc
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise CheckpointError(f"{path} is not a valid manifest of graphs: {exc}") from exc

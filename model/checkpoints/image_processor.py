@@ -1,0 +1,214 @@
+"""The settings in preprocessor_config.json, read as transformers' CLIP processor reads them.
+
+Pure. A value either gives the same pixels as in transformers, or is refused with its key. No
+checkpoint is silently preprocessed differently.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from model.errors import CheckpointError
+from model.images.geometry import FILTERS, Geometry
+
+RGB = tuple[float, float, float]
+
+# The defaults of transformers 5 for absent keys (`CLIPImageProcessorPil`).
+DEFAULTS: dict[str, Any] = {
+    "do_convert_rgb": True,
+    "do_resize": True,
+    "size": {"shortest_edge": 224},
+    "use_square_size": False,
+    "default_to_square": False,
+    "resample": FILTERS.index("bicubic"),
+    "do_center_crop": True,
+    "crop_size": {"height": 224, "width": 224},
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_normalize": True,
+    "image_mean": (0.48145466, 0.4578275, 0.40821073),
+    "image_std": (0.26862954, 0.26130258, 0.27577711),
+    "do_pad": False,
+}
+EDGES = {"shortest_edge", "longest_edge"}
+# A square of this side has the most px that `model.images.preprocess` resizes to.
+MAX_SIDE = 4000
+MIN_FACTOR, MAX_FACTOR = 1e-6, 1e3
+MAX_SHOWN_CHARS = 80
+
+
+class ImageProcessor(NamedTuple):
+    """mean, std: RGB, of pixels / 255, with the rescale factor taken into account."""
+
+    geometry: Geometry
+    mean: RGB
+    std: RGB
+
+
+def read(path: Path, found: Mapping[str, Any], image_size: int) -> ImageProcessor:
+    """Read the configuration of an image processor.
+
+    Args:
+        path: its file, for messages.
+        found: its keys and values.
+        image_size: S, the side in px of what the image tower takes.
+
+    Raises:
+        CheckpointError: a value is not supported; the message names the file, key and value.
+    """
+    config = _Config(path, found)
+    kind = found.get("image_processor_type")
+    if kind is not None and not str(kind).startswith(
+        ("CLIPImageProcessor", "CLIPFeatureExtractor")
+    ):
+        raise config.refusal("image_processor_type", "it is not CLIP's image processor")
+    if not config.flag("do_convert_rgb"):
+        raise config.refusal("do_convert_rgb", "the image tower takes RGB")
+    if config.flag("do_pad"):
+        raise config.refusal("do_pad", "CLIP's pictures are not padded")
+    mean, std = _normalization(config)
+    return ImageProcessor(_geometry(config, image_size), mean, std)
+
+
+class _Config:
+    """Values by key, with defaults for absent keys."""
+
+    def __init__(self, path: Path, found: Mapping[str, Any]) -> None:
+        self._path, self._found = path, found
+
+    def value(self, key: str) -> Any:
+        return self._found.get(key, DEFAULTS[key])
+
+    def flag(self, key: str) -> bool:
+        """Return a boolean. Null is false, as in transformers."""
+        value = self.value(key)
+        if value is None:
+            return False
+        if not isinstance(value, bool):
+            raise self.refusal(key, "it must be true or false")
+        return value
+
+    def refusal(self, key: str, why: str) -> CheckpointError:
+        given = "" if key in self._found else " by default"
+        shown = json.dumps(self._found.get(key, DEFAULTS.get(key)))
+        if len(shown) > MAX_SHOWN_CHARS:
+            shown = shown[:MAX_SHOWN_CHARS] + "..."
+        return CheckpointError(f'{self._path}: "{key}" is {shown}{given}: {why}')
+
+
+def _geometry(config: _Config, image_size: int) -> Geometry:
+    resize, crop = _resize(config), _crop(config)
+    if not config.flag("do_resize"):
+        raise config.refusal("do_resize", "pictures must be resized to what the image tower takes")
+    square = (image_size, image_size)
+    if config.flag("do_center_crop"):
+        if crop != square:
+            raise config.refusal(
+                "crop_size", f"the image tower takes {image_size} x {image_size} px"
+            )
+        if min(resize if isinstance(resize, tuple) else (resize,)) < image_size:
+            raise config.refusal(
+                "size", f"the crop of {image_size} px would be larger than the picture"
+            )
+    elif resize != square:
+        raise config.refusal(
+            "do_center_crop",
+            f'"size" alone does not give the {image_size} x {image_size} px of the image tower',
+        )
+    return Geometry(image_size, resize, FILTERS[_resample(config)])
+
+
+def _resize(config: _Config) -> int | tuple[int, int]:
+    """Return the shortest side, or height and width, px."""
+    if config.flag("use_square_size"):
+        side = DEFAULTS["size"]["shortest_edge"]
+        return side, side
+    sides = _sides(config, "size", square=config.flag("default_to_square"))
+    match sides:
+        case {"shortest_edge": int(side), **others} if not others:
+            return side
+        case {"height": int(height), "width": int(width)}:
+            return height, width
+        case _:
+            raise config.refusal("size", "only shortest_edge, or height and width, is supported")
+
+
+def _crop(config: _Config) -> tuple[int, int]:
+    """Return height and width, px."""
+    match _sides(config, "crop_size", square=True):
+        case {"height": int(height), "width": int(width)}:
+            return height, width
+        case _:
+            raise config.refusal("crop_size", "only height and width are supported")
+
+
+def _sides(config: _Config, key: str, *, square: bool) -> dict[str, Any]:
+    """Return a size by side. square: a single number means both sides, not the shortest."""
+    match config.value(key):
+        case bool():
+            raise config.refusal(key, "it is not a size")
+        case int(side):
+            sides = {"height": side, "width": side} if square else {"shortest_edge": side}
+        case [height, width]:
+            sides = {"height": height, "width": width}
+        case dict(named) if set(named) in ({"height", "width"}, {"shortest_edge"}, EDGES):
+            sides = {name: side for name, side in named.items() if side is not None}
+        case _:
+            raise config.refusal(key, "it is not a supported form of a size")
+    if not all(type(side) is int and 0 < side <= MAX_SIDE for side in sides.values()):
+        raise config.refusal(key, f"its sides must be whole numbers of px from 1 to {MAX_SIDE}")
+    return sides
+
+
+def _resample(config: _Config) -> int:
+    number = config.value("resample")
+    if type(number) is not int or not 0 <= number < len(FILTERS):
+        numbers = ", ".join(f"{number} ({name})" for number, name in enumerate(FILTERS))
+        raise config.refusal("resample", f"it must be one of {numbers}")
+    return number
+
+
+def _normalization(config: _Config) -> tuple[RGB, RGB]:
+    """Return mean and std of pixels / 255: (f x - mean) / std with f x = 255 f (x / 255)."""
+    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    if config.flag("do_normalize"):
+        mean, std = _three(config, "image_mean"), _three(config, "image_std")
+        if min(std) <= 0:
+            raise config.refusal("image_std", "it must be above 0")
+    scale = 255 * _factor(config)
+    if round(scale, 6) == 1:  # the factor is 1 / 255, to the digits in the file
+        return mean, std
+    return _over(mean, scale), _over(std, scale)
+
+
+def _factor(config: _Config) -> float:
+    """Return the factor that pixels of 0..255 are multiplied by."""
+    if not config.flag("do_rescale"):
+        return 1.0
+    factor = config.value("rescale_factor")
+    if type(factor) not in (int, float) or not MIN_FACTOR <= factor <= MAX_FACTOR:
+        raise config.refusal("rescale_factor", f"it must be from {MIN_FACTOR:g} to {MAX_FACTOR:g}")
+    return float(factor)
+
+
+def _three(config: _Config, key: str) -> RGB:
+    """Return one number a channel; a single number in the file is for all."""
+    value = config.value(key)
+    values = list(value) if isinstance(value, list | tuple) else [value] * 3
+    if len(values) != 3 or not all(_is_finite(one) for one in values):
+        raise config.refusal(key, "it must be three numbers")
+    red, green, blue = map(float, values)
+    return red, green, blue
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _over(values: RGB, scale: float) -> RGB:
+    red, green, blue = values
+    return red / scale, green / scale, blue / scale

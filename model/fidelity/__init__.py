@@ -1,0 +1,1 @@
+"""Parity with transformers, and quantization to int8."""

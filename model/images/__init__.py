@@ -1,0 +1,1 @@
+"""Decoding and preprocessing of images to the pixels that an encoder takes."""

@@ -1,0 +1,1 @@
+"""Thumbnails of user interfaces, drawn from a seed, with captions."""

@@ -1,0 +1,1 @@
+"""`benchmark endpoint`: load on a running endpoint, by batch size and concurrency."""

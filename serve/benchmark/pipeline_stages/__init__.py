@@ -1,0 +1,1 @@
+"""`benchmark pipeline`: how busy each stage is, and which one is the bottleneck."""

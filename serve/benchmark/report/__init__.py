@@ -1,0 +1,1 @@
+"""Charts, tables and pages that the benchmarks share."""

@@ -1,0 +1,1 @@
+"""`sweetspot embed`: the pipeline of the service, without the server."""

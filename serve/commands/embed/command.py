@@ -1,0 +1,181 @@
+"""One run of `embed`: write rows from the engine to a file, and report the outcome."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import click
+
+from inference.engine.engine import Engine
+from inference.errors import UnknownModel
+from inference.types import Failure
+from model.errors import CheckpointError
+from model.files import whole_file
+from serve.commands.embed import progress, signals
+from serve.commands.embed.flow import Row, Stopped, rows
+from serve.commands.embed.forms import FORMS, Form
+from serve.commands.embed.inputs import EndedEarly, sources, total
+from serve.compose import open_engine
+from serve.settings import Settings
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to embed, in which form to write it, and where. output: None is standard output."""
+
+    inputs: Sequence[str]
+    texts: Sequence[str]
+    form: str
+    output: str | None = None
+
+
+@dataclass
+class Tally:
+    """Rows so far, and those of them that failed."""
+
+    rows: int = 0
+    failed: int = 0
+
+
+def run(settings: Settings, asked: Asked) -> int:
+    """Embed and write. Returns the exit code: 0, or 1 when any item failed or the run broke off.
+
+    Raises:
+        ClickException: no model, or nothing can be written. Interrupted: by a signal, reported.
+    """
+    signals.unwind()
+    try:
+        with _opened_engine(settings) as engine:
+            return embed(engine, settings.deadline_ms / 1000, asked)
+    except (CheckpointError, UnknownModel) as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+def embed(engine: Engine, patience_s: float, asked: Asked) -> int:
+    """Do the same as `run` with an open engine. patience_s: time limit of each item."""
+    tally, early = Tally(), None
+    named = sources(asked.inputs, asked.texts)
+    try:
+        with (
+            progress.shown(total(asked.inputs, asked.texts)) as advance,
+            closing(rows(engine, named, patience_s)) as found,
+        ):
+            early = write(_counted(found, tally, advance), asked, engine.spec.dimension)
+        kept = True
+    except EndedEarly as exc:
+        early, kept = exc, False
+    if early is not None:
+        return _break_off(early, asked, tally, kept=kept)
+    if tally.failed:
+        click.echo(f"{tally.failed} of {tally.rows} items failed", err=True)
+    return 1 if tally.failed else 0
+
+
+@contextmanager
+def _opened_engine(settings: Settings) -> Iterator[Engine]:
+    """Open an engine; close it and wait for running fetches, except after a signal."""
+    engine = open_engine(settings, may_tune=False)
+    try:
+        yield engine
+    except signals.Interrupted:
+        raise
+    except BaseException:
+        engine.close()
+        raise
+    engine.close()
+
+
+def _counted(
+    found: Iterator[list[Row]], tally: Tally, advance: Callable[[int], None]
+) -> Iterator[list[Row]]:
+    """Yield the rows, and count each group once the caller has written it and asks for more."""
+    for some in found:
+        yield some
+        tally.rows += len(some)
+        tally.failed += sum(isinstance(row.result, Failure) for row in some)
+        advance(len(some))
+
+
+def write(found: Iterator[list[Row]], asked: Asked, dimension: int) -> Exception | None:
+    """Write all rows. Returns the error that ended them early if the rows so far were kept.
+
+    Raises:
+        Exception: that error if nothing was kept. ClickException: the file cannot be written.
+    """
+    try:
+        with _opened(asked.output) as file:
+            form = FORMS[asked.form](file, dimension)
+            early = _fill(form, found)
+            form.finish()
+        return early
+    except BrokenPipeError:
+        raise  # the reader closed the pipe; click exits quietly
+    except OSError as exc:
+        where = asked.output or "standard output"
+        raise click.ClickException(f"cannot write {where}: {exc.strerror}") from exc
+
+
+def _fill(form: Form, found: Iterator[list[Row]]) -> Exception | None:
+    """Add rows to a form. Returns or raises the error that ended them; OSError is the file's."""
+    any_row = False
+    try:
+        for some in found:
+            form.add(some)
+            any_row = True
+    except OSError:
+        raise
+    except Exception as exc:
+        if form.keeps and any_row:
+            return exc
+        raise
+    return None
+
+
+@contextmanager
+def _opened(output: str | None) -> Iterator[BinaryIO]:
+    """Open a file that replaces `output` only if the block succeeds, or standard output."""
+    if output is not None:
+        with whole_file(output) as file:
+            yield file
+        return
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except OSError:
+        _forget_output()
+        raise
+
+
+def _forget_output() -> None:
+    """Discard unwritten output, which the interpreter would try to write again at its exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _break_off(early: Exception, asked: Asked, tally: Tally, *, kept: bool) -> int:
+    """Report what was written by a run that ended early. Returns its exit code.
+
+    Raises:
+        Interrupted: after a signal. Exception: an unexpected error.
+    """
+    why = str(early) if isinstance(early, EndedEarly) else "an unexpected error"
+    click.echo(f"{why}: {_account(asked, tally, kept=kept)}", err=True)
+    if isinstance(early, Stopped):
+        signals.leave()
+    if not isinstance(early, EndedEarly):
+        raise early
+    return 1
+
+
+def _account(asked: Asked, tally: Tally, *, kept: bool) -> str:
+    done = f"{tally.rows:,} row{'' if tally.rows == 1 else 's'}"
+    if kept:
+        return f"{asked.output} holds the first {done}" if asked.output else f"{done} written"
+    left = f"{asked.output} is left as it was" if asked.output else "nothing was written"
+    return f"{done} done, {left}"

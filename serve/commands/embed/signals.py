@@ -1,0 +1,90 @@
+"""Handle Ctrl-C and SIGTERM in a run. Imports little: it is loaded before the heavy modules."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+EXIT_CODE = 130
+# Signals closer than this count as one: `timeout` and others repeat the terminal's signal.
+SAME_S = 0.2
+# The most time for the removal of temporary files.
+GRACE_S = 3.0
+UNBEGUN = b"interrupted: nothing was embedded\n"
+
+
+class Interrupted(BaseException):
+    """The run ends at once, without waiting for items in flight."""
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """On a signal anywhere in the block, end the process with 130 and without a traceback.
+
+    At first, before any work, the handler exits at once: an exception that is raised during an
+    import may be lost.
+    """
+    before = {one: signal.getsignal(one) for one in SIGNALS}
+    _set(_leave)
+    try:
+        yield
+    except Interrupted:
+        os._exit(EXIT_CODE)
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def unwind() -> None:
+    """Make signals print that nothing was embedded, and raise Interrupted."""
+    _set(_unwind)
+
+
+def tell(listener: Callable[[], object]) -> None:
+    """Make the first signal call the listener, and a second one raise Interrupted.
+
+    listener: may interrupt any code, so it must not take a lock.
+    """
+    heard_s: list[float] = []
+
+    def hear(*_: Any) -> None:
+        if not heard_s:
+            listener()
+        elif time.monotonic() - heard_s[0] > SAME_S:
+            _interrupt()
+        heard_s.append(time.monotonic())
+
+    _set(hear)
+
+
+def leave() -> NoReturn:
+    """End the run after all messages are printed. Raises Interrupted."""
+    _interrupt()
+
+
+def _leave(*_: Any) -> None:
+    os.write(2, UNBEGUN)
+    os._exit(EXIT_CODE)
+
+
+def _unwind(*_: Any) -> None:
+    os.write(2, UNBEGUN)
+    _interrupt()
+
+
+def _interrupt() -> NoReturn:
+    """Raise Interrupted. A callback may lose it, so the process ends after GRACE_S in any case."""
+    _set(signal.SIG_IGN)
+    threading.Timer(GRACE_S, os._exit, (EXIT_CODE,)).start()
+    raise Interrupted
+
+
+def _set(handler: Any) -> None:
+    for one in SIGNALS:
+        signal.signal(one, handler)

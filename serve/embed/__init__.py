@@ -1,1 +1,0 @@
-"""`sweetspot embed`: the pipeline of the service, without the service."""

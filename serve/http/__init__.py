@@ -1,0 +1,1 @@
+"""The HTTP server: gunicorn worker, Flask app, bodies, `/invocations`, multi-model API."""

@@ -1,0 +1,1 @@
+"""SageMaker's runtime API on a laptop: real time, streaming, asynchronous."""

@@ -1,0 +1,1 @@
+"""Bytes to items, and results to bytes, by content type. Pure."""
