@@ -19,9 +19,6 @@ REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 # Duration of `make chaos`, s.
 CHAOS_SECONDS ?= 240
 
-# Tests of no marker that has a target of its own.
-UNMARKED := not full and not sdk and not image
-
 .DEFAULT_GOAL := help
 .PHONY: help demo test chaos fuzz parity-full sdk-test image image-test sbom serve benchmark benchmark-load benchmark-peers benchmark-gpu lint types check fmt docs clean
 
@@ -32,8 +29,9 @@ demo: $(VENV)/.run ## Search screens by text with the built-in model, start to e
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.dev ## Run all tests, two at a time; those that need the machine alone come last
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "$(UNMARKED) and not alone"
-	$(BIN)/python -m pytest -m "$(UNMARKED) and alone"
+	$(BIN)/python -m pytest -n 2 --ignore tests/e2e
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/e2e -m "not alone"
+	$(BIN)/python -m pytest tests/e2e -m alone
 
 chaos: $(VENV)/.dev ## Kill workers, break fetches, drop clients; check every answer (CHAOS_SECONDS=20)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS)
