@@ -119,13 +119,14 @@ class Contention:
         paused = start_s - self._last_s > WINDOW_S
         self._last_s = end_s
         if paused:
-            self._begin(end_s)
+            self._begin(end_s, self._read())
             return False
         self._slowdowns.append(slowdown)
         if end_s - self._start_s < WINDOW_S or len(self._slowdowns) < ENOUGH:
             return False
-        self.window = self._window(end_s)
-        self._begin(end_s)
+        now = self._read()
+        self.window = self._window(end_s, now)
+        self._begin(end_s, now)
         return self.window is not None and self.verdict.hear(self.window)
 
     def words(self) -> str:
@@ -141,13 +142,12 @@ class Contention:
             "tune again: sweetspot benchmark encoder --write-profile"
         )
 
-    def _begin(self, now_s: float) -> None:
-        self._start_s = now_s
-        self._before = self._read()
+    def _begin(self, now_s: float, now: ProcessorTimes | None) -> None:
+        self._start_s, self._before = now_s, now
         self._slowdowns.clear()
 
-    def _window(self, end_s: float) -> Window | None:
-        before, after = self._before, self._read()
+    def _window(self, end_s: float, after: ProcessorTimes | None) -> Window | None:
+        before = self._before
         if before is None or after is None:
             return None
         lasted_s = end_s - self._start_s

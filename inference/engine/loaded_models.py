@@ -39,7 +39,7 @@ class LoadedModels:
     def names(self) -> list[str]:
         """Return the names of the models that accept requests, in the order they were added."""
         with self._changed:
-            return [name for name in self._models if name not in self._leaving]
+            return self._names()
 
     def __getitem__(self, name: str) -> LoadedModel:
         """Return a model that the caller has in use. Raises KeyError."""
@@ -57,8 +57,8 @@ class LoadedModels:
 
     def specs(self) -> dict[str, EncoderSpec]:
         """Return the spec of each model that accepts requests, by name, in the order added."""
-        models = self.everyone()
-        return {name: models[name].encoder.spec for name in self.names() if name in models}
+        with self._changed:
+            return {name: self._models[name].encoder.spec for name in self._names()}
 
     def use(self, names: str | Sequence[str]) -> tuple[str, ...]:
         """Keep models loaded until `release`, and return their names.
@@ -70,7 +70,7 @@ class LoadedModels:
             UnknownModel: one is not loaded, or is being removed.
         """
         with self._changed:
-            there = [name for name in self._models if name not in self._leaving]
+            there = self._names()
             default = there[:1] if self._default is None else [self._default]
             wanted = (names,) if isinstance(names, str) else tuple(names or default)
             for name in wanted or ("default",):
@@ -92,7 +92,7 @@ class LoadedModels:
             UnknownModel: it is not loaded, or is already being removed.
         """
         with self._changed:
-            there = [one for one in self._models if one not in self._leaving]
+            there = self._names()
             if name not in there:
                 raise UnknownModel(name, there)
             self._leaving.add(name)
@@ -104,3 +104,6 @@ class LoadedModels:
             self._leaving.discard(name)
             del self._uses[name]
             return self._models.pop(name)
+
+    def _names(self) -> list[str]:
+        return [name for name in self._models if name not in self._leaving]

@@ -57,15 +57,17 @@ def tell(listener: Callable[[], object]) -> None:
         if not heard_s:
             listener()
         elif time.monotonic() - heard_s[0] > SAME_S:
-            _interrupt()
+            leave()
         heard_s.append(time.monotonic())
 
     _set(hear)
 
 
 def leave() -> NoReturn:
-    """End the run after all messages are printed. Raises Interrupted."""
-    _interrupt()
+    """Raise Interrupted. A callback may lose it, so the process ends after GRACE_S in any case."""
+    _set(signal.SIG_IGN)
+    threading.Timer(GRACE_S, os._exit, (EXIT_CODE,)).start()
+    raise Interrupted
 
 
 def _leave(*_: Any) -> None:
@@ -75,14 +77,7 @@ def _leave(*_: Any) -> None:
 
 def _unwind(*_: Any) -> None:
     os.write(2, UNBEGUN)
-    _interrupt()
-
-
-def _interrupt() -> NoReturn:
-    """Raise Interrupted. A callback may lose it, so the process ends after GRACE_S in any case."""
-    _set(signal.SIG_IGN)
-    threading.Timer(GRACE_S, os._exit, (EXIT_CODE,)).start()
-    raise Interrupted
+    leave()
 
 
 def _set(handler: Any) -> None:
