@@ -110,7 +110,7 @@ def _rate(run: Run, n: int, streams: int) -> float:
 def _fidelities(encoders: dict[str, Encoder]) -> dict[str, Any]:
     """Compare embeddings of thumbnails with those of torch in float32."""
     first = next(iter(encoders.values()))
-    pixels = np.stack([first.preprocess(sample(SEED + n).data) for n in range(PICTURES)])
+    pixels = np.stack([first.spec.preprocessing(sample(SEED + n).data) for n in range(PICTURES)])
     expected = first.encode_images(pixels)
     return {
         name: fidelity(one.encode_images(pixels), expected).as_dict()

@@ -73,9 +73,11 @@ def _fetch(fetcher: Fetcher, planned: Plan, urls: Sequence[str]) -> tuple[float,
 
 def _preprocess(encoder: Encoder, images: Sequence[bytes]) -> tuple[float, float]:
     """Time decoding, in Pillow's `load`, and the rest: orient, flatten, resize, crop."""
-    encoder.preprocess(images[0])
+    encoder.spec.preprocessing(images[0])
     with _loads_timed() as spent_s:
-        whole_ms = _core_ms(lambda: [encoder.preprocess(one) for one in images], len(images))
+        whole_ms = _core_ms(
+            lambda: [encoder.spec.preprocessing(one) for one in images], len(images)
+        )
     decode_ms = 1000 * spent_s[0] / len(images)
     return decode_ms, whole_ms - decode_ms
 

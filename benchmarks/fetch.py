@@ -14,7 +14,6 @@ from rich.table import Table
 from benchmarks.record import record
 from inference.config import EngineConfig, FetchConfig, UrlConfig
 from inference.engine.engine import Engine
-from inference.fetching.fetcher import Fetcher
 from inference.loadtest.thumbnail_server import ThumbnailServer
 from inference.types import Embedding, ImageUrl
 from model.backends.fake import FakeEncoder
@@ -26,7 +25,7 @@ THREADS = (1, 4, 8, 16, 32)
 def measure(server: ThumbnailServer, threads: int) -> tuple[float, int]:
     """Return seconds from URLs to embeddings, and the server's peak of concurrent requests."""
     fetch = FetchConfig(urls=UrlConfig(allow_hosts=("127.0.0.1",)), connections=threads)
-    with Engine(FakeEncoder(), Fetcher(fetch), EngineConfig(io_threads=threads)) as engine:
+    with Engine(FakeEncoder(), fetch, EngineConfig(io_threads=threads)) as engine:
         server.peak = 0
         start_s = time.perf_counter()
         items = [ImageUrl(url) for url in server.thumbnails(URLS)]

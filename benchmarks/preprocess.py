@@ -97,8 +97,10 @@ def scaled_decode(images: Sequence[bytes]) -> dict[str, Any]:
     encoder = load(ModelConfig(model="builtin", device="cpu"))
     side = encoder.spec.image_size
     scaled = [data for data in images if is_scaled(data, side)]
-    ours = encoder.encode_images(np.stack([encoder.preprocess(data) for data in scaled]))
-    full = encoder.encode_images(np.stack([encoder.preprocess(unscaled(data)) for data in scaled]))
+    ours = encoder.encode_images(np.stack([encoder.spec.preprocessing(data) for data in scaled]))
+    full = encoder.encode_images(
+        np.stack([encoder.spec.preprocessing(unscaled(data)) for data in scaled])
+    )
     found = fidelity(ours, full)
     return {
         "count": len(scaled),

@@ -42,13 +42,13 @@ def measure() -> None:
     assert model.backends.torch_encoder
     encoder = load(ModelConfig(model="builtin", device="cpu"))
     images = [sample(seed).data for seed in range(16)]
-    pixels = np.stack([encoder.preprocess(image) for image in images])
+    pixels = np.stack([encoder.spec.preprocessing(image) for image in images])
     decoded, stopping = [0], threading.Event()
 
     def decode() -> None:
         while not stopping.is_set():
             for image in images:
-                encoder.preprocess(image)
+                encoder.spec.preprocessing(image)
                 decoded[0] += 1
 
     def encode() -> float:

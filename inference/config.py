@@ -58,7 +58,9 @@ class EngineConfig:
     max_items_in_flight: permits over all requests. window: the most permits of one request.
     lane_permits: permits that each lane leaves to the other. interactive_wait_s: the longest an
     interactive item waits for the running batch. streams: forward passes at once.
-    io_threads, cpu_threads: fetching and decoding threads of each lane. text_cache_bytes: size of
+    processes: those that fetch and decode; 0 is threads of this process. io_threads, cpu_threads:
+    fetching and decoding threads of each lane, in all processes together. decode_bytes: the most
+    memory of all images that are decoded at the same time; None is any. text_cache_bytes: size of
     a text cache; the default holds some 6,200 queries of 512 dimensions, and is small beside any
     weights. stall_s: a decoding or a forward pass that takes longer counts as hung; decoding the
     largest image allowed takes some 2 s.
@@ -71,9 +73,10 @@ class EngineConfig:
     lane_permits: int = 0
     interactive_wait_s: float = 0.2
     streams: int = 1
+    processes: int = 0
     io_threads: int = 32
     cpu_threads: int = 2
-    max_image_bytes: int = 20 * 2**20
+    decode_bytes: int | None = None
     max_text_chars: int = 65_536
     text_cache_bytes: int = 16 * 2**20
     stall_s: float = 60.0

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from model.memory_budget import UNLIMITED, MemoryBudget
-
 Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["auto", "torch", "openvino", "fake"]
 Precision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
@@ -27,7 +25,6 @@ class ModelConfig:
     precision: auto is float16 on CUDA; int8 on OpenVINO if the checkpoint has quantized graphs;
         else float32.
     max_image_pixels: the largest width x height that is decoded.
-    budget: memory for decoding, shared by all decoding threads.
     threads: CPU threads of one forward pass; 0 leaves the choice to the library.
     """
 
@@ -38,5 +35,4 @@ class ModelConfig:
     precision: Precision = "auto"
     policy: Policy = "display"
     max_image_pixels: int = 50_000_000
-    budget: MemoryBudget = UNLIMITED
     threads: int = 0

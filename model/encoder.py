@@ -10,11 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.config import Precision
+from model.memory_budget import UNLIMITED, MemoryBudget
 
 UInt8Array = NDArray[np.uint8]
 Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 TowerName = Literal["image", "text"]
+
+
+class Preprocessing(Protocol):
+    """How encoded images become the pixels of an encoder. Equal values give equal pixels.
+
+    Small, hashable and without state. It can be pickled, so that other processes can preprocess.
+    """
+
+    @property
+    def size(self) -> int:
+        """S, the side of the pixels."""
+
+    def __call__(self, data: bytes, budget: MemoryBudget = UNLIMITED) -> UInt8Array:
+        """Decode one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError.
+
+        budget: memory shared with other images; waits until enough is free.
+        """
 
 
 @dataclass(frozen=True)
@@ -24,7 +42,7 @@ class EncoderSpec:
     image_size: S, side of the square pixels, px. dimension: D, length of an embedding.
     context_length: tokens a text is cut to. mean, std: of pixels / 255, per RGB channel.
     fingerprint: only embeddings with equal fingerprints are comparable.
-    preprocessing: policy, version, geometry; encoders with equal values take the same pixels.
+    preprocessing: makes the pixels; encoders with equal values take the same pixels.
     """
 
     name: str
@@ -37,22 +55,18 @@ class EncoderSpec:
     device: str
     precision: Precision
     fingerprint: str
-    preprocessing: str = ""
+    preprocessing: Preprocessing
 
 
 class Encoder(Protocol):
     """Turns batches into embeddings.
 
-    `preprocess` may run in many threads, a tower in as many threads as there are streams, and the
-    other methods in one thread.
+    A tower may run in as many threads as there are streams, the other methods in one thread.
     """
 
     @property
     def spec(self) -> EncoderSpec:
         """Sizes and identity; they never change."""
-
-    def preprocess(self, data: bytes) -> UInt8Array:
-        """Decode one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError."""
 
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
         """Embed a batch. pixels: uint8 [N, S, S, 3] RGB. Returns float32 [N, D], unit norm."""

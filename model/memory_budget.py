@@ -19,10 +19,18 @@ class MemoryBudget:
 
     def __init__(self, limit_bytes: int | None = None) -> None:
         """limit_bytes: None means no limit."""
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._taken_bytes = 0
         self._turn = threading.Lock()
         self._freed = threading.Condition()
+
+    def check(self, wanted_bytes: int) -> None:
+        """Raise TooManyPixels if `wanted_bytes` is above the limit."""
+        if self.limit_bytes is not None and wanted_bytes > self.limit_bytes:
+            raise TooManyPixels(
+                f"decoding takes about {wanted_bytes // MIB:,} MiB of memory, "
+                f"the limit is {self.limit_bytes // MIB:,} MiB"
+            )
 
     @contextmanager
     def take(self, wanted_bytes: int) -> Iterator[None]:
@@ -31,15 +39,11 @@ class MemoryBudget:
         Raises:
             TooManyPixels: `wanted_bytes` is above the limit.
         """
-        limit_bytes = self._limit_bytes
+        limit_bytes = self.limit_bytes
+        self.check(wanted_bytes)
         if limit_bytes is None:
             yield
             return
-        if wanted_bytes > limit_bytes:
-            raise TooManyPixels(
-                f"decoding takes about {wanted_bytes // MIB:,} MiB of memory, "
-                f"the limit is {limit_bytes // MIB:,} MiB"
-            )
         with self._turn, self._freed:
             self._freed.wait_for(lambda: self._taken_bytes + wanted_bytes <= limit_bytes)
             self._taken_bytes += wanted_bytes

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from functools import cache
 
 from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
 from inference.engine.engine import Engine
 from inference.fetching import user_agent
-from inference.fetching.fetcher import Fetcher
 from inference.profile.machine import cores, memory_bytes
 from inference.profile.profile import Threads
 from inference.tuning.threads import plain
@@ -18,7 +16,6 @@ from model.config import ModelConfig
 from model.encoder import Encoder
 from model.errors import CheckpointError, OutOfMemory
 from model.load import load, settle
-from model.memory_budget import MemoryBudget
 from serve.plan import Plan, given_threads, plan
 from serve.settings import MIB, Settings
 
@@ -93,16 +90,10 @@ def _threads_of(settings: Settings) -> Threads:
     return given_threads(settings, plain(cores(), device))
 
 
-@cache
-def _memory_budget() -> MemoryBudget:
-    """Return the memory budget for decoding, shared by all models."""
-    return MemoryBudget(_quarter())
-
-
 def engine_of(settings: Settings, encoder: Encoder | None, planned: Plan) -> Engine:
     """Start the pipeline with an encoder, which it closes at its end, or None."""
-    fetcher = Fetcher(fetch_config(settings, planned.threads.io))
-    return Engine(encoder, fetcher, engine_config(settings, planned))
+    fetch = fetch_config(settings, planned.threads.io)
+    return Engine(encoder, fetch, engine_config(settings, planned))
 
 
 def model_config(settings: Settings) -> ModelConfig:
@@ -116,7 +107,6 @@ def model_config(settings: Settings) -> ModelConfig:
         policy=settings.preprocess,  # type: ignore[arg-type]  # checked by settings
         max_image_pixels=settings.max_image_pixels,
         threads=cores(),
-        budget=_memory_budget(),
     )
 
 
@@ -157,9 +147,10 @@ def engine_config(settings: Settings, planned: Plan) -> EngineConfig:
         lane_permits=settings.max_items_in_flight // LANE_SHARE,
         interactive_wait_s=settings.interactive_wait_ms / 1000,
         streams=planned.threads.streams,
+        processes=planned.threads.processes,
         io_threads=planned.threads.io,
         cpu_threads=planned.threads.decode,
-        max_image_bytes=settings.max_image_bytes,
+        decode_bytes=_quarter(),
     )
 
 

@@ -151,7 +151,11 @@ def _threads(settings: Settings, device: str, profile: Profile | None) -> Thread
 
 def given_threads(settings: Settings, threads: Threads) -> Threads:
     """Return `threads`, with the numbers that the settings give."""
-    given = {"decode": settings.decode_threads, "io": settings.io_threads}
+    given = {
+        "decode": settings.decode_threads,
+        "io": settings.io_threads,
+        "processes": settings.preprocess_processes,
+    }
     return replace(threads, **{k: n for k, n in given.items() if isinstance(n, int)})
 
 

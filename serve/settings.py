@@ -115,8 +115,15 @@ class Settings:
     interactive_wait_ms: int = _whole(
         200, 1, 600_000, "most time a query waits for a running bulk batch of more than one item"
     )
-    decode_threads: str | int = _auto_or_whole(1, 256, "threads that decode and resize, per lane")
-    io_threads: str | int = _auto_or_whole(1, 1024, "threads that fetch, per lane")
+    preprocess_processes: str | int = _auto_or_whole(
+        0, 256, "processes that fetch, decode and resize; 0 is threads of the service's process"
+    )
+    decode_threads: str | int = _auto_or_whole(
+        1, 256, "threads that decode and resize, per lane, in all processes"
+    )
+    io_threads: str | int = _auto_or_whole(
+        1, 1024, "threads that fetch, per lane, in all processes"
+    )
     deadline_ms: int = _whole(55_000, 1, 3_600_000, "deadline of a request", batch=570_000)
     max_deadline_ms: int = _whole(3_600_000, 1, 3_600_000, "longest deadline a request may set")
     batch_timeout_s: int = _whole(

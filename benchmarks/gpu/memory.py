@@ -19,7 +19,6 @@ from benchmarks.gpu.plan import Box, Found, Numbers, Plan
 from inference.batching.forward import Forward
 from inference.config import BatchConfig, EngineConfig, FetchConfig
 from inference.engine.engine import Engine
-from inference.fetching.fetcher import Fetcher
 from inference.types import Embedding, ImageBytes, Result
 from model.backends.torch_encoder import TorchEncoder
 from model.encoder import BoolArray, Encoder, EncoderSpec, Float32Array, UInt8Array
@@ -68,7 +67,7 @@ class Refusing:
 
     def preprocess(self, data: bytes) -> UInt8Array:
         """Decode one image."""
-        return self._encoder.preprocess(data)
+        return self._encoder.spec.preprocessing(data)
 
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
         """Embed a batch, or refuse it. Raises OutOfMemory."""
@@ -128,13 +127,13 @@ def _halved(tight: Encoder, few: UInt8Array, before: Float32Array, times: int) -
 def _through_engine(tight: Encoder, count: int) -> Numbers:
     """Embed `count` pictures in one request, with batches of up to that size."""
     few = [sample(seed).data for seed in range(min(PICTURES, count))]
-    expected = [tight.encode_images(np.stack([tight.preprocess(one)]))[0] for one in few]
+    expected = [tight.encode_images(np.stack([tight.spec.preprocessing(one)]))[0] for one in few]
     # Equal items are encoded once; a number after the end of the image data makes them differ.
     data = [few[index % len(few)] + index.to_bytes(4, "little") for index in range(count)]
     config = EngineConfig(
         image=BatchConfig(count, DEADLINE_S), window=count, max_items_in_flight=count
     )
-    engine = Engine(tight, Fetcher(FetchConfig()), config)
+    engine = Engine(tight, FetchConfig(), config)
     try:
         deadline_s = time.monotonic() + DEADLINE_S
         results = engine.embed([ImageBytes(one) for one in data], deadline_s).results

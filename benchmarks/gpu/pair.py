@@ -13,7 +13,6 @@ from benchmarks.gpu.encoders import clean, held_mib, noise, opened, precisions
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan, rounded
 from inference.config import BatchConfig, EngineConfig, FetchConfig
 from inference.engine.engine import Engine
-from inference.fetching.fetcher import Fetcher
 from inference.types import Embeddings, ImageBytes, Item, Result, Text
 from model.backends.torch_encoder import TorchEncoder
 from model.encoder import Float32Array, UInt8Array
@@ -68,7 +67,7 @@ def _differences(
     """Compare a request for both models with each model alone: largest differences."""
     items: list[Item] = [ImageBytes(one.data) for one in some]
     items += [Text(one.caption) for one in some]
-    engine = Engine(None, Fetcher(FetchConfig()), EngineConfig(streams=STREAMS))
+    engine = Engine(None, FetchConfig(), EngineConfig(streams=STREAMS))
     try:
         for name, encoder in encoders.items():
             engine.add(name, encoder, BatchConfig(), BatchConfig())
@@ -92,7 +91,7 @@ def _vectors(results: Sequence[Result], name: str) -> Float32Array:
 
 def _alone(encoder: TorchEncoder, some: Sequence[Thumbnail]) -> Float32Array:
     """Return the same from the encoder itself: pictures, then texts."""
-    pixels = np.stack([encoder.preprocess(one.data) for one in some])
+    pixels = np.stack([encoder.spec.preprocessing(one.data) for one in some])
     texts, _ = encoder.encode_texts([one.caption for one in some])
     return np.concatenate([encoder.encode_images(pixels), texts])
 

@@ -104,8 +104,8 @@ class Batcher:
         with self._changed:
             if self._closing:  # the threads may have ended
                 raise EncodeFailed("the service is stopping")
-            self._scheduler.submit(target, lane, entry, self._clock())
-            self._changed.notify()
+            if self._scheduler.submit(target, lane, entry, self._clock()):
+                self._changed.notify()
 
     def report(self, target: Target) -> TowerReport:
         """Return a tower's current statistics. Raises KeyError for a model that is not loaded."""

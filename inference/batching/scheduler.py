@@ -110,12 +110,14 @@ class Scheduler:
         """Take back an announcement: the item failed before `submit`."""
         self._queues[target, lane].expected -= 1
 
-    def submit(self, target: Target, lane: Lane, entry: Entry, now_s: float) -> None:
-        """Queue an announced item."""
+    def submit(self, target: Target, lane: Lane, entry: Entry, now_s: float) -> bool:
+        """Queue an announced item. Return whether `next` or `wait_s` may have changed by it."""
         entry.queued_s = now_s
         queue = self._queues[target, lane]
         queue.expected -= 1
         queue.entries.append(entry)
+        ready = self._take(target, lane, now_s, others_ready=False)
+        return len(queue.entries) == 1 or ready > 0
 
     def close(self) -> None:
         """Expect no more items: waiting items no longer wait for others."""

@@ -7,14 +7,13 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Self
 
 from inference.batching.batcher import Batcher, TowerReport
-from inference.config import BatchConfig, EngineConfig
+from inference.config import BatchConfig, EngineConfig, FetchConfig
 from inference.engine.loaded_models import LoadedModel, LoadedModels
 from inference.engine.pipeline import Pipeline
 from inference.engine.request import LATE, Request, Single
 from inference.engine.stream import Group, Stream
 from inference.engine.text_cache import TextCache, TextCacheReport
 from inference.errors import ClientLeft
-from inference.fetching.fetcher import Fetcher
 from inference.stalls import Stalls
 from inference.types import Answer, Item, Lane, Result, Target, Tower, lane_of
 from model.encoder import Encoder, EncoderSpec
@@ -29,7 +28,7 @@ class Engine:
     def __init__(
         self,
         encoder: Encoder | None,
-        fetcher: Fetcher,
+        fetch: FetchConfig,
         config: EngineConfig,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -38,7 +37,7 @@ class Engine:
         self._stalls = Stalls(config.stall_s)
         self._models = LoadedModels()
         self._batcher = Batcher(config, self._stalls, clock)
-        self._pipeline = Pipeline(fetcher, config, self._models, self._batcher, self._stalls)
+        self._pipeline = Pipeline(fetch, config, self._models, self._batcher, self._stalls)
         self._drain_by_s = float("inf")
         if encoder is not None:
             self.add(encoder.spec.name, encoder, config.image, config.text)
@@ -54,6 +53,7 @@ class Engine:
     def add(self, name: str, encoder: Encoder, image: BatchConfig, text: BatchConfig) -> None:
         """Add a model. It serves requests at once, and `close` closes its encoder."""
         self._batcher.add(name, encoder, {"image": image, "text": text})
+        self._pipeline.preparation.add(encoder.spec.preprocessing)
         self._models.add(name, LoadedModel(encoder, TextCache(self.config.text_cache_bytes)))
 
     def announce(self, default: str, absent: Mapping[str, str]) -> None:
@@ -98,6 +98,10 @@ class Engine:
         """Images decoded so far; models with equal preprocessing share one decoding."""
         return self._pipeline.preparation.decoded
 
+    def processes(self) -> dict[int, str]:
+        """Return the role of each process of this engine besides this one, by process id."""
+        return self._pipeline.preparation.pids()
+
     def report(self, tower: Tower, model: str | None = None) -> TowerReport:
         """Return a tower's current statistics. model: None is the default."""
         return self._batcher.report(Target(model or self._models.names()[0], tower))
@@ -108,7 +112,8 @@ class Engine:
 
     def trouble(self) -> str | None:
         """Return a fault that only a restart fixes, in words; None when there is none."""
-        return self._batcher.trouble() or self._stalls.found()
+        troubles = (self._batcher.trouble, self._stalls.found, self._pipeline.preparation.trouble)
+        return next((words for one in troubles if (words := one())), None)
 
     def embed(
         self,

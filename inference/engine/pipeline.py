@@ -9,14 +9,13 @@ from functools import partial
 
 from inference.batching.batcher import Batcher
 from inference.batching.scheduler import Entry
-from inference.config import EngineConfig
+from inference.config import EngineConfig, FetchConfig
 from inference.engine.admission import Admission
 from inference.engine.loaded_models import LoadedModels
 from inference.engine.preparation import Payloads, Preparation
 from inference.engine.request import LATE_MESSAGE, Job, Request, merge
 from inference.engine.unforeseen import Unforeseen
 from inference.errors import DeadlineExceeded, EncodeFailed, FetchError
-from inference.fetching.fetcher import Fetcher
 from inference.stalls import Stalls
 from inference.types import Embedding, Failure, Item, Result, Text
 
@@ -26,7 +25,7 @@ class Pipeline:
 
     def __init__(
         self,
-        fetcher: Fetcher,
+        fetch: FetchConfig,
         config: EngineConfig,
         models: LoadedModels,
         batcher: Batcher,
@@ -34,7 +33,7 @@ class Pipeline:
     ) -> None:
         self.admission = Admission(config)
         self.preparation = Preparation(
-            fetcher, config, models, stalls, ready=self._submit, failed=self._fail
+            fetch, config, models, stalls, ready=self._submit, failed=self._fail
         )
         self._models = models
         self._batcher = batcher
@@ -115,6 +114,7 @@ class Pipeline:
             self._models[model].texts.put(job.item.text, result)
         if not job.part(model, result):
             return
+        job.release()
         # Before the result is stored: once a request is answered, its permits are free.
         self._start(self.admission.done(job))
         if (merged := job.merged()) is not None:

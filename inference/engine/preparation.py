@@ -1,38 +1,32 @@
-"""The stage before the encoder: fetches, decodes and resizes images; checks texts."""
+"""The stage before the encoder: checks texts, and has images fetched, decoded and resized."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
+from contextlib import AbstractContextManager
 
-from inference.config import EngineConfig
+from inference.config import EngineConfig, FetchConfig
 from inference.engine.loaded_models import LoadedModels
-from inference.engine.pools import Pools
 from inference.engine.request import Job
-from inference.errors import DeadlineExceeded, EncodeFailed, TextInvalid
-from inference.fetching.fetcher import Fetcher
-from inference.fetching.files import read_file
-from inference.fetching.inline import check_size, decode_base64, decode_data_url, is_data_url
-from inference.fetching.urls import tidy
+from inference.errors import EncodeFailed, TextInvalid
+from inference.preparation.in_threads import ThreadCounts, ThreadStage
+from inference.preparation.order import STOPPING, Stage, Task
+from inference.preparation.processes.setup import setup_of
+from inference.preparation.processes.shared_pixels import SLOT_BYTES, pixel_bytes
+from inference.preparation.processes.stage import ProcessStage
 from inference.stalls import Stalls
-from inference.types import (
-    ImageBase64,
-    ImageBytes,
-    ImageFile,
-    ImageUrl,
-    Text,
-    Unreadable,
-    is_unicode,
-)
-from model.encoder import UInt8Array
+from inference.types import Text, Unreadable, is_unicode
+from model.encoder import Preprocessing, UInt8Array
+from model.errors import CheckpointError
+from model.memory_budget import MemoryBudget
 
 # The input of each model of a job: uint8 [S, S, 3] for an image, str for a text.
 Payloads = Sequence[object]
 
 
 class Preparation:
-    """Prepares items in its own threads. The callers' permits bound the number of items.
+    """Prepares items. The callers' permits bound the number of items.
 
     Each started item ends in one call, from any thread: `ready` with the input of its models, or
     `failed` with the reason.
@@ -40,22 +34,37 @@ class Preparation:
 
     def __init__(
         self,
-        fetcher: Fetcher,
+        fetch: FetchConfig,
         config: EngineConfig,
         models: LoadedModels,
         stalls: Stalls,
         ready: Callable[[Job, Payloads], None],
         failed: Callable[[Job, Exception], None],
     ) -> None:
-        self._fetcher = fetcher
-        self._config = config
-        self._models = models
-        self._stalls = stalls
-        self._ready, self._failed = ready, failed
-        self._pools = Pools(config.io_threads, config.cpu_threads)
+        self._fetch, self._config = fetch, config
+        self._models, self.stalls = models, stalls
+        self._stage: Stage | None = None
+        self._ways: set[Preprocessing] = set()
+        self.ready, self.failed = ready, failed
         self._lock = threading.Lock()
         self.decoded = 0
         self.closing = False
+
+    def add(self, way: Preprocessing) -> None:
+        """Be ready for images of another model.
+
+        Raises:
+            CheckpointError: the pixels of all models together are too large.
+        """
+        ways = self._ways | {way}
+        if self._config.processes and (size := sum(map(pixel_bytes, ways))) > SLOT_BYTES:
+            raise CheckpointError(
+                f"the pixels of one image for all models take {size:,} bytes, "
+                f"the limit is {SLOT_BYTES:,}"
+            )
+        self._ways = ways
+        if self._stage is None:
+            self._stage = self._new_stage(way)
 
     def start(self, job: Job) -> None:
         """Start an item.
@@ -63,31 +72,45 @@ class Preparation:
         Raises:
             ItemError: the item is invalid, or the service is stopping.
         """
-        if self.closing:
-            raise EncodeFailed("the service is stopping")
-        limit = self._config.max_image_bytes
+        if self.closing or self._stage is None:
+            raise EncodeFailed(STOPPING)
         match job.item:
             case Text(text):
                 self._check_text(text)
-                self._ready(job, [text] * len(job.targets))
+                self.ready(job, [text] * len(job.targets))
             case Unreadable(reason):
                 raise TextInvalid(reason)
-            case ImageUrl(text) | ImageBase64(text) if is_data_url(text):
-                self._decode(job, partial(decode_data_url, text, limit))
-            case ImageUrl(url):
-                self._fetch(job, partial(self._fetcher.fetch, tidy(url), job.request.deadline_s))
-            case ImageFile(path):
-                self._fetch(job, partial(read_file, path, limit, lambda: not job.request.closed))
-            case ImageBase64(text):
-                self._decode(job, partial(decode_base64, text, limit))
-            case ImageBytes(data):
-                self._decode(job, partial(check_size, data, limit))
+            case _:
+                specs = (self._models[name].encoder.spec for name in job.request.models)
+                ways = [spec.preprocessing for spec in specs]
+                self._stage.start(_ImageOrder(self, job, ways))
+
+    def count(self, decoded: int) -> None:
+        """Count decoded images."""
+        with self._lock:
+            self.decoded += decoded
+
+    def pids(self) -> dict[int, str]:
+        """Return the role of each process that prepares images, by process id."""
+        return self._stage.pids() if self._stage else {}
+
+    def trouble(self) -> str | None:
+        """Return why no image can be prepared, in words; None when they can."""
+        return self._stage.trouble() if self._stage else None
 
     def close(self) -> None:
         """Finish running items, fail waiting ones, and release threads and connections."""
         self.closing = True
-        self._pools.close()
-        self._fetcher.close()
+        if self._stage is not None:
+            self._stage.close()
+
+    def _new_stage(self, way: Preprocessing) -> Stage:
+        config = self._config
+        if config.processes:
+            setup = setup_of(self._fetch, config, way)
+            return ProcessStage(setup, config.processes, config.stall_s)
+        threads = ThreadCounts(config.io_threads, config.cpu_threads)
+        return ThreadStage(self._fetch, threads, MemoryBudget(config.decode_bytes))
 
     def _check_text(self, text: str) -> None:
         if not text.strip():
@@ -97,53 +120,31 @@ class Preparation:
         if not is_unicode(text):
             raise TextInvalid("the text is not valid Unicode")
 
-    def _fetch(self, job: Job, get_data: Callable[[], bytes]) -> None:
-        self._pools.fetch[job.lane].submit(self._fetch_now, job, get_data)
 
-    def _decode(self, job: Job, get_data: Callable[[], bytes]) -> None:
-        self._pools.decode[job.lane].submit(self._decode_now, job, get_data)
+class _ImageOrder:
+    """The order of a job's image, decoded once for models of equal preprocessing."""
 
-    def _fetch_now(self, job: Job, get_data: Callable[[], bytes]) -> None:
-        """Fetch or read an image's bytes, then decode them in a decoding thread.
+    def __init__(self, owner: Preparation, job: Job, wanted: Sequence[Preprocessing]) -> None:
+        self._owner, self._job, self._wanted = owner, job, wanted
+        ways = tuple(dict.fromkeys(wanted)) if len(wanted) > 1 else tuple(wanted)
+        self.task = Task(job.item, job.lane, job.request.deadline_s, ways)
 
-        The fetching thread waits for the decoding, so memory holds at most one encoded image per
-        fetching thread.
-        """
-        try:
-            self._check_wanted(job)
-            with job.times.measure("fetch"):
-                data = get_data()
-            self._pools.decode[job.lane].submit(self._decode_now, job, lambda: data).result()
-        except Exception as exc:  # noqa: BLE001 - any error fails this item only
-            self._failed(job, exc)
+    def wanted(self) -> bool:
+        return not self._job.request.closed
 
-    def _decode_now(self, job: Job, get_data: Callable[[], bytes]) -> None:
-        """Decode and resize an image."""
-        try:
-            self._check_wanted(job)
-            data = get_data()
-            with job.times.measure("decode"), self._stalls.watch("the decoding of an image"):
-                pixels = self._pixels(job, data)
-            self._ready(job, pixels)
-        except Exception as exc:  # noqa: BLE001 - any error fails this item only
-            self._failed(job, exc)
+    def spent(self, stage: str, start_s: float, end_s: float) -> None:
+        self._job.times.add(stage, start_s, end_s)
 
-    def _check_wanted(self, job: Job) -> None:
-        """Raise ItemError if the request is closed or the service is stopping."""
-        if job.request.closed:
-            raise DeadlineExceeded("shed: the request has ended")
-        if self.closing:
-            raise EncodeFailed("the service is stopping")
+    def decoding(self) -> AbstractContextManager[None]:
+        return self._owner.stalls.watch("the decoding of an image")
 
-    def _pixels(self, job: Job, data: bytes) -> list[UInt8Array]:
-        """Return the pixels for each model, decoded once for models of equal preprocessing."""
-        found: dict[str, UInt8Array] = {}
-        wanted = []
-        for model in job.request.models:
-            encoder = self._models[model].encoder
-            wanted.append(way := encoder.spec.preprocessing)
-            if way not in found:
-                found[way] = encoder.preprocess(data)
-        with self._lock:
-            self.decoded += len(found)
-        return [found[way] for way in wanted]
+    def ready(self, pixels: Sequence[UInt8Array], release: Callable[[], None]) -> None:
+        self._owner.count(len(pixels))
+        self._job.release = release
+        if len(self._wanted) > 1:
+            found = dict(zip(self.task.ways, pixels, strict=True))
+            pixels = [found[way] for way in self._wanted]
+        self._owner.ready(self._job, pixels)
+
+    def failed(self, exc: Exception) -> None:
+        self._owner.failed(self._job, exc)

@@ -143,6 +143,8 @@ class Job:
         self.tower, self.lane = tower_of(item), request.lane
         self.targets = tuple(Target(model, self.tower) for model in request.models)
         self.times = ItemTimes(request.times)
+        # Called once the inputs of all models are not read any more.
+        self.release: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._parts: dict[str, Result | None] = {}
 

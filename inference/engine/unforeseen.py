@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-import traceback
 
 from inference.errors import Internal, ItemError
+from inference.preparation.processes.replies import RemoteFault, place_of
 from inference.types import Failure
 from model.errors import DecodeError
 
 log = logging.getLogger(__name__)
 
-# A type of error, and the file and line that raised it.
-Kind = tuple[type[BaseException], str, int | None]
+# The name of an error's type, and the file and line that raised it.
+Kind = tuple[str, str]
 
 
 class Unforeseen:
@@ -28,8 +28,10 @@ class Unforeseen:
         if isinstance(exc, ItemError | DecodeError):
             return Failure.of(exc)
         if self._is_new(exc):
-            log.error("a fault of the service failed an item; logged once", exc_info=exc)
-        name = type(exc).__name__
+            # A fault of another process comes with its traceback as text.
+            text, shown = (f"\n{exc}", None) if isinstance(exc, RemoteFault) else ("", exc)
+            log.error("a fault of the service failed an item; logged once%s", text, exc_info=shown)
+        name, _ = _kind(exc)
         return Failure.of(Internal(f"a fault of the service ({name}); see its log"))
 
     def _is_new(self, exc: Exception) -> bool:
@@ -41,5 +43,6 @@ class Unforeseen:
 
 
 def _kind(exc: Exception) -> Kind:
-    frames = traceback.extract_tb(exc.__traceback__)
-    return (type(exc), frames[-1].filename, frames[-1].lineno) if frames else (type(exc), "", 0)
+    if isinstance(exc, RemoteFault):
+        return exc.name, exc.place
+    return type(exc).__name__, place_of(exc)

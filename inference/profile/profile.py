@@ -58,12 +58,16 @@ class TowerProfile:
 
 @dataclass(frozen=True)
 class Threads:
-    """Threads. encoder: of one forward pass. streams: passes at once. decode, io: of each lane."""
+    """Threads. encoder: of one forward pass. streams: passes at once. decode, io: of each lane.
+
+    processes: those that decode and fetch in these threads; 0 is the service's own.
+    """
 
     encoder: int
     streams: int
     decode: int
     io: int
+    processes: int = 0
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def document(profiles: Iterable[Profile]) -> dict[str, Any]:
 def _profile(one: dict[str, Any]) -> Profile:
     threads = Threads(**one["threads"])
     for name, count in asdict(threads).items():
-        _check(_is_count(count), f"threads.{name}")
+        _check(_is_count(count) or (name == "processes" and count == 0), f"threads.{name}")
     return Profile(
         match=Match(**one["match"]),
         threads=threads,

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from inference.config import BatchConfig, EngineConfig, FetchConfig
 from inference.engine.engine import Engine
 from inference.errors import EncodeFailed
-from inference.fetching.fetcher import Fetcher
 from inference.profile.profile import Threads
 from inference.tuning.runners import image_runner, interleaved, on_streams
 from inference.types import Failure, ImageBytes
@@ -144,7 +143,7 @@ def _run(encoder: Encoder, pictures: Sequence[bytes], batch: BatchConfig, plan: 
         window=max(EngineConfig.window, 2 * batch.batch_size * plan.streams),
         max_items_in_flight=1_000_000,
     )
-    engine = Engine(encoder, Fetcher(FetchConfig()), config)
+    engine = Engine(encoder, FetchConfig(), config)
     try:
         _embed(engine, pictures, batch.batch_size * plan.streams)
         turn = batch.batch_size * plan.streams

@@ -14,7 +14,8 @@ import numpy as np
 
 from model.config import POLICY_VERSIONS, ModelConfig
 from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
-from model.images.preprocess import preprocess
+from model.images.geometry import Geometry
+from model.images.preprocess import ImagePreprocessing
 
 IMAGE_SIZE = 32
 DIMENSION = 16
@@ -34,20 +35,17 @@ class FakeEncoder:
         config: ModelConfig | None = None,
         fixed_s: float = 0.0,
         per_item_s: float = 0.0,
+        size: int = IMAGE_SIZE,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._config = config or ModelConfig(backend="fake")
+        config = config or ModelConfig(backend="fake")
         self._fixed_s = fixed_s
         self._per_item_s = per_item_s
         self._sleep = sleep
-        self._salt = f"-{self._config.model}" if self._config.model else ""
-
-    @property
-    def spec(self) -> EncoderSpec:
-        """Sizes and identity."""
-        return EncoderSpec(
-            name=self._config.name or "fake",
-            image_size=IMAGE_SIZE,
+        self._salt = f"-{config.model}" if config.model else ""
+        self._spec = EncoderSpec(
+            name=config.name or "fake",
+            image_size=size,
             dimension=DIMENSION,
             context_length=CONTEXT_LENGTH,
             mean=(0.5, 0.5, 0.5),
@@ -55,18 +53,17 @@ class FakeEncoder:
             backend="fake",
             device="cpu",
             precision="float32",
-            fingerprint=f"fake{self._salt}-{POLICY_VERSIONS[self._config.policy]}",
-            preprocessing=f"{POLICY_VERSIONS[self._config.policy]} {IMAGE_SIZE}",
+            fingerprint=f"fake{self._salt}-{POLICY_VERSIONS[config.policy]}",
+            # light: the service starts without importing torch.
+            preprocessing=ImagePreprocessing(
+                Geometry.clip(size), config.policy, config.max_image_pixels, light=True
+            ),
         )
 
-    def preprocess(self, data: bytes) -> UInt8Array:
-        """Decode one image for real. Returns uint8 [S, S, 3] RGB. Raises DecodeError.
-
-        `light`, so that the service starts without importing torch.
-        """
-        config = self._config
-        limit = config.max_image_pixels
-        return preprocess(data, IMAGE_SIZE, config.policy, limit, light=True, budget=config.budget)
+    @property
+    def spec(self) -> EncoderSpec:
+        """Sizes and identity."""
+        return self._spec
 
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
         """Embed a batch. pixels: uint8 [N, S, S, 3]. Returns float32 [N, D], unit norm."""

@@ -24,7 +24,6 @@ from model.checkpoints.tokenizer import Tokenizer
 from model.config import ModelConfig, Precision
 from model.encoder import BoolArray, EncoderSpec, Float32Array, TowerName, UInt8Array
 from model.errors import CheckpointError, OutOfMemory
-from model.images.preprocess import preprocess
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +46,6 @@ class OpenVinoEncoder:
     def __init__(
         self, checkpoint: Checkpoint, config: ModelConfig, graphs: Graphs | None = None
     ) -> None:
-        self._config, self._geometry = config, checkpoint.geometry
         self._threads, self._streams = max(1, config.threads), 1
         self._lock = threading.Lock()
         self._towers: dict[tuple[TowerName, int, int], _Tower] = {}
@@ -66,13 +64,6 @@ class OpenVinoEncoder:
     def spec(self) -> EncoderSpec:
         """Sizes and identity."""
         return self._spec
-
-    def preprocess(self, data: bytes) -> UInt8Array:
-        """Decode one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError."""
-        config = self._config
-        return preprocess(
-            data, self._geometry, config.policy, config.max_image_pixels, budget=config.budget
-        )
 
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
         """Embed a batch. pixels: uint8 [N, S, S, 3] RGB. Returns float32 [N, D], unit norm."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from model.checkpoints.checkpoint import Checkpoint, fingerprint
 from model.config import POLICY_VERSIONS, Backend, ModelConfig, Precision
 from model.encoder import EncoderSpec
+from model.images.preprocess import ImagePreprocessing
 
 
 def spec_of(
@@ -32,5 +33,7 @@ def spec_of(
         device=device,
         precision=precision,
         fingerprint=fingerprint(checkpoint, policy, quantized),
-        preprocessing=f"{policy} {checkpoint.geometry}",
+        preprocessing=ImagePreprocessing(
+            checkpoint.geometry, config.policy, config.max_image_pixels
+        ),
     )

@@ -21,7 +21,6 @@ from model.checkpoints.tokenizer import Tokenizer
 from model.config import ModelConfig, Precision
 from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
 from model.errors import CheckpointError, OutOfMemory
-from model.images.preprocess import preprocess
 
 LEGACY_END = 2
 DTYPES: dict[Precision, torch.dtype] = {
@@ -49,7 +48,6 @@ class TorchEncoder:
     def __init__(self, checkpoint: Checkpoint, config: ModelConfig) -> None:
         if config.threads:
             self.use_threads(config.threads)
-        self._config, self._geometry = config, checkpoint.geometry
         self._device = _device(config.device)
         precision = _precision(config.precision, self._device)
         self._dtype = DTYPES[precision]
@@ -64,13 +62,6 @@ class TorchEncoder:
     def spec(self) -> EncoderSpec:
         """Sizes and identity."""
         return self._spec
-
-    def preprocess(self, data: bytes) -> UInt8Array:
-        """Decode one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError."""
-        config = self._config
-        return preprocess(
-            data, self._geometry, config.policy, config.max_image_pixels, budget=config.budget
-        )
 
     @torch.inference_mode()
     def encode_images(self, pixels: UInt8Array) -> Float32Array:

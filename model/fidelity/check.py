@@ -101,7 +101,7 @@ class Expected:
 
     def judge(self, encoder: Encoder) -> Row:
         """Embed the items with an encoder, whose policy must be `reference`, and compare."""
-        pixels = np.stack([encoder.preprocess(image) for image in self._images])
+        pixels = np.stack([encoder.spec.preprocessing(image) for image in self._images])
         embed_texts = _text_rows(encoder)
         return Row(
             spec=encoder.spec,

@@ -73,7 +73,7 @@ def compare(
     encoder: Encoder, reference: Reference, images: Sequence[bytes], texts: Sequence[str]
 ) -> Parity:
     """Embed the same images and texts with both. The encoder's policy should be `reference`."""
-    pixels = [encoder.preprocess(image) for image in images]
+    pixels = [encoder.spec.preprocessing(image) for image in images]
     differences = [
         np.abs(ours.astype(int) - reference.pixels(image)).max()
         for ours, image in zip(pixels, images, strict=True)

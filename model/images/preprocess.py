@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -49,6 +50,25 @@ OTHER_BYTES_PER_PIXEL = 14
 PROGRESSIVE_BYTES_PER_PIXEL = 8
 # EXIF orientations by their effect on the stored image. Mirroring comes before the transposition.
 MIRRORED_ACROSS, MIRRORED_DOWN, ONTO_ITS_SIDE = {2, 3, 7, 8}, {3, 4, 6, 7}, {5, 6, 7, 8}
+
+
+@dataclass(frozen=True)
+class ImagePreprocessing:
+    """`preprocess` with all but the image given, as `model.encoder.Preprocessing`."""
+
+    geometry: Geometry
+    policy: Policy = "display"
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    light: bool = False
+
+    @property
+    def size(self) -> int:
+        """S, the side of the pixels."""
+        return self.geometry.size
+
+    def __call__(self, data: bytes, budget: MemoryBudget = UNLIMITED) -> UInt8Array:
+        """Preprocess one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError."""
+        return preprocess(data, self.geometry, self.policy, self.max_pixels, self.light, budget)
 
 
 def preprocess(

@@ -94,7 +94,7 @@ def recalls(similarity: Float32Array, queries: BoolArray | None = None) -> Recal
 
 def embed(encoder: Encoder, evaluation: EvaluationSet) -> tuple[Float32Array, Float32Array]:
     """Embed the images and the captions. Returns two float32 [N, D], unit norm."""
-    pixels = np.stack([encoder.preprocess(image) for image in evaluation.images])
+    pixels = np.stack([encoder.spec.preprocessing(image) for image in evaluation.images])
     texts, _ = encoder.encode_texts(evaluation.captions)
     return encoder.encode_images(pixels), texts
 

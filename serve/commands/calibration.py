@@ -99,7 +99,7 @@ def _pixels(encoder: Encoder, getters: Sequence[Callable[[], bytes]]) -> tuple[U
         try:
             data = get()
             with decoding:  # decoding a large image takes hundreds of MB
-                return encoder.preprocess(data)
+                return encoder.spec.preprocessing(data)
         except (ItemError, DecodeError, OSError):
             return None
 

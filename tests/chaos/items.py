@@ -134,7 +134,7 @@ def _damaged() -> dict[str, tuple[bytes, str]]:
 
 
 def _vector(data: bytes) -> bytes:
-    pixels = np.stack([ENCODER.preprocess(data)])
+    pixels = np.stack([ENCODER.spec.preprocessing(data)])
     return bytes(ENCODER.encode_images(pixels)[0].tobytes())
 
 

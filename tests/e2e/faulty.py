@@ -1,34 +1,22 @@
 """The service with an encoder that breaks when asked to: `python -m tests.e2e.faulty --port 8080`.
 
-An image of HANGS never comes back from its decoder, one of CRASHES ends the process there, and the
-text DIES ends the batching thread.
+Pictures break it as in `tests.faulty_pictures`, and the text DIES ends the batching thread.
 """
 
-import os
-import signal
 import socket
 import sys
-import threading
 
 from inference.config import EngineConfig
 from inference.engine.engine import Engine
-from inference.fetching.fetcher import Fetcher
-from model.backends.fake import FakeEncoder
 from serve.http.server import Server
 from serve.observe.telemetry import configure_logging
 from serve.settings import load
+from tests.faulty_pictures import FaultyEncoder
 
-HANGS, CRASHES, DIES = b"hangs", b"crashes", "dies"
+DIES = "dies"
 
 
-class FaultyEncoder(FakeEncoder):
-    def preprocess(self, data):
-        if data == HANGS:
-            threading.Event().wait()
-        if data == CRASHES:
-            os.kill(os.getpid(), signal.SIGSEGV)
-        return super().preprocess(data)
-
+class Encoder(FaultyEncoder):
     def encode_texts(self, texts):
         if DIES in texts:
             raise SystemExit
@@ -38,7 +26,9 @@ class FaultyEncoder(FakeEncoder):
 def opening(settings):
     from serve.compose import fetch_config
 
-    return Engine(FaultyEncoder(), Fetcher(fetch_config(settings, 4)), EngineConfig(stall_s=1.0))
+    processes = settings.preprocess_processes
+    config = EngineConfig(stall_s=1.0, processes=0 if processes == "auto" else processes)
+    return Engine(Encoder(), fetch_config(settings, 4), config)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class SignedServer(ThumbnailServer):
 @pytest.fixture(scope="module")
 def expected():
     encoder = FakeEncoder()
-    pixels = [encoder.preprocess(png(seed=n)) for n in range(PICTURES)]
+    pixels = [encoder.spec.preprocessing(png(seed=n)) for n in range(PICTURES)]
     return encoder.encode_images(np.stack(pixels))
 
 

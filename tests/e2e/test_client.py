@@ -33,7 +33,7 @@ def thumbnails():
         for index in range(COUNT)
     }
     encoder = FakeEncoder()
-    expected = [encoder.encode_images(encoder.preprocess(one)[None])[0] for one in pictures]
+    expected = [encoder.encode_images(encoder.spec.preprocessing(one)[None])[0] for one in pictures]
     with ThumbnailServer(replies) as server:
         urls = [server.url(f"/thumbnail-{index}") for index in range(COUNT)]
         yield urls, [one.tolist() for one in expected]

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.faulty import CRASHES, DIES, HANGS
+from tests.e2e.faulty import DIES
 from tests.e2e.service import started
+from tests.faulty_pictures import CRASHES, HANGS
 from tests.images import png
 
 IMAGE = base64.b64encode(png()).decode()

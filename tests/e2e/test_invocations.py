@@ -18,7 +18,7 @@ from tests.images import jpeg, png
 
 def vector_of(data):
     encoder = FakeEncoder()
-    return encoder.encode_images(encoder.preprocess(data)[None])[0]
+    return encoder.encode_images(encoder.spec.preprocessing(data)[None])[0]
 
 
 def code_of(response):

@@ -5,6 +5,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,12 +15,13 @@ from hypothesis import strategies as st
 from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
 from inference.engine.engine import Engine
 from inference.errors import ClientLeft, Overloaded
-from inference.fetching.fetcher import Fetcher
 from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from inference.types import Embedding, Failure, ImageBase64, ImageBytes, ImageUrl, Text
 from model.backends.fake import FakeEncoder
 from tests.images import jpeg, png
 from tests.servers import MeetingServer
+
+pytestmark = pytest.mark.usefixtures("both_ways")
 
 LOCAL = FetchConfig(urls=UrlConfig(allow_hosts=("127.0.0.1",)))
 PATIENT = FetchConfig(urls=UrlConfig(allow_hosts=("127.0.0.1",)), fetch_timeout_s=60.0)
@@ -44,7 +46,8 @@ class RecordingEncoder(FakeEncoder):
 @contextmanager
 def opened(encoder=None, **config):
     encoder = encoder or RecordingEncoder()
-    with Engine(encoder, Fetcher(LOCAL), EngineConfig(**config)) as engine:
+    fetch = replace(LOCAL, max_image_bytes=config.pop("max_image_bytes", LOCAL.max_image_bytes))
+    with Engine(encoder, fetch, EngineConfig(**config)) as engine:
         yield engine
 
 
@@ -62,7 +65,7 @@ def text_vector(text):
 
 def image_vector(data):
     encoder = FakeEncoder()
-    return encoder.encode_images(encoder.preprocess(data)[None])[0]
+    return encoder.encode_images(encoder.spec.preprocessing(data)[None])[0]
 
 
 def test_each_kind_of_item_is_embedded(thumbnail_server):
@@ -161,7 +164,7 @@ def test_downloads_run_in_parallel():
     """As many at once as there are threads that fetch: the server answers only full houses."""
     with (
         MeetingServer(16, png()) as server,
-        Engine(FakeEncoder(), Fetcher(PATIENT), EngineConfig(io_threads=16)) as engine,
+        Engine(FakeEncoder(), PATIENT, EngineConfig(io_threads=16)) as engine,
     ):
         items = [ImageUrl(url) for url in server.thumbnails(32)]
         results = engine.embed(items, soon(60.0)).results
@@ -287,7 +290,7 @@ def test_an_engine_that_closes_answers_what_it_cannot_start():
     """More items than a window, and the pools close: none hangs, no thread dies."""
     hold = threading.Event()
     encoder = FakeEncoder(fixed_s=1.0, sleep=lambda _: hold.wait(30) and None)
-    engine = Engine(encoder, Fetcher(LOCAL), EngineConfig(window=4, image=BatchConfig(4)))
+    engine = Engine(encoder, LOCAL, EngineConfig(window=4, image=BatchConfig(4)))
     items = [ImageBytes(png(seed=seed)) for seed in range(20)]
     with ThreadPoolExecutor(2) as pool:
         answer = pool.submit(embed, engine, items)

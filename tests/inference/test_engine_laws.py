@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from inference.config import BatchConfig, EngineConfig, FetchConfig
 from inference.engine.engine import Engine
 from inference.errors import ClientLeft, Overloaded
-from inference.fetching.fetcher import Fetcher
 from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from inference.profile.curve import Point, fit
 from inference.types import Embedding, Failure, ImageBytes, ImageUrl, Text, lane_of
@@ -27,6 +26,8 @@ from tests.inference.test_engine import (
     wait_for,
 )
 from tests.servers import MeetingServer
+
+pytestmark = pytest.mark.usefixtures("both_ways")
 
 POISON = 13
 ENDS = {"encode_failed", "deadline_exceeded"}
@@ -68,7 +69,7 @@ def test_every_item_gets_exactly_its_own_result(asked, batch_size, window, strea
         lane_permits=window,
     )
     encoder = Fragile()
-    engine = Engine(encoder, Fetcher(LOCAL), config)
+    engine = Engine(encoder, LOCAL, config)
 
     def ask(numbers, lane, temper, streamed):
         items = [Text(f"text {number}") for number in numbers]
@@ -151,7 +152,7 @@ def test_the_engine_keeps_the_batch_sizes_of_the_policy():
             left.release()
 
     with (
-        Engine(encoder, Fetcher(FetchConfig()), config, clock=time_of_its_own.read) as engine,
+        Engine(encoder, FetchConfig(), config, clock=time_of_its_own.read) as engine,
         ThreadPoolExecutor(17) as pool,
     ):
         total = 16 * 6 * 16
@@ -183,7 +184,7 @@ def test_interactive_items_wait_behind_no_bulk_fetch():
     config = EngineConfig(io_threads=2)
     with (
         MeetingServer(3, png()) as server,
-        Engine(FakeEncoder(), Fetcher(PATIENT), config) as engine,
+        Engine(FakeEncoder(), PATIENT, config) as engine,
         ThreadPoolExecutor(1) as pool,
     ):
         *two, screenshot = [ImageUrl(url) for url in server.thumbnails(3)]
@@ -198,7 +199,7 @@ def test_permits_are_kept_for_interactive_items():
     encoder = FakeEncoder(fixed_s=1.0, sleep=lambda _: hold.wait(30))
     config = EngineConfig(max_items_in_flight=8, window=8, lane_permits=2)
     bulk = [Text(str(number)) for number in range(20)]
-    with Engine(encoder, Fetcher(LOCAL), config) as engine, ThreadPoolExecutor(2) as pool:
+    with Engine(encoder, LOCAL, config) as engine, ThreadPoolExecutor(2) as pool:
         first = pool.submit(engine.embed, bulk, soon(30))
         wait_for(lambda: engine.items_in_flight == 6)
         with pytest.raises(Overloaded):
@@ -227,7 +228,7 @@ def test_a_few_texts_or_one_image_are_interactive(items, lane):
 def test_every_result_knows_its_stage_times():
     with ThumbnailServer({"/a": Reply(png())}) as server:
         items = [ImageUrl(server.url("/a")), Text("b"), ImageUrl(server.url("/missing"))]
-        with Engine(FakeEncoder(), Fetcher(LOCAL), EngineConfig()) as engine:
+        with Engine(FakeEncoder(), LOCAL, EngineConfig()) as engine:
             image, text, missing = engine.embed(items, soon()).results
     assert image.times_s.keys() == {"fetch", "decode", "queue", "encode"}
     assert text.times_s.keys() == {"queue", "encode"}
@@ -237,7 +238,7 @@ def test_every_result_knows_its_stage_times():
 def test_what_batches_take_is_held_against_the_tuning(caplog):
     """Four times here: told to who asks, and no warning, since no other process is the cause."""
     slow = FakeEncoder(fixed_s=0.004)
-    with Engine(slow, Fetcher(LOCAL), EngineConfig(text=tuned(4, 0.001, 1e-6))) as engine:
+    with Engine(slow, LOCAL, EngineConfig(text=tuned(4, 0.001, 1e-6))) as engine:
         for number in range(40):
             engine.embed([Text(str(number))], soon())
         report = engine.report("text")
@@ -248,7 +249,7 @@ def test_what_batches_take_is_held_against_the_tuning(caplog):
 
 def test_an_item_that_comes_in_the_instant_of_the_end_has_failed():
     """It saw the engine open, and finds the batcher closed: no wait until the deadline."""
-    engine = Engine(FakeEncoder(), Fetcher(LOCAL), EngineConfig())
+    engine = Engine(FakeEncoder(), LOCAL, EngineConfig())
     engine.close()
     engine._pipeline.preparation.closing = False
     (result,) = engine.embed([Text("late")], soon(60)).results

@@ -2,19 +2,21 @@
 
 import os
 import threading
+from dataclasses import replace
 
 import pytest
 
 from inference.config import EngineConfig
 from inference.engine.engine import Engine
 from inference.errors import DeadlineExceeded, FetchTooLarge, FileUnreadable
-from inference.fetching.fetcher import Fetcher
 from inference.fetching.files import CHUNK_BYTES, read_file
 from inference.types import Embedding, ImageFile
 from model.backends.fake import FakeEncoder
 from tests.e2e.service import ROOT
 from tests.images import png
 from tests.inference.test_engine import LOCAL, embed, image_vector
+
+pytestmark = pytest.mark.usefixtures("both_ways")
 
 
 def read(path, max_bytes=2**20):
@@ -91,7 +93,7 @@ def test_the_engine_reads_files_and_each_fails_alone(tmp_path):
     bad.write_bytes(b"no image")
     limit = len(png()) + 100
     paths = [good, tmp_path, large, bad, tmp_path / "nosuch.png", good]
-    with Engine(FakeEncoder(), Fetcher(LOCAL), EngineConfig(max_image_bytes=limit)) as engine:
+    with Engine(FakeEncoder(), replace(LOCAL, max_image_bytes=limit), EngineConfig()) as engine:
         results = embed(engine, [ImageFile(str(path)) for path in paths])
     assert isinstance(results[0], Embedding)
     assert list(results[0].vector) == list(results[5].vector) == list(image_vector(png()))
@@ -111,6 +113,7 @@ def test_only_the_embed_command_names_files_of_this_machine():
     }
     assert found == {
         "inference/types.py",
-        "inference/engine/preparation.py",
+        "inference/preparation/in_threads.py",
+        "inference/preparation/order.py",
         "serve/commands/embed/inputs.py",
     }

@@ -14,7 +14,6 @@ from inference.batching.scheduler import Entry, Scheduler
 from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
 from inference.engine.engine import Engine
 from inference.errors import UnknownModel
-from inference.fetching.fetcher import Fetcher
 from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from inference.profile.curve import Point, fit
 from inference.stats import ItemTimes, StageTimes
@@ -22,6 +21,8 @@ from inference.types import Embeddings, Failure, ImageUrl, Target, Text
 from model.backends.fake import FakeEncoder
 from model.config import ModelConfig
 from tests.images import png
+
+pytestmark = pytest.mark.usefixtures("both_ways")
 
 LOCAL = FetchConfig(UrlConfig(allow_hosts=("127.0.0.1",)))
 DEFAULTS = EngineConfig()
@@ -47,7 +48,7 @@ class Salted(FakeEncoder):
 
 def opened(*names, config=DEFAULTS, **options):
     first, *others = names
-    engine = Engine(Salted(first, **options), Fetcher(LOCAL), config)
+    engine = Engine(Salted(first, **options), LOCAL, config)
     for name in others:
         engine.add(name, Salted(name, **options), config.image, config.text)
     return engine
@@ -63,7 +64,7 @@ def text_vector(model, text):
 
 def image_vector(model, data):
     encoder = Salted(model)
-    return encoder.encode_images(encoder.preprocess(data)[None])[0]
+    return encoder.encode_images(encoder.spec.preprocessing(data)[None])[0]
 
 
 def test_one_download_and_one_decoding_serve_all_models():
@@ -136,7 +137,7 @@ def test_the_first_model_is_the_default_and_an_unknown_one_is_named():
             with pytest.raises(UnknownModel, match="'third'; loaded models: first, second"):
                 engine.embed([Text("a")], soon(), models=models)
     with (
-        Engine(None, Fetcher(LOCAL), EngineConfig()) as engine,
+        Engine(None, LOCAL, EngineConfig()) as engine,
         pytest.raises(UnknownModel, match="loaded models: none"),
     ):
         engine.embed([Text("a")], soon())

@@ -5,11 +5,14 @@ import threading
 import time
 
 import numpy as np
+import pytest
 
 from inference.config import BatchConfig
 from inference.types import Embedding, Text
 from model.backends.fake import FakeEncoder
 from tests.inference.test_engine import opened, soon, text_vector, wait_for
+
+pytestmark = pytest.mark.usefixtures("both_ways")
 
 
 class Gate:

@@ -9,14 +9,15 @@ import pytest
 from inference.config import EngineConfig
 from inference.engine.engine import Engine
 from inference.errors import Overloaded
-from inference.fetching.fetcher import Fetcher
 from inference.types import Embedding, Failure, ImageUrl, Text
 from model.backends.fake import FakeEncoder
 from tests.inference.test_engine import PATIENT, wait_for
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 
 def opened(encoder=None, **config):
-    return Engine(encoder or FakeEncoder(), Fetcher(PATIENT), EngineConfig(**config))
+    return Engine(encoder or FakeEncoder(), PATIENT, EngineConfig(**config))
 
 
 def later():

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+from dataclasses import replace
 
 import pytest
 from PIL import Image, ImageFile
@@ -19,8 +20,10 @@ from tests.inference.test_engine import embed, opened
 class Encoder(FakeEncoder):
     """The fake one, with pictures resized by torch, as for the others."""
 
-    def preprocess(self, data):
-        return preprocess(data, self.spec.image_size)
+    @property
+    def spec(self):
+        spec = super().spec
+        return replace(spec, preprocessing=replace(spec.preprocessing, light=False))
 
 
 def failing(error):

@@ -10,7 +10,7 @@ from tests.images import png
 
 def test_equal_content_embeds_equally_whatever_its_batch():
     encoder = load(ModelConfig(backend="fake"))
-    pixels = np.stack([encoder.preprocess(png(seed=seed)) for seed in (1, 2, 1)])
+    pixels = np.stack([encoder.spec.preprocessing(png(seed=seed)) for seed in (1, 2, 1)])
     first, second, again = encoder.encode_images(pixels)
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, second)

@@ -49,7 +49,7 @@ def torch_encoder(exported):
 
 
 def pixels_of(encoder, count=5):
-    return np.stack([encoder.preprocess(png(seed=seed)) for seed in range(count)])
+    return np.stack([encoder.spec.preprocessing(png(seed=seed)) for seed in range(count)])
 
 
 def test_it_agrees_with_torch_at_every_length_of_text(encoder, torch_encoder):

@@ -125,7 +125,7 @@ def test_torch_is_imported_only_by_a_resize_that_needs_it():
         from model.backends.fake import FakeEncoder
         from model.images.preprocess import preprocess
         from tests.images import png
-        FakeEncoder().preprocess(png())
+        FakeEncoder().spec.preprocessing(png())
         preprocess(png(), 32, "reference")
         assert "torch" not in sys.modules
         preprocess(png(), 32)

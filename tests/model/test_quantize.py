@@ -24,7 +24,7 @@ OUTLIER, CHANNELS = 10_000.0, (3, 40)
 
 def calibration(encoder, count):
     some = [sample(seed) for seed in range(count)]
-    pixels = np.stack([encoder.preprocess(one.data) for one in some])
+    pixels = np.stack([encoder.spec.preprocessing(one.data) for one in some])
     return pixels, [one.caption for one in some]
 
 

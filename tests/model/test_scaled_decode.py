@@ -42,8 +42,8 @@ def test_a_scaled_decode_leaves_embeddings_where_they_are():
     scaled = [data for data in images if is_scaled(data, size)]
     assert len(scaled) >= 40
 
-    ours = encoder.encode_images(np.stack([encoder.preprocess(data) for data in scaled]))
-    full = [encoder.preprocess(decoded_whole(data)) for data in scaled]
+    ours = encoder.encode_images(np.stack([encoder.spec.preprocessing(data) for data in scaled]))
+    full = [encoder.spec.preprocessing(decoded_whole(data)) for data in scaled]
     whole = encoder.encode_images(np.stack(full))
     found = fidelity(ours, whole)
     assert found.plain.min >= 0.999

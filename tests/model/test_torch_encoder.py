@@ -72,7 +72,9 @@ def test_pixels_and_embeddings_are_the_references(encoder, small_checkpoint):
 
 
 def test_embeddings_are_float32_of_unit_norm(encoder):
-    images = encoder.encode_images(np.stack([encoder.preprocess(png(seed=s)) for s in range(3)]))
+    images = encoder.encode_images(
+        np.stack([encoder.spec.preprocessing(png(seed=s)) for s in range(3)])
+    )
     texts, _ = encoder.encode_texts(TEXTS)
     for embeddings in (images, texts):
         assert embeddings.dtype == np.float32
@@ -86,7 +88,7 @@ def test_an_embedding_does_not_depend_on_its_batch_mates(encoder):
     for row, text in zip(together, TEXTS, strict=True):
         alone, _ = encoder.encode_texts([text])
         np.testing.assert_allclose(alone[0], row, atol=1e-5)
-    pixels = np.stack([encoder.preprocess(png(seed=seed)) for seed in range(5)])
+    pixels = np.stack([encoder.spec.preprocessing(png(seed=seed)) for seed in range(5)])
     together = encoder.encode_images(pixels)
     for row, image in zip(together, pixels, strict=True):
         np.testing.assert_allclose(encoder.encode_images(image[None])[0], row, atol=1e-5)
@@ -189,7 +191,7 @@ def test_weights_that_do_not_fit_are_out_of_memory():
 
 
 def test_a_batch_that_does_not_fit_is_out_of_memory_and_the_next_one_is_embedded(encoder):
-    pixels = np.stack([encoder.preprocess(png(seed=seed)) for seed in range(2)])
+    pixels = np.stack([encoder.spec.preprocessing(png(seed=seed)) for seed in range(2)])
     before = encoder.encode_images(pixels)
     with pytest.raises(OutOfMemory), pytest.warns(UserWarning, match="not writable"):
         encoder.encode_images(np.broadcast_to(pixels[:1], (2**35, *pixels.shape[1:])))
@@ -237,7 +239,7 @@ def test_cuda_agrees_with_the_reference(small_checkpoint, precision, cosine):
 def test_threads_on_cuda_get_each_their_own_embeddings(small_checkpoint):
     """Streams and pinned memory are a thread's own, and memory grows with the batch."""
     encoder = load(ModelConfig(model=str(small_checkpoint), device="cuda", precision="float32"))
-    pixels = np.stack([encoder.preprocess(png(seed=seed)) for seed in range(16)])
+    pixels = np.stack([encoder.spec.preprocessing(png(seed=seed)) for seed in range(16)])
     expected = encoder.encode_images(pixels)
 
     def run(number):
@@ -262,7 +264,7 @@ def test_auto_takes_the_card_for_what_it_has():
 @needs_cuda
 def test_a_card_that_is_too_small_for_a_batch_embeds_the_next_one(small_checkpoint):
     encoder = load(ModelConfig(model=str(small_checkpoint), device="cuda", precision="float32"))
-    pixels = np.stack([encoder.preprocess(png(seed=seed)) for seed in range(4)])
+    pixels = np.stack([encoder.spec.preprocessing(png(seed=seed)) for seed in range(4)])
     before = encoder.encode_images(pixels)
     room = torch.cuda.memory_reserved() + 2**24
     torch.cuda.set_per_process_memory_fraction(room / torch.cuda.mem_get_info()[1])

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from inference.config import EngineConfig
 from inference.engine.engine import Engine
-from inference.fetching.fetcher import Fetcher
 from inference.types import Embedding
 from model.backends.fake import FakeEncoder
 from serve.commands.embed import signals
@@ -18,7 +17,7 @@ from serve.commands.embed.command import Asked, write
 from serve.commands.embed.flow import WINDOW, EncoderGone, rows
 from serve.commands.embed.inputs import Source
 from serve.commands.embed.order import InOrder
-from tests.e2e.faulty import DIES, FaultyEncoder
+from tests.e2e.faulty import DIES, Encoder
 from tests.inference.test_engine import LOCAL, PATIENT, wait_for
 
 MISSING = Source("image", "nosuch.png")
@@ -32,7 +31,7 @@ def _handlers():
 
 
 def opened(encoder=None, fetch=LOCAL, **config):
-    return Engine(encoder or FakeEncoder(), Fetcher(fetch), EngineConfig(**config))
+    return Engine(encoder or FakeEncoder(), fetch, EngineConfig(**config))
 
 
 @given(st.data())
@@ -106,7 +105,7 @@ def test_an_encoder_that_is_gone_ends_the_rows():
         yield Source("text", DIES)
         yield from [MISSING] * 5
 
-    with opened(FaultyEncoder()) as engine, closing(rows(engine, sources(), 0.5)) as found:
+    with opened(Encoder()) as engine, closing(rows(engine, sources(), 0.5)) as found:
         next(found)
         taken.set()
         with pytest.raises(EncoderGone, match="a batching thread has died"):

@@ -19,7 +19,7 @@ EXACT = 0.99999
 def embeddings(encoder: Encoder) -> tuple[Float32Array, Float32Array]:
     """Embed the images and captions of SEEDS. Returns two float32 [N, D]: images, texts."""
     some = [sample(seed) for seed in SEEDS]
-    pixels = np.stack([encoder.preprocess(one.data) for one in some])
+    pixels = np.stack([encoder.spec.preprocessing(one.data) for one in some])
     return encoder.encode_images(pixels), encoder.encode_texts([one.caption for one in some])[0]
 
 

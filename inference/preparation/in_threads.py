@@ -1,0 +1,134 @@
+"""Prepares images in threads of this process: those that fetch, and as many as may decode.
+
+Each lane has threads of its own, so that interactive items never queue behind bulk items. The
+threads sleep while no item comes. Images that need no fetch have threads of their own, so that they
+do not wait for slow servers.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from inference.config import FetchConfig
+from inference.errors import DeadlineExceeded, EncodeFailed
+from inference.fetching.fetcher import Fetcher
+from inference.fetching.files import read_file
+from inference.fetching.inline import check_size, decode_base64, decode_data_url, is_data_url
+from inference.fetching.urls import tidy
+from inference.preparation.order import SHED, STOPPING, Order, Task
+from inference.types import LANES, ImageBase64, ImageBytes, ImageFile, ImageUrl, Lane
+from model.encoder import UInt8Array
+from model.memory_budget import MemoryBudget
+
+
+@dataclass(frozen=True)
+class ThreadCounts:
+    """Threads of each lane. io: those that fetch. cpu: the most that decode at the same time."""
+
+    io: int
+    cpu: int
+
+
+class ThreadStage:
+    """Prepares images in this process. The callers' permits bound the number of started images."""
+
+    def __init__(self, fetch: FetchConfig, threads: ThreadCounts, budget: MemoryBudget) -> None:
+        self._fetcher = Fetcher(fetch)
+        self._max_bytes = fetch.max_image_bytes
+        self._budget = budget
+        self._fetching = _pools(threads.io, "fetch")
+        self._decoding = _pools(threads.cpu, "decode")
+        self._may_decode = {lane: threading.Semaphore(threads.cpu) for lane in LANES}
+        self._closing = False
+
+    def start(self, order: Order) -> None:
+        """Start an image and return without waiting."""
+        pools = self._fetching if order.task.fetches else self._decoding
+        pools[order.task.lane].submit(self._run, order)
+
+    def pids(self) -> dict[int, str]:
+        """Return nothing: there are no other processes."""
+        return {}
+
+    def trouble(self) -> None:
+        """Return None: it has no trouble that its watch does not tell."""
+
+    def close(self) -> None:
+        """Finish running images, fail waiting ones, and release threads and connections."""
+        self._closing = True
+        for pool in (*self._fetching.values(), *self._decoding.values()):
+            pool.shutdown()
+        self._fetcher.close()
+
+    def _run(self, order: Order) -> None:
+        """Fetch and decode an image.
+
+        The thread that fetched it also decodes it, so memory holds at most one encoded image for
+        each thread.
+        """
+        try:
+            self._check_wanted(order)
+            data = self._data(order)
+            with self._may_decode[order.task.lane]:
+                self._check_wanted(order)
+                pixels = self._decode(order, data)
+            order.ready(pixels, _nothing)
+        except Exception as exc:  # noqa: BLE001 - any error fails this item only
+            order.failed(exc)
+
+    def _check_wanted(self, order: Order) -> None:
+        """Raise ItemError if nobody waits for the image or the service is stopping."""
+        if not order.wanted():
+            raise DeadlineExceeded(SHED)
+        if self._closing:
+            raise EncodeFailed(STOPPING)
+
+    def _data(self, order: Order) -> bytes:
+        if not order.task.fetches:
+            return _inline(order.task, self._max_bytes)
+        start_s = time.perf_counter()
+        try:
+            return self._fetched(order)
+        finally:
+            order.spent("fetch", start_s, time.perf_counter())
+
+    def _fetched(self, order: Order) -> bytes:
+        match order.task.item:
+            case ImageUrl(url):
+                return self._fetcher.fetch(tidy(url), order.task.deadline_s)
+            case ImageFile(path):
+                return read_file(path, self._max_bytes, order.wanted)
+            case other:
+                raise TypeError(f"{type(other).__name__} is not fetched")
+
+    def _decode(self, order: Order, data: bytes) -> list[UInt8Array]:
+        start_s = time.perf_counter()
+        try:
+            with order.decoding():
+                return [way(data, self._budget) for way in order.task.ways]
+        finally:
+            order.spent("decode", start_s, time.perf_counter())
+
+
+def _inline(task: Task, max_bytes: int) -> bytes:
+    """Return the encoded image that an item holds."""
+    match task.item:
+        case ImageUrl(text) | ImageBase64(text) if is_data_url(text):
+            return decode_data_url(text, max_bytes)
+        case ImageBase64(text):
+            return decode_base64(text, max_bytes)
+        case ImageBytes(data):
+            return check_size(data, max_bytes)
+        case other:
+            raise TypeError(f"{type(other).__name__} holds no image")
+
+
+def _pools(threads: int, name: str) -> dict[Lane, ThreadPoolExecutor]:
+    return {lane: ThreadPoolExecutor(threads, f"{name}-{lane}") for lane in LANES}
+
+
+def _nothing() -> None:
+    """The pixels are released with the last reference to them."""

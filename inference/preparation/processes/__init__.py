@@ -1,0 +1,1 @@
+"""Prepares images in processes of their own, which a fork server starts."""

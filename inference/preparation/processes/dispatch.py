@@ -1,0 +1,120 @@
+"""Which process prepares which image, and which image is to blame when a process dies. Pure.
+
+- A process gets as many images as its threads can work on. The others wait here, where they can
+  still be shed, and go to whichever process is free first. Interactive images go first.
+- The images that a process was decoding when it died are tried once more, each alone in a process,
+  so that the one at fault is known: when it takes a process down again, it fails alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator
+
+from inference.errors import DeadlineExceeded, Internal
+from inference.preparation.order import SHED, Order
+from inference.preparation.processes.process import Process
+from inference.preparation.processes.ticket import KINDS, Kind, Ticket
+from inference.types import Lane
+from model.errors import CorruptImage
+
+# Deaths around an image that was not decoded at the time, until it is tried alone, too.
+COINCIDENCES = 3
+# An image that was alone when its process was killed may be innocent, since operators and the
+# kernel kill, too. So many deaths are allowed in all.
+KILLS = 3
+
+
+class Dispatch:
+    """The images that wait for a process."""
+
+    def __init__(self) -> None:
+        self._queues: dict[Kind, deque[Ticket]] = {kind: deque() for kind in KINDS}
+        self._alone: deque[Ticket] = deque()
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether any image waits."""
+        return bool(self._alone) or any(self._queues.values())
+
+    def add(self, order: Order) -> None:
+        """Let an image wait for a process."""
+        ticket = Ticket(order)
+        self._queues[ticket.kind].append(ticket)
+
+    def deal(self, processes: Collection[Process]) -> set[Process]:
+        """Give images to processes with room for them. Return the processes that got some."""
+        if not self.has_waiting:
+            return set()
+        given = {*self._deal("interactive", processes), *self._deal_alone(processes)}
+        # One process gets no bulk images while some wait for a process to be alone in.
+        idlest = min(processes, key=lambda one: len(one.work), default=None)
+        kept = idlest if self._alone else None
+        return given.union(self._deal("bulk", [one for one in processes if one is not kept]))
+
+    def again(self, process: Process, *, hung: int | None, was_killed: bool) -> None:
+        """Let the images of a dead process wait again, or fail the one that ended it.
+
+        hung: the slot whose image never came back. was_killed: by a signal that also others send.
+        """
+        suspects = process.decoding() if hung is None else {hung}
+        may_be_innocent = was_killed and hung is None
+        for slot in list(process.work):
+            ticket = process.finish(slot)
+            ticket.deaths += 1
+            if ticket.alone and (not may_be_innocent or ticket.deaths > KILLS):
+                ticket.order.failed(_verdict(decoded=slot in suspects))
+            elif ticket.alone or slot in suspects or ticket.deaths >= COINCIDENCES:
+                ticket.alone = True
+                self._alone.append(ticket)
+            else:
+                self._queues[ticket.kind].appendleft(ticket)
+
+    def shed(self) -> None:
+        """Fail the images that nobody waits for any more."""
+        for queue in (*self._queues.values(), self._alone):
+            for ticket in [one for one in queue if not one.order.wanted()]:
+                queue.remove(ticket)
+                ticket.order.failed(DeadlineExceeded(SHED))
+
+    def fail_all(self, exc: Exception) -> None:
+        """Fail all images that wait."""
+        for queue in (*self._queues.values(), self._alone):
+            while queue:
+                queue.popleft().order.failed(exc)
+
+    def _deal(self, lane: Lane, processes: Collection[Process]) -> Iterator[Process]:
+        """Deal images out in turns, to the processes with the most room first."""
+        for kind in KINDS:
+            queue = self._queues[kind]
+            if kind.lane != lane or not queue:
+                continue
+            free = [one for one in processes if one.is_open(kind, len(queue))]
+            turns = deque(sorted(free, key=lambda one: -one.room(kind)))
+            while queue and turns:
+                if _give(process := turns.popleft(), queue.popleft()):
+                    yield process
+                if process.room(kind) > 0:
+                    turns.append(process)
+
+    def _deal_alone(self, processes: Collection[Process]) -> Iterator[Process]:
+        for process in processes:
+            while self._alone and not process.work and process.room(self._alone[0].kind) > 0:
+                if _give(process, self._alone.popleft()):
+                    yield process
+
+
+def _give(process: Process, ticket: Ticket) -> bool:
+    """Give an image to a process if anyone still waits for it. Return whether it was given."""
+    if ticket.order.wanted():
+        process.add(ticket)
+        return True
+    ticket.order.failed(DeadlineExceeded(SHED))
+    return False
+
+
+def _verdict(*, decoded: bool) -> Exception:
+    """Return the error of an image that took two processes down."""
+    if decoded:
+        return CorruptImage("damaged image: the decoder crashed on it")
+    return Internal("the process that fetched it crashed")

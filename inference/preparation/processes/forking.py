@@ -1,0 +1,90 @@
+"""The service's side of the fork server."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from inference.preparation.processes.fork_server import FORK, KILL, PID
+from inference.preparation.processes.framing import framed
+from inference.preparation.processes.setup import Setup
+
+# One thread for libraries that compute: the fork server may have no other threads, and each
+# process decodes in threads of its own. Few arenas: each holds memory that is free.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
+}
+CODE = "import sys; sys.path[:] = {path!r}; from {module} import main; main({descriptor})"
+MODULE = "inference.preparation.processes.fork_server"
+RECV_BYTES = 64 * 1024
+
+
+class Event(NamedTuple):
+    """kind: `born`, `died` or `failed`. status: of `waitpid`, for `died`; reason: for `failed`."""
+
+    kind: str
+    pid: int = 0
+    status: int = 0
+    reason: str = ""
+
+
+class ForkServer:
+    """A started fork server. It ends with this object's `close`, or with this process."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.connection, theirs = socket.socketpair()
+        with theirs:
+            code = CODE.format(path=sys.path, module=MODULE, descriptor=theirs.fileno())
+            self._process = subprocess.Popen(  # noqa: S603 - this program, no user input
+                [sys.executable, "-c", code],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env=os.environ | ENVIRONMENT,  # noqa: TID251 - passed on, not read
+            )
+        self.pid = self._process.pid
+        self._rest, self._is_ready = b"", False
+        self._send(framed(pickle.dumps(setup)))
+
+    def fork(self, connection: socket.socket, memory: int) -> None:
+        """Ask for a process. connection: its end; memory: the descriptor of its memory."""
+        with suppress(OSError):  # it has ended; `events` says so
+            socket.send_fds(self.connection, [FORK], [connection.fileno(), memory])
+
+    def kill(self, pid: int) -> None:
+        """End a process, if it is still there."""
+        self._send(KILL + PID.pack(pid))
+
+    def events(self) -> Iterator[Event]:
+        """Yield what has happened. Raises EOFError when the fork server has ended."""
+        try:
+            data = self.connection.recv(RECV_BYTES)
+        except OSError as exc:
+            raise EOFError from exc
+        if not data:
+            raise EOFError
+        self._is_ready = True
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            kind, *facts = json.loads(line)
+            yield Event(kind, reason=facts[0]) if kind == "failed" else Event(kind, *facts)
+
+    def close(self) -> None:
+        """End it and all its processes, and wait until it has ended."""
+        self.connection.close()
+        if not self._is_ready:  # it has no processes, and does not listen yet
+            self._process.kill()
+        self._process.wait()
+
+    def _send(self, data: bytes) -> None:
+        with suppress(OSError):  # it has ended; `events` says so
+            self.connection.sendall(data)

@@ -1,0 +1,32 @@
+"""An image on its way through the processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from inference.preparation.order import Order
+from inference.types import LANES, Lane
+
+
+class Kind(NamedTuple):
+    """Images that wait for the same threads of a process."""
+
+    lane: Lane
+    fetches: bool
+
+
+KINDS = tuple(Kind(lane, fetches) for lane in LANES for fetches in (True, False))
+
+
+@dataclass(eq=False)
+class Ticket:
+    """An image. deaths: of processes that had it. alone: it must be the only one of its process."""
+
+    order: Order
+    deaths: int = 0
+    alone: bool = False
+    kind: Kind = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kind = Kind(self.order.task.lane, self.order.task.fetches)
