@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, urljoin
 
 import idna
@@ -16,6 +17,8 @@ from inference.errors import FetchBlocked
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_URL_CHARS = 8192
+# Hosts whose normal form is kept. Most batches have few hosts.
+HOSTS = 256
 # Stripped from both ends of a URL: the ASCII white space of the WHATWG URL standard.
 EDGES = "\t\n\f\r "
 
@@ -230,6 +233,7 @@ def _unescaped(text: str) -> str:
     return _NEEDLESS_ESCAPE.sub(lambda one: chr(int(one[1], 16)), text)
 
 
+@lru_cache(HOSTS)
 def normal_host(host: str) -> str:
     """Return a host in the form that rules match.
 
@@ -248,6 +252,7 @@ def _normal_label(label: str) -> str:
     return label if label.isascii() else idna.encode(label, uts46=True).decode()
 
 
+@lru_cache(HOSTS)
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
