@@ -20,6 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.response import BaseHTTPResponse
 
 from inference.errors import FetchConnect, FetchTimeout
+from inference.fetching.answer_head import LeanResponse
 from inference.fetching.dns import NameLookups
 from inference.fetching.urls import Target, UrlPolicy
 
@@ -49,6 +50,8 @@ class GuardedPools(PoolManager):
             "http": watched(HTTPConnectionPool, on_use, self._open),
             "https": watched(HTTPSConnectionPool, on_use, self._open),
         }
+        for pool in pools.values():
+            pool.ConnectionCls.response_class = LeanResponse
         self.pool_classes_by_scheme = pools
         # urllib3's own key has 27 parts. All but these are the same in all of these pools.
         key: Any = operator.itemgetter("scheme", "host", "port")
