@@ -1,10 +1,11 @@
-"""URLs to bytes: one pooled, keep-alive session for http and https, one client for S3.
+"""URLs to bytes: one set of kept connections for http and https, one client for S3.
 
 Every call is bounded in bytes and time, and every connection goes through the URL policy.
 """
 
 from __future__ import annotations
 
+import random
 import socket
 import threading
 import time
@@ -12,11 +13,18 @@ import traceback
 from collections.abc import Callable
 from contextlib import closing
 from http import HTTPStatus
-from http.cookiejar import DefaultCookiePolicy
 
-import requests
-import tenacity
-from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError, SSLError
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import (
+    DecodeError,
+    HTTPError,
+    LocationValueError,
+    ReadTimeoutError,
+    SSLError,
+)
+from urllib3.exceptions import (
+    TimeoutError as HttpTimeoutError,
+)
 
 from inference.config import FetchConfig
 from inference.errors import (
@@ -31,8 +39,8 @@ from inference.errors import (
 )
 from inference.fetching.dns import NameLookups, Resolver, system_resolver
 from inference.fetching.s3 import S3Reader, split
-from inference.fetching.transport import GuardedAdapter
-from inference.fetching.urls import UrlPolicy, follow
+from inference.fetching.transport import GuardedPools
+from inference.fetching.urls import Target, UrlPolicy, follow
 from inference.fetching.watchdog import Watchdog
 from inference.types import is_unicode
 from model.errors import CorruptImage
@@ -42,15 +50,8 @@ REDIRECTS = {301, 302, 303, 307, 308}
 # Success statuses that come without a complete image.
 NOT_WHOLE = {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.PARTIAL_CONTENT}
 RETRYABLE_STATUSES = {408, 429}
-FIRST_BACK_OFF_S = 0.1
+FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.1, 2.0
 HEADERS = {"Accept": "image/*", "Accept-Encoding": "identity"}
-
-
-class _Session(requests.Session):
-    """A session without redirects: requests would read their bodies even without following."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return None: `Fetcher` follows redirects itself."""
 
 
 class Fetcher:
@@ -62,7 +63,10 @@ class Fetcher:
         self._s3 = S3Reader(config, self._watch)
         self._watchdog = Watchdog()
         self._fuse = threading.local()
-        self._session = self._new_session(NameLookups(resolver))
+        self._headers = HEADERS | {"User-Agent": config.user_agent}
+        self._pools = GuardedPools(
+            self._policy, NameLookups(resolver), config.connections, self._watch
+        )
 
     def fetch(self, url: str, deadline_s: float) -> bytes:
         """Fetch one http, https or s3 URL; retry transient errors after a pause.
@@ -75,41 +79,28 @@ class Fetcher:
             FetchError: by phase, see `inference.errors`.
         """
         limit_s = min(deadline_s, time.monotonic() + self._config.fetch_timeout_s)
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_may_pass),
-            stop=tenacity.stop_after_attempt(self._config.attempts)
-            | tenacity.stop_before_delay(limit_s - time.monotonic()),
-            wait=tenacity.wait_random_exponential(FIRST_BACK_OFF_S, max=2.0),
-            reraise=True,
-        )
         if not is_unicode(url):
             raise FetchBlocked("the URL is not valid Unicode")
         with self._watchdog.limit(limit_s) as self._fuse.current:
-            data: bytes = retrying(self._attempt, url, limit_s)
-        return data
+            for attempt in range(1, self._config.attempts):
+                try:
+                    return self._attempt(url, limit_s)
+                except FetchError as exc:
+                    pause_s = _back_off_s(attempt)
+                    if not exc.retryable or time.monotonic() + pause_s >= limit_s:
+                        raise
+                time.sleep(pause_s)
+            return self._attempt(url, limit_s)
 
     def close(self) -> None:
         """Close all kept connections."""
-        self._session.close()
+        self._pools.clear()
         self._s3.close()
         self._watchdog.close()
 
     def _watch(self, connection: socket.socket) -> None:
         """Shut this connection at the time limit of this thread's fetch, in any phase."""
         self._fuse.current.watch(connection)
-
-    def _new_session(self, names: NameLookups) -> requests.Session:
-        session = _Session()
-        # No proxy, .netrc or CA bundle from the environment, and no cookies: no host gets data
-        # of another host.
-        session.trust_env = False
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        headers = HEADERS | {"User-Agent": self._config.user_agent}
-        session.headers = requests.structures.CaseInsensitiveDict(headers)
-        adapter = GuardedAdapter(self._policy, names, self._config.connections, self._watch)
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
-        return session
 
     def _attempt(self, url: str, limit_s: float) -> bytes:
         once = self._fetch_s3 if url[:5].lower() == "s3://" else self._fetch_http
@@ -122,42 +113,44 @@ class Fetcher:
     def _fetch_http(self, url: str, limit_s: float) -> bytes:
         target = self._policy.target(url)
         for _ in range(self._config.max_redirects + 1):
-            with self._get(target.url, limit_s) as response:
-                if response.status_code not in REDIRECTS:
+            response = self._get(target, limit_s)
+            try:
+                if response.status not in REDIRECTS:
                     return self._read_http(response, limit_s)
                 url = follow(target.url, _location(response))
+            finally:
+                response.close()  # closes the connection too, unless all was read
+                response.release_conn()
             target, before = self._policy.target(url), target
             if before.scheme == "https" and target.scheme == "http":
                 raise FetchRedirects("redirected from https to http")
         raise FetchRedirects(f"more than {self._config.max_redirects} redirects")
 
-    def _get(self, url: str, limit_s: float) -> requests.Response:
-        timeout_s = (
-            min(self._config.connect_timeout_s, _left(limit_s)),
-            _left(limit_s),
-        )
+    def _get(self, target: Target, limit_s: float) -> BaseHTTPResponse:
+        left_s = _left(limit_s)
+        connect_s = min(self._config.connect_timeout_s, left_s)
         try:
-            return self._session.get(url, timeout=timeout_s, stream=True, allow_redirects=False)
-        except requests.exceptions.SSLError as exc:
+            return self._pools.get(target, self._headers, connect_s, left_s)
+        except SSLError as exc:
             _left(limit_s)
             raise FetchTls("the TLS handshake failed") from exc
-        except requests.exceptions.Timeout as exc:
+        except HttpTimeoutError as exc:
             raise FetchTimeout("the server did not answer in time") from exc
-        except (requests.exceptions.InvalidURL, UnicodeError) as exc:
+        except (LocationValueError, UnicodeError) as exc:
             raise FetchBlocked("the URL cannot be parsed") from exc
-        except requests.exceptions.RequestException as exc:
+        except HTTPError as exc:
             _left(limit_s)
             raise FetchConnect("the connection broke before an answer") from exc
 
-    def _read_http(self, response: requests.Response, limit_s: float) -> bytes:
-        status = response.status_code
+    def _read_http(self, response: BaseHTTPResponse, limit_s: float) -> bytes:
+        status = response.status
         if not 200 <= status < 300 or status in NOT_WHOLE:
             raise FetchHttpStatus(_phrase(status), retryable=_status_may_pass(status))
         declared = response.headers.get("Content-Length", "")
         if declared.isdigit() and int(declared[:15]) > self._config.max_image_bytes:
             raise self._too_large()
         try:
-            return self._read(lambda: response.raw.read1(CHUNK_BYTES, decode_content=True), limit_s)
+            return self._read(lambda: response.read1(CHUNK_BYTES, decode_content=True), limit_s)
         except ReadTimeoutError as exc:
             raise FetchTimeout("the server stopped sending") from exc
         except DecodeError as exc:
@@ -201,9 +194,9 @@ class Fetcher:
         return FetchTooLarge(f"more than {self._config.max_image_bytes:,} bytes")
 
 
-def _location(response: requests.Response) -> str:
+def _location(response: BaseHTTPResponse) -> str:
     """Return the Location header of a redirect. Raises FetchBlocked if two of them differ."""
-    found = set(response.raw.headers.getlist("Location"))
+    found = set(response.headers.getlist("Location"))
     if len(found) > 1:
         raise FetchBlocked("the redirect has more than one Location")
     return found.pop() if found else ""
@@ -220,7 +213,7 @@ def _left(limit_s: float) -> float:
 def _forget_frames(error: BaseException | None) -> None:
     """Clear the stack frames of an error and its causes.
 
-    urllib3 and tenacity hold errors in reference cycles. Their frames hold the bytes read and the
+    urllib3 holds errors in reference cycles. Their frames hold the bytes read and the
     connection with its certificates: 20 MiB an item until the garbage collector runs.
     """
     while error is not None:
@@ -228,8 +221,9 @@ def _forget_frames(error: BaseException | None) -> None:
         error = error.__context__
 
 
-def _may_pass(exc: BaseException) -> bool:
-    return isinstance(exc, FetchError) and exc.retryable
+def _back_off_s(attempt: int) -> float:
+    """Return the pause after a failed attempt: random, up to a limit that doubles."""
+    return random.uniform(0, min(LONGEST_BACK_OFF_S, FIRST_BACK_OFF_S * 2 ** (attempt - 1)))
 
 
 def _status_may_pass(status: int) -> bool:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, urljoin
 
 import idna
 from urllib3.exceptions import LocationParseError
-from urllib3.util import Url, parse_url
+from urllib3.util import parse_url
 
 from inference.config import UrlConfig
 from inference.errors import FetchBlocked
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_URL_CHARS = 8192
+# Hosts whose normal form is kept. Most batches have few hosts.
+HOSTS = 256
 # Stripped from both ends of a URL: the ASCII white space of the WHATWG URL standard.
 EDGES = "\t\n\f\r "
 
@@ -63,6 +66,8 @@ _HEAD_AND_REST = re.compile(
 )
 # Blanks, and a percent sign that begins no escape.
 _TO_ENCODE = re.compile(r"[ \xa0]|%(?![0-9a-fA-F]{2})")
+# Escapes of letters, digits and `-._~`, as urllib3 writes them: in upper case.
+_NEEDLESS_ESCAPE = re.compile("%(2[DE]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)")
 # How `surrogateescape` represents a byte that is not UTF-8.
 _LONE_BYTE = re.compile(r"[\udc80-\udcff]")
 
@@ -71,14 +76,16 @@ _LONE_BYTE = re.compile(r"[\udc80-\udcff]")
 class Target:
     """The checked target of an http or https URL: a host in lower case and a port.
 
-    url: the URL to send. It is built from the checked parts: ASCII, percent-encoded, without a
-    fragment.
+    url: built from the checked parts: ASCII, percent-encoded, without a fragment.
+    path: the path and query to send, as requests writes them: letters, digits and `-._~` are not
+    percent-encoded.
     """
 
     scheme: str
     host: str
     port: int
     url: str
+    path: str
 
 
 def is_public(address: str) -> bool:
@@ -207,16 +214,26 @@ def parse(url: str) -> Target:
         raise FetchBlocked("the URL's host has characters that no host has")
     if _NUMERIC.fullmatch(host) and not _is_address(host):
         raise FetchBlocked("the URL's address is not written in the usual way")
-    return Target(scheme, host, port, _written(scheme, host, port, parts))
+    path = parts.path or "/"
+    url = f"{scheme}://{_authority(scheme, host, port)}{path}"
+    if parts.query is not None:
+        url += f"?{parts.query}"
+    sent = f"{path}?{parts.query}" if parts.query else path
+    return Target(scheme, host, port, url, _unescaped(sent))
 
 
-def _written(scheme: str, host: str, port: int, parts: Url) -> str:
-    """Build the URL to send from the checked host and port, with path and query encoded."""
+def _authority(scheme: str, host: str, port: int) -> str:
+    """Write the checked host and port as a URL does."""
     shown_host = f"[{host}]" if ":" in host else host
-    shown_port = None if port == DEFAULT_PORTS[scheme] else port
-    return Url(scheme, None, shown_host, shown_port, parts.path or "/", parts.query).url
+    return shown_host if port == DEFAULT_PORTS[scheme] else f"{shown_host}:{port}"
 
 
+def _unescaped(text: str) -> str:
+    """Decode the escapes of characters that need none."""
+    return _NEEDLESS_ESCAPE.sub(lambda one: chr(int(one[1], 16)), text)
+
+
+@lru_cache(HOSTS)
 def normal_host(host: str) -> str:
     """Return a host in the form that rules match.
 
@@ -235,6 +252,7 @@ def _normal_label(label: str) -> str:
     return label if label.isascii() else idna.encode(label, uts46=True).decode()
 
 
+@lru_cache(HOSTS)
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)

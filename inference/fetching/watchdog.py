@@ -6,6 +6,7 @@ chunk sizes or a body, never reaches it. Shutting the socket ends the running re
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
@@ -58,6 +59,8 @@ class Watchdog:
         self._changed = threading.Condition()
         # At most one per fetching thread, so a linear search is fast.
         self._limits_s: dict[Fuse, float] = {}
+        # When the thread wakes by itself. It is woken only for a limit before that.
+        self._wakes_s = math.inf
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
         self._thread.start()
@@ -68,7 +71,8 @@ class Watchdog:
         fuse = Fuse()
         with self._changed:
             self._limits_s[fuse] = limit_s
-            self._changed.notify()
+            if limit_s < self._wakes_s:
+                self._changed.notify()
         try:
             yield fuse
         finally:
@@ -91,13 +95,14 @@ class Watchdog:
         """Wait for a fuse whose limit has come, and remove it. None when closing."""
         with self._changed:
             while not self._closing:
-                now_s = time.monotonic()
                 fuse = min(self._limits_s, key=self._limits_s.__getitem__, default=None)
                 if fuse is None:
+                    self._wakes_s = math.inf
                     self._changed.wait()
-                elif self._limits_s[fuse] <= now_s:
+                    continue
+                self._wakes_s = self._limits_s[fuse]
+                if (left_s := self._wakes_s - time.monotonic()) <= 0:
                     del self._limits_s[fuse]
                     return fuse
-                else:
-                    self._changed.wait(self._limits_s[fuse] - now_s)
+                self._changed.wait(left_s)
         return None

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import boto3
+import certifi
 import pytest
-import requests
 from moto import mock_aws
 
 from inference.config import FetchConfig, UrlConfig
@@ -564,7 +564,7 @@ def test_a_certificate_nobody_vouches_for_is_refused(tmp_path):
 
 def test_a_certificate_holds_for_its_name_only(tmp_path, monkeypatch):
     certificate = make_certificate(tmp_path, "cdn.example")
-    monkeypatch.setattr(requests.utils, "DEFAULT_CA_BUNDLE_PATH", str(certificate))
+    monkeypatch.setattr(certifi, "where", lambda: str(certificate))
     with speaking_tls(certificate, []) as port:
         allowed = UrlConfig(allow_hosts=("cdn.example", "other.example"))
         with opened(lambda host, port: ["127.0.0.1"], urls=allowed) as fetcher:

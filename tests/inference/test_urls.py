@@ -149,6 +149,8 @@ texts = jumbled | st.tuples(st.sampled_from(["http://", " https://a.example"]), 
 @example("http://a.example/ b\xa0c%?d e#f")
 @example("http://[::1]:8080?a b")
 @example("HTTP://0..À")
+@example("http://a.example/%2e%2E/%7e%7Fa%2dz?%30%40%5A%5B%5f%60%41%2f")
+@example("http://a.example/a?")
 def test_any_text_is_refused_or_leads_to_one_host_for_every_parser(text):
     """urllib3 checks and connects, requests prepares, urllib splits: all see the same."""
     target = target_of(text)
@@ -160,6 +162,7 @@ def test_any_text_is_refused_or_leads_to_one_host_for_every_parser(text):
         assert normal_host(parts.hostname) == target.host
         assert (parts.port or {"http": 80, "https": 443}[parts.scheme]) == target.port
         assert parts.scheme == target.scheme
+    assert requests.Request("GET", target.url).prepare().path_url == target.path
     written = urlsplit(tidy(text)).hostname
     assert "%" in written or normal_host(written) == target.host
 
