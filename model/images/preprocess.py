@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import ExifTags, Image
 from PIL.ImageFile import ImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from model.config import Policy
 from model.encoder import UInt8Array
@@ -31,6 +32,7 @@ from model.images.faults import picture_faults
 from model.images.geometry import SUPPORT, Axis, Filter, Geometry, axes, rows_first
 from model.images.headers import check_exif
 from model.images.open_image import open_image
+from model.images.webp import decode_first_frame
 from model.memory_budget import UNLIMITED, MemoryBudget
 
 DEFAULT_MAX_PIXELS = 50_000_000
@@ -101,10 +103,10 @@ def preprocess(
     with open_image(data, max_pixels) as image:
         if policy == "reference":
             with budget.take(_decoding_bytes(image, image.size)):
-                return _reference(image, geometry)
+                return _reference(image, data, geometry)
         whole, extent = image.size, _draft(image, geometry)
         with budget.take(_decoding_bytes(image, whole)):
-            return _display(image, extent, geometry, light)
+            return _display(image, data, extent, geometry, light)
 
 
 def _decoding_bytes(image: ImageFile, whole: tuple[int, int]) -> int:
@@ -114,12 +116,22 @@ def _decoding_bytes(image: ImageFile, whole: tuple[int, int]) -> int:
     return each * math.prod(image.size) + kept * math.prod(whole)
 
 
-def _display(
-    image: Image.Image, extent: tuple[float, float], geometry: Geometry, light: bool
-) -> UInt8Array:
+def _decode(image: ImageFile, data: bytes) -> Image.Image:
+    """Decode the first frame. data: the whole file."""
+    if isinstance(image, WebPImageFile):
+        frame = decode_first_frame(image, data)
+        if frame is not None:
+            return frame
     with picture_faults():
         image.load()
-    orientation = _orientation(image)
+    return image
+
+
+def _display(
+    image: ImageFile, data: bytes, extent: tuple[float, float], geometry: Geometry, light: bool
+) -> UInt8Array:
+    decoded = _decode(image, data)
+    orientation = _orientation(image)  # a PNG may have it behind its pixels
     if orientation in ONTO_ITS_SIDE:
         geometry = geometry.on_its_side()
     across, down = axes(extent, geometry)
@@ -127,7 +139,7 @@ def _display(
         across = across.mirrored()
     if orientation in MIRRORED_DOWN:
         down = down.mirrored()
-    pixels = _resize(_to_rgb(image, wide=True), across, down, geometry.filter, light)
+    pixels = _resize(_to_rgb(decoded, wide=True), across, down, geometry.filter, light)
     return _turn(pixels, orientation)
 
 
@@ -192,16 +204,14 @@ def _resize_kept(rgb: Image.Image, across: Axis, down: Axis, by: Filter) -> UInt
     return np.asarray(kept)
 
 
-def _reference(image: Image.Image, geometry: Geometry) -> UInt8Array:
+def _reference(image: ImageFile, data: bytes, geometry: Geometry) -> UInt8Array:
     across, down = axes(image.size, geometry)
     width, height = across.resized, down.resized
     if width * height > MAX_RESIZED_PIXELS:
         raise TooManyPixels(
             f"resizes to {width} x {height} pixels, the limit is {MAX_RESIZED_PIXELS:,}"
         )
-    with picture_faults():
-        image.load()
-    rgb = _to_rgb(image, wide=False)
+    rgb = _to_rgb(_decode(image, data), wide=False)
     resized = np.asarray(rgb.resize((width, height), _pillows(geometry.filter)))
     left, top, size = across.start, down.start, geometry.size
     return np.ascontiguousarray(resized[top : top + size, left : left + size])

@@ -41,13 +41,24 @@ def resize(rgb: Image.Image, across: Axis, down: Axis, by: Filter = "bicubic") -
     factors = _factor(down), _factor(across)
     passes = [(factors[0], 1.0), (1.0, factors[1])] if rows_first(across, down) else [factors]
     with zero_copy_pixels(rgb) as pixels:
-        planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # [1, 3 or 4, H, W]
+        # [1, 3 or 4, H, W], channels last also by the strides of the first axis: otherwise torch
+        # takes the result apart into planes.
+        planes = torch.from_numpy(pixels[None].transpose(0, 3, 1, 2))
         for scale in passes:
             planes = torch.nn.functional.interpolate(
                 planes, scale_factor=scale, mode=by, antialias=True
             )
-    kept = planes[0, :3, down.start :, across.start :][:, : down.size, : across.size]
-    return np.ascontiguousarray(kept.permute(1, 2, 0).numpy())
+    resized = planes.numpy()[0].transpose(1, 2, 0)
+    kept = resized[down.start :, across.start :][: down.size, : across.size]
+    return _without_padding(kept)
+
+
+def _without_padding(pixels: UInt8Array) -> UInt8Array:
+    """Copy uint8 [S, S, 3 or 4] to [S, S, 3]. Channel by channel NumPy takes a fourth as long."""
+    rgb = np.empty((*pixels.shape[:2], 3), np.uint8)
+    for channel in range(3):
+        rgb[..., channel] = pixels[..., channel]
+    return rgb
 
 
 def _factor(axis: Axis) -> float:

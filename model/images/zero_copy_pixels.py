@@ -46,14 +46,21 @@ def zero_copy_pixels(rgb: Image.Image) -> Iterator[UInt8Array]:
         _, owner = rgb.__arrow_c_array__()
     except ValueError:
         packed = np.asarray(rgb)
-        yield _at(packed.ctypes.data, packed.shape)
+        yield np.asarray(_Memory(packed.ctypes.data, packed.shape))
         return
     array = ArrowArray.from_address(_pointer(owner, b"arrow_array"))
-    yield _at(array.children[0].contents.buffers[1], (rgb.height, rgb.width, 4))
+    address = array.children[0].contents.buffers[1]
+    yield np.asarray(_Memory(address, (rgb.height, rgb.width, 4)))
     del owner  # frees the image's memory, unless another object holds it
 
 
-def _at(address: int, shape: tuple[int, ...]) -> UInt8Array:
-    """Return a writable array, because torch warns about read-only ones."""
-    memory = (ctypes.c_uint8 * int(np.prod(shape))).from_address(address)
-    return np.ctypeslib.as_array(memory).reshape(shape)
+class _Memory:
+    """uint8 at an address, for NumPy. Writable, because torch warns about read-only arrays."""
+
+    def __init__(self, address: int, shape: tuple[int, ...]) -> None:
+        self.__array_interface__ = {
+            "data": (address, False),
+            "shape": shape,
+            "typestr": "|u1",
+            "version": 3,
+        }

@@ -12,13 +12,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.synthetic.attributes import Attributes, combinations
-from model.synthetic.thumbnails import draw, encode, sample
+from model.synthetic.thumbnails import Format, draw, encode, sample
 
 # Long sides in px: a catalogue's previews; cameras' photos, some of them shrunk; whole screens.
 SMALL_PX = (256, 400)
 PHOTO_PX = (1600, 4000)
 SCREEN_PX = (1280, 1600)
 PHOTO_QUALITY = 90
+# Formats and sizes of mixed pictures: of 20 in a row one each.
+MIXED: tuple[tuple[Format, tuple[int, int]], ...] = (
+    *10 * (("JPEG", (800, 600)),),
+    *5 * (("PNG", (400, 300)),),
+    *3 * (("WEBP", (800, 600)),),
+    *2 * (("JPEG", (1600, 1200)),),
+)
 # A photo's brightness varies on all scales, more on larger ones: (px, deviation of 0..255). Its
 # colours vary on large scales only. The finest is a sensor's grain: about 2 bits a pixel as JPEG.
 BRIGHTNESS = ((512, 45.0), (128, 25.0), (32, 14.0), (8, 9.0), (2, 6.0), (1, 3.0))
@@ -60,9 +67,17 @@ def photo(seed: int) -> Picture:
     long = round(low * math.pow(high / low, dice.random()))
     sides = (long, round(long * dice.choice((2 / 3, 3 / 4))))
     size = sides if dice.random() < 0.5 else sides[::-1]
-    channels = [_clouds(dice, size, scales) for scales in (BRIGHTNESS, COLOURS, COLOURS)]
-    image = Image.merge("YCbCr", [Image.fromarray(one) for one in channels])
-    return Picture(encode(image, "JPEG", PHOTO_QUALITY), "image/jpeg")
+    return Picture(encode(_noise(dice, size), "JPEG", PHOTO_QUALITY), "image/jpeg")
+
+
+def mixed(seed: int) -> Picture:
+    """Noise like a photo's as JPEG or WebP, or a screen as PNG; of the sizes in `MIXED`."""
+    kind, size = MIXED[seed % len(MIXED)]
+    if kind == "PNG":
+        image = draw(random.Random(seed).choice(_desktops()), seed, max(size)).resize(size)
+    else:
+        image = _noise(np.random.default_rng(seed), size).convert("RGB")
+    return Picture(encode(image, kind), f"image/{kind.lower()}")
 
 
 def screenshot(seed: int) -> Picture:
@@ -77,7 +92,14 @@ MIXES: dict[str, Mix] = {
     "small": Mix(small, 1024, "JPEG of 256-400 px"),
     "photos": Mix(photo, 24, "photos of 1600-4000 px, JPEG"),
     "png": Mix(screenshot, 512, "screenshots of 1280-1600 px, PNG"),
+    "mixed": Mix(mixed, 256, "JPEG and WebP of 800 x 600 px, PNG of 400 x 300 px, larger JPEG"),
 }
+
+
+def _noise(dice: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    """A YCbCr image as rich in detail as a photo. size: width and height in px."""
+    channels = [_clouds(dice, size, scales) for scales in (BRIGHTNESS, COLOURS, COLOURS)]
+    return Image.merge("YCbCr", [Image.fromarray(one) for one in channels])
 
 
 def _clouds(

@@ -10,7 +10,7 @@ import click
 from serve import settings as declared
 from serve.options import SHARE, FiniteRange, Writable, load_settings, with_settings
 
-MIXES = ("thumbnails", "small", "photos", "png")
+MIXES = ("thumbnails", "small", "photos", "png", "mixed")
 ENCODER_ONLY = (
     "model", "device", "backend", "precision", "preprocess", "latency_target_ms",
     "interactive_wait_ms",
@@ -112,7 +112,7 @@ LATENCY = click.option(
 @benchmark.command("pipeline")
 @click.option("--mix", type=click.Choice(MIXES), default="thumbnails", show_default=True,
               help="images sent: screens of 400-1600 px, screens of 256-400 px, photos of "
-              "1600-4000 px, whole screenshots")  # fmt: skip
+              "1600-4000 px, whole screenshots, a mix of sizes and formats")  # fmt: skip
 @LATENCY
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True,
               help="images in a request")  # fmt: skip

@@ -1,6 +1,7 @@
 """The images that benchmarks send."""
 
 import io
+from collections import Counter
 
 import pytest
 from PIL import Image
@@ -25,6 +26,7 @@ def test_the_same_seed_gives_the_same_picture_and_another_seed_another(name):
         ("small", {"JPEG"}, 256, 400),
         ("photos", {"JPEG"}, 1600, 4000),
         ("png", {"PNG"}, 1280, 1600),
+        ("mixed", {"JPEG", "PNG", "WEBP"}, 400, 1600),
     ],
 )
 def test_pictures_have_the_format_and_size_that_their_mix_announces(name, formats, low, high):
@@ -42,3 +44,13 @@ def test_a_photo_has_as_many_bits_a_pixel_as_cameras_write():
         width, height = opened(picture).size
         assert 1.5 < 8 * len(picture.data) / (width * height) < 4
         assert opened(picture).convert("HSV").getextrema()[1][1] > 50
+
+
+def test_of_20_mixed_pictures_each_kind_has_its_share():
+    images = [opened(MIXES["mixed"].draw(seed)) for seed in range(20, 40)]
+    assert Counter((image.format, image.size) for image in images) == {
+        ("JPEG", (800, 600)): 10,
+        ("PNG", (400, 300)): 5,
+        ("WEBP", (800, 600)): 3,
+        ("JPEG", (1600, 1200)): 2,
+    }
