@@ -10,13 +10,12 @@ from inference.engine.engine import Engine
 from inference.fetching import user_agent
 from inference.profile.machine import cores, memory_bytes
 from inference.profile.profile import Threads
-from inference.tuning.threads import plain
 from inference.types import LANES
 from model.config import ModelConfig
 from model.encoder import Encoder
 from model.errors import CheckpointError, OutOfMemory
 from model.load import load, settle
-from serve.plan import Plan, given_threads, plan
+from serve.plan import Plan, plan, threads_for
 from serve.settings import MIB, Settings
 
 log = logging.getLogger(__name__)
@@ -87,7 +86,7 @@ def _prepared(
 def _threads_of(settings: Settings) -> Threads:
     """Return the threads for all models, before the first is loaded."""
     device = "cpu" if settings.backend == "fake" else settle(model_config(settings)).device
-    return given_threads(settings, plain(cores(), device))
+    return threads_for(settings, device)
 
 
 def engine_of(settings: Settings, encoder: Encoder | None, planned: Plan) -> Engine:

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from inference.config import BatchConfig
+from inference.preparation.processes.shared_pixels import can_share
 from inference.profile.curve import Curve, Point, fit, sweet_spot
 from inference.profile.machine import cores, cores_in_words, cpu_name, memory_bytes, memory_in_words
 from inference.profile.profile import (
@@ -60,7 +61,7 @@ def plan(
     """
     log.info("%s: %s, %s", cpu_name(), cores_in_words(), memory_in_words())
     profile = _find(settings, encoder.spec)
-    threads = threads or _threads(settings, encoder.spec.device, profile)
+    threads = threads or threads_for(settings, encoder.spec.device, profile)
     encoder.use_threads(threads.encoder, threads.streams)
     encoder.warm_up()
     planner = _Planner(settings.latency_target_ms, threads.streams, may_tune=may_tune)
@@ -144,19 +145,19 @@ def _places(settings: Settings) -> list[Path]:
     return [*places, cache_folder() / FILE_NAME]
 
 
-def _threads(settings: Settings, device: str, profile: Profile | None) -> Threads:
+def threads_for(settings: Settings, device: str, profile: Profile | None = None) -> Threads:
     """Return the profile's threads, or the plain plan's, overridden by the settings."""
-    return given_threads(settings, profile.threads if profile else plain(cores(), device))
-
-
-def given_threads(settings: Settings, threads: Threads) -> Threads:
-    """Return `threads`, with the numbers that the settings give."""
+    threads = profile.threads if profile else plain(cores(), device, memory_bytes())
     given = {
         "decode": settings.decode_threads,
         "io": settings.io_threads,
         "processes": settings.preprocess_processes,
     }
-    return replace(threads, **{k: n for k, n in given.items() if isinstance(n, int)})
+    threads = replace(threads, **{k: n for k, n in given.items() if isinstance(n, int)})
+    if threads.processes and not can_share():
+        log.warning("no memory can be shared here: images are preprocessed in threads")
+        threads = replace(threads, processes=0)
+    return threads
 
 
 class _Planner:

@@ -20,7 +20,7 @@ from inference.batching.live_service_times import BatchTimes
 from inference.batching.scheduler import Batch, Entry, Scheduler
 from inference.config import BatchConfig, EngineConfig
 from inference.errors import EncodeFailed
-from inference.profile.machine import processor_times
+from inference.profile.machine import ProcessorTimes, processor_times
 from inference.stalls import Stalls
 from inference.types import TOWERS, Lane, Target, Tower
 from model.encoder import Encoder
@@ -51,9 +51,11 @@ class Batcher:
         config: EngineConfig,
         stalls: Stalls,
         clock: Callable[[], float] = time.perf_counter,
+        processor_times: Callable[[], ProcessorTimes | None] = processor_times,
     ) -> None:
+        """processor_times: returns the CPU times of all processes of the service."""
         self._stalls = stalls
-        self._clock = clock
+        self._clock, self._processor_times = clock, processor_times
         self._forwards: dict[str, Forward] = {}
         self._configs: dict[Target, BatchConfig] = {}
         self._scheduler = Scheduler(config.interactive_wait_s)
@@ -75,7 +77,7 @@ class Batcher:
             self._forwards[model] = Forward(encoder, partial(self._keep_to, model))
             self._configs |= targets
             self._scheduler.add(targets)
-            self._contention |= {target: Contention(processor_times) for target in targets}
+            self._contention |= {target: Contention(self._processor_times) for target in targets}
 
     def remove(self, model: str) -> None:
         """Remove a model, once none of its items waits, is expected or runs."""

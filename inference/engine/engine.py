@@ -14,6 +14,7 @@ from inference.engine.request import LATE, Request, Single
 from inference.engine.stream import Group, Stream
 from inference.engine.text_cache import TextCache, TextCacheReport
 from inference.errors import ClientLeft
+from inference.profile.machine import ProcessorTimes, processor_times
 from inference.stalls import Stalls
 from inference.types import Answer, Item, Lane, Result, Target, Tower, lane_of
 from model.encoder import Encoder, EncoderSpec
@@ -36,7 +37,7 @@ class Engine:
         self.config = config
         self._stalls = Stalls(config.stall_s)
         self._models = LoadedModels()
-        self._batcher = Batcher(config, self._stalls, clock)
+        self._batcher = Batcher(config, self._stalls, clock, self._processor_times)
         self._pipeline = Pipeline(fetch, config, self._models, self._batcher, self._stalls)
         self._drain_by_s = float("inf")
         if encoder is not None:
@@ -99,8 +100,16 @@ class Engine:
         return self._pipeline.preparation.decoded
 
     def processes(self) -> dict[int, str]:
-        """Return the role of each process of this engine besides this one, by process id."""
+        """Return the role of each process of this engine besides this one, by process id.
+
+        `preprocess` fetches and decodes; `fork_server` starts those.
+        """
         return self._pipeline.preparation.pids()
+
+    @property
+    def processes_replaced(self) -> int:
+        """Processes of this engine that have died and were replaced so far."""
+        return self._pipeline.preparation.replaced
 
     def report(self, tower: Tower, model: str | None = None) -> TowerReport:
         """Return a tower's current statistics. model: None is the default."""
@@ -196,6 +205,9 @@ class Engine:
         request = Single(item, deadline_s, lane, used, ended)
         self._enter(request)
         return request
+
+    def _processor_times(self) -> ProcessorTimes | None:
+        return processor_times(self.processes())
 
     def _stream(
         self,

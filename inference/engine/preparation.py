@@ -90,6 +90,11 @@ class Preparation:
         with self._lock:
             self.decoded += decoded
 
+    @property
+    def replaced(self) -> int:
+        """Processes that have died and were replaced so far."""
+        return self._stage.replaced if self._stage else 0
+
     def pids(self) -> dict[int, str]:
         """Return the role of each process that prepares images, by process id."""
         return self._stage.pids() if self._stage else {}

@@ -49,6 +49,11 @@ class ThreadStage:
         pools = self._fetching if order.task.fetches else self._decoding
         pools[order.task.lane].submit(self._run, order)
 
+    @property
+    def replaced(self) -> int:
+        """0: there are no other processes."""
+        return 0
+
     def pids(self) -> dict[int, str]:
         """Return nothing: there are no other processes."""
         return {}

@@ -73,6 +73,10 @@ class Stage(Protocol):
     def start(self, order: Order) -> None:
         """Start an image and return without waiting."""
 
+    @property
+    def replaced(self) -> int:
+        """Processes that have died and were replaced so far."""
+
     def pids(self) -> dict[int, str]:
         """Return the role of each process besides this one, by process id."""
 

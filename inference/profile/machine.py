@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,13 @@ MEMORY_LIMITS = (Path("memory.max"), Path("memory/memory.limit_in_bytes"))
 KIB, GIB = 2**10, 2**30
 # Columns of a core's line in /proc/stat: idle, and waiting for a disk.
 IDLE_TICKS = slice(4, 6)
+# Of a process's line in /proc/PID/stat, after its name: its own CPU times, and its dead children's.
+OWN_TIMES, CHILDREN_TIMES = slice(11, 13), slice(13, 15)
 
 
 @dataclass(frozen=True)
 class ProcessorTimes:
-    """CPU time so far, s: used by this process, and idle on the `cores` that it may use."""
+    """CPU time so far, s: used by the service's processes, and idle on the `cores` it may use."""
 
     cores: int
     own_s: float
@@ -85,8 +88,11 @@ def resident_bytes(proc: Path = PROC) -> int:
     return _field_bytes(proc / "self" / "status", "VmRSS") or 0
 
 
-def processor_times(proc: Path = PROC) -> ProcessorTimes | None:
-    """Return the CPU times so far; None where the system does not report them."""
+def processor_times(helpers: Iterable[int] = (), proc: Path = PROC) -> ProcessorTimes | None:
+    """Return the CPU times so far; None where the system does not report them.
+
+    helpers: ids of the service's processes besides this one.
+    """
     usable = {f"cpu{number}" for number in _usable_numbers()}
     try:
         lines = (proc / "stat").read_text(encoding="utf-8").splitlines()
@@ -95,7 +101,33 @@ def processor_times(proc: Path = PROC) -> ProcessorTimes | None:
     except (OSError, ValueError):
         return None
     idle_s = ticks / os.sysconf("SC_CLK_TCK")
-    return ProcessorTimes(len(rows), time.process_time(), idle_s) if rows else None
+    helping_s = sum(cpu_s(pid, proc) + dead_children_cpu_s(pid, proc) for pid in helpers)
+    own_s = time.process_time() + helping_s
+    return ProcessorTimes(len(rows), own_s, idle_s) if rows else None
+
+
+def cpu_s(pid: int, proc: Path = PROC) -> float:
+    """Return the CPU time of a process, s; 0 if it is gone."""
+    return _ticks_s(pid, OWN_TIMES, proc)
+
+
+def dead_children_cpu_s(pid: int, proc: Path = PROC) -> float:
+    """Return the CPU time of a process's children that have ended, s; 0 if it is gone."""
+    return _ticks_s(pid, CHILDREN_TIMES, proc)
+
+
+def shared_out_bytes(pid: int, proc: Path = PROC) -> int:
+    """Return a process's memory, of shared pages its share (PSS); 0 where it is not reported."""
+    return _field_bytes(proc / str(pid) / "smaps_rollup", "Pss") or 0
+
+
+def _ticks_s(pid: int, which: slice, proc: Path) -> float:
+    try:
+        after_name = (proc / str(pid) / "stat").read_text(encoding="utf-8").rpartition(")")[2]
+        ticks = sum(int(tick) for tick in after_name.split()[which])
+    except (OSError, ValueError):
+        return 0.0
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _limit_bytes(cgroup: Path) -> int | None:

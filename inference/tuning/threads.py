@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from inference.config import BatchConfig, EngineConfig, FetchConfig
 from inference.engine.engine import Engine
 from inference.errors import EncodeFailed
+from inference.profile.machine import GIB
 from inference.profile.profile import Threads
 from inference.tuning.runners import image_runner, interleaved, on_streams
 from inference.types import Failure, ImageBytes
@@ -22,6 +23,8 @@ WORTH_ANOTHER = 0.05
 # The latency of a far thumbnail server; the number of fetching threads is computed from it.
 FETCH_LATENCY_S = 0.5
 MIN_IO_THREADS, MAX_IO_THREADS = 32, 256
+# Processes that decode and fetch; each takes some 90 MiB.
+MOST_PROCESSES = 64
 # Images of a run: at least so many batches, and enough images per core to keep all cores busy.
 BATCHES, IMAGES_A_CORE = 4, 8
 MIN_ROUNDS, MAX_ROUNDS = 2, 7
@@ -43,13 +46,24 @@ class MeasuredThreads:
         return statistics.median(self.images_s)
 
 
-def plain(cores: int, device: str = "cpu") -> Threads:
+def plain(cores: int, device: str = "cpu", memory_bytes: int | None = None) -> Threads:
     """Return the plan without a measurement: one stream on all cores, one decoding thread a core.
 
     Two streams on another device: while one computes, the other copies and its thread runs Python.
     """
-    streams = 1 if device == "cpu" else 2
-    return Threads(encoder=cores, streams=streams, decode=cores, io=MIN_IO_THREADS)
+    return Threads(
+        encoder=cores,
+        streams=1 if device == "cpu" else 2,
+        decode=cores,
+        io=MIN_IO_THREADS,
+        processes=processes(cores, memory_bytes),
+    )
+
+
+def processes(cores: int, memory_bytes: int | None) -> int:
+    """Return how many processes decode and fetch: one for each core, and for each GiB of memory."""
+    affordable = cores if memory_bytes is None else memory_bytes // GIB
+    return min(cores, affordable, MOST_PROCESSES)
 
 
 def candidates(cores: int) -> list[Threads]:
@@ -130,7 +144,8 @@ def _gain(one: MeasuredThreads, other: MeasuredThreads) -> float:
 def words(plan: Threads) -> str:
     """Describe a plan."""
     streams = f"{plan.streams} stream{'s' if plan.streams > 1 else ''}"
-    return f"{streams} of {plan.encoder}, {plan.decode} decoding"
+    where = f" in {plan.processes} processes" if plan.processes else ""
+    return f"{streams} of {plan.encoder}, {plan.decode} decoding{where}"
 
 
 def _run(encoder: Encoder, pictures: Sequence[bytes], batch: BatchConfig, plan: Threads) -> float:

@@ -28,6 +28,7 @@ from inference.engine.engine import Engine
 from inference.engine.text_cache import TextCacheReport
 from inference.stats import STAGES
 from inference.types import LANES, TOWERS, Lane, Result, Tower
+from serve.observe.process_use import process_uses
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
@@ -110,6 +111,7 @@ class _EngineCollector(Collector):
             "Images decoded; once for all models that preprocess an image alike",
             engine.images_decoded,
         )
+        yield from _of_processes(engine)
         texts: dict[str, TextCacheReport] = {}
         towers: dict[tuple[str, Tower], TowerReport] = {}
         for name in engine.models:
@@ -118,6 +120,26 @@ class _EngineCollector(Collector):
                 texts[name] = engine.text_cache_report(name)
         yield from _of_text_caches(texts)
         yield from _of_towers(towers)
+
+
+def _of_processes(engine: Engine) -> Iterator[Metric]:
+    count = GaugeMetricFamily("sweetspot_processes", "Processes", labels=("role",))
+    cpu = CounterMetricFamily("sweetspot_cpu_seconds", "CPU time of processes", labels=("role",))
+    memory = GaugeMetricFamily(
+        "sweetspot_memory_bytes",
+        "Memory of processes; of shared memory, the share of each",
+        labels=("role",),
+    )
+    for one in process_uses(engine):
+        count.add_metric((one.role,), one.number)
+        cpu.add_metric((one.role,), one.cpu_s)
+        memory.add_metric((one.role,), one.memory_bytes)
+    yield from (count, cpu, memory)
+    yield CounterMetricFamily(
+        "sweetspot_processes_replaced",
+        "Processes that fetch and decode, replaced because they died or hung",
+        engine.processes_replaced,
+    )
 
 
 def _of_text_caches(reports: Mapping[str, TextCacheReport]) -> Iterator[Metric]:

@@ -100,7 +100,7 @@ def test_the_idle_times_of_the_usable_cores_count(tmp_path):
         "intr 5",
     ]
     (tmp_path / "stat").write_text("\n".join(rows))
-    times = processor_times(tmp_path)
+    times = processor_times(proc=tmp_path)
     assert times.cores == 1
     assert times.idle_s == pytest.approx(4050 / os.sysconf("SC_CLK_TCK"))
 
@@ -109,7 +109,7 @@ def test_the_idle_times_of_the_usable_cores_count(tmp_path):
 def test_a_system_that_tells_no_processor_times(tmp_path, text):
     if text is not None:
         (tmp_path / "stat").write_text(text)
-    assert processor_times(tmp_path) is None
+    assert processor_times(proc=tmp_path) is None
 
 
 def test_this_process_is_not_idle():

@@ -42,7 +42,7 @@ def pictures(count):
 
 
 def preparing(engine):
-    return [pid for pid, role in engine.processes().items() if role == "preparing"]
+    return [pid for pid, role in engine.processes().items() if role == "preprocess"]
 
 
 def is_alive(pid):
@@ -114,7 +114,7 @@ def test_killed_processes_lose_nothing():
 def test_a_dead_fork_server_is_replaced():
     with opened() as engine:
         embed(engine, pictures(2))
-        (pid,) = [pid for pid, role in engine.processes().items() if role == "fork server"]
+        (pid,) = [pid for pid, role in engine.processes().items() if role == "fork_server"]
         children = preparing(engine)
         os.kill(pid, signal.SIGKILL)
         results = embed(engine, pictures(20))

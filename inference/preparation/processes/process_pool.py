@@ -86,9 +86,9 @@ class ProcessPool:
             self._selector.unregister(process.connection)
 
     def pids(self) -> dict[int, str]:
-        """Return the role of each process now, by process id: `fork server` or `preparing`."""
-        alive = {process.pid: "preparing" for process in list(self.processes) if process.pid}
-        return {self._forks.pid: "fork server"} | alive
+        """Return the role of each process now, by process id: `fork_server` or `preprocess`."""
+        alive = {process.pid: "preprocess" for process in list(self.processes) if process.pid}
+        return {self._forks.pid: "fork_server"} | alive
 
     def trouble(self) -> str | None:
         """Return why no process works, in words; None when they do."""

@@ -58,7 +58,7 @@ class ProcessStage:
         return self._pool.replaced
 
     def pids(self) -> dict[int, str]:
-        """Return the role of each process now, by process id: `fork server` or `preparing`."""
+        """Return the role of each process now, by process id: `fork_server` or `preprocess`."""
         return self._pool.pids()
 
     def start(self, order: Order) -> None:

@@ -8,6 +8,7 @@ from serve.benchmark.pipeline_stages.record import Found
 from serve.benchmark.pipeline_stages.tables import (
     encoder_sentence,
     notes,
+    process_rows,
     shared_sentence,
     speed_sentence,
     stage_rows,
@@ -24,6 +25,7 @@ def pipeline_page(found: Found) -> str:
         + _busy(found)
         + _speed(found)
         + table(stage_rows(found))
+        + table(process_rows(found))
         + f"<p>{escape(encoder_sentence(found))}<br>{escape(shared_sentence(found))}</p>"
     )
     return document("Sweetspot: pipeline", found.facts, body)

@@ -12,7 +12,9 @@ from inference.profile.machine import cores
 from serve.benchmark.pipeline_stages.stages import Spent, Stage, limit, stages
 from serve.benchmark.report.documents import OUTPUT_ONLY, heading, numbers, rounded
 from serve.benchmark.report.table_rows import Rows
+from serve.observe.process_use import ProcessUse
 from serve.plan import Plan
+from serve.settings import MIB
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,37 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class RoleSpent:
+    """Processes of one role. core_ms: CPU time an image. mib: memory of all, PSS."""
+
+    role: str
+    number: int
+    core_ms: float
+    mib: float
+
+    @classmethod
+    def between(
+        cls, before: Sequence[ProcessUse], after: Sequence[ProcessUse], images: int
+    ) -> list[RoleSpent]:
+        """Return what each role used for so many images."""
+        earlier_s = {one.role: one.cpu_s for one in before}
+        return [
+            cls(
+                one.role,
+                one.number,
+                1000 * (one.cpu_s - earlier_s.get(one.role, 0.0)) / max(1, images),
+                one.memory_bytes / MIB,
+            )
+            for one in after
+        ]
+
+
+@dataclass(frozen=True)
 class Found:
     """The results.
 
-    load: of the whole pipeline. before, after: images a second of the encoder alone, batch by
-    batch. complete: False when interrupted.
+    load: of the whole pipeline. processes: what each role used. before, after: images a second of
+    the encoder alone, batch by batch. complete: False when interrupted.
     """
 
     asked: Asked
@@ -44,6 +72,7 @@ class Found:
     on_cpu: bool
     load: Load
     spent: Spent
+    processes: Sequence[RoleSpent]
     before: Sequence[float]
     after: Sequence[float] = ()
     complete: bool = True
@@ -98,6 +127,10 @@ def document(found: Found) -> dict[str, Any]:
         "stages": [
             asdict(one) | {"busy": rounded(one.busy), "p50_ms": rounded(one.p50_ms)}
             for one in found.stages
+        ],
+        "processes": [
+            asdict(one) | {"core_ms": rounded(one.core_ms), "mib": rounded(one.mib)}
+            for one in found.processes
         ],
         "encoder_alone": {
             "items_per_s": rounded(found.alone),

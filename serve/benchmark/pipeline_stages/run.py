@@ -33,6 +33,7 @@ from serve.benchmark.pipeline_stages.page import pipeline_page
 from serve.benchmark.pipeline_stages.record import (
     Asked,
     Found,
+    RoleSpent,
     check_same,
     compare,
     document,
@@ -43,6 +44,7 @@ from serve.benchmark.pipeline_stages.terminal import show, show_comparison
 from serve.benchmark.report.documents import older, versions
 from serve.benchmark.report.terminal import Tell, progress, write_page
 from serve.compose import engine_of, model_config
+from serve.observe.process_use import process_uses
 from serve.settings import Settings
 
 HOST = "127.0.0.1"
@@ -119,7 +121,7 @@ def _measure(bench: Bench, asked: Asked, facts: dict[str, str]) -> Found:
     with progress(3) as tell:
         tell("the encoder alone")
         before = _alone(bench)
-        measured, spent = _pipeline(bench, asked, tell)
+        measured, spent, processes = _pipeline(bench, asked, tell)
         try:
             if measured.complete:
                 tell("the encoder alone, again")
@@ -133,6 +135,7 @@ def _measure(bench: Bench, asked: Asked, facts: dict[str, str]) -> Found:
         on_cpu=bench.encoder.spec.device == "cpu",
         load=measured,
         spent=spent,
+        processes=processes,
         before=before,
         after=after,
         complete=bool(after),
@@ -145,8 +148,8 @@ def _alone(bench: Bench) -> list[float]:
     return encoder_alone(bench.encoder, plan.image.batch_size, plan.threads.streams)
 
 
-def _pipeline(bench: Bench, asked: Asked, tell: Tell) -> tuple[Load, Spent]:
-    """Put load on the pipeline. Returns the load, and the time spent in each stage."""
+def _pipeline(bench: Bench, asked: Asked, tell: Tell) -> tuple[Load, Spent, list[RoleSpent]]:
+    """Put load on the pipeline. Returns the load, the time of each stage, and of each process."""
     warm_up = warm_up_s(asked.duration_s)
     meter = StageMeter(lambda: bench.engine.report("image"), warm_up)
 
@@ -158,7 +161,10 @@ def _pipeline(bench: Bench, asked: Asked, tell: Tell) -> tuple[Load, Spent]:
         return replace(outcome, retried=retried)
 
     tell("the pipeline")
-    return closed_loop(ask, asked.concurrency, asked.duration_s, warm_up), meter.spent()
+    before = process_uses(bench.engine)
+    load = closed_loop(ask, asked.concurrency, asked.duration_s, warm_up)
+    processes = RoleSpent.between(before, process_uses(bench.engine), meter.seen)
+    return load, meter.spent(), processes
 
 
 def _embed(bench: Bench, count: int) -> tuple[Sequence[Result], int]:

@@ -29,6 +29,15 @@ def stage_rows(found: Found) -> Rows:
     return Rows(("stage", "threads", "busy", "p50 ms an image"), rows)
 
 
+def process_rows(found: Found) -> Rows:
+    """Return a row for each role of a process. The service's process also makes the load here."""
+    rows = [
+        (f"{one.role} x {one.number}", f"{one.core_ms:.2f}", f"{one.mib:.0f}")
+        for one in found.processes
+    ]
+    return Rows(("processes", "core-ms an image", "memory, MiB"), rows)
+
+
 def speed_sentence(found: Found) -> str:
     """Return the images a second, and their ratio to the encoder alone."""
     return (

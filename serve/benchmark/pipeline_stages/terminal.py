@@ -9,6 +9,7 @@ from serve.benchmark.pipeline_stages.record import Found
 from serve.benchmark.pipeline_stages.tables import (
     encoder_sentence,
     notes,
+    process_rows,
     shared_sentence,
     speed_sentence,
     stage_rows,
@@ -24,6 +25,7 @@ def show(console: Console, found: Found) -> None:
     """Print the stages with bars, the encoder alone, the throughput and the bottleneck."""
     console.print()
     console.print(table(_with_bars(found)))
+    console.print(table(process_rows(found)))
     console.print()
     for sentence in filter(None, (encoder_sentence(found), shared_sentence(found))):
         console.print(sentence, highlight=False)

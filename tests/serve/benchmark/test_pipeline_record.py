@@ -12,6 +12,7 @@ from serve.benchmark.pipeline_stages.page import pipeline_page
 from serve.benchmark.pipeline_stages.record import (
     Asked,
     Found,
+    RoleSpent,
     check_same,
     compare,
     document,
@@ -30,7 +31,12 @@ SPENT = Spent(
 
 
 def found(images_s=100.0, spent=SPENT, **options):
-    defaults = {"asked": Asked(report="page.html"), "on_cpu": True, "load": load(images_s)}
+    defaults = {
+        "asked": Asked(report="page.html"),
+        "on_cpu": True,
+        "load": load(images_s),
+        "processes": [RoleSpent("preprocess", 2, 4.0, 180.0)],
+    }
     defaults |= {"before": [200.0, 210.0, 205.0], "after": [195.0, 190.0]}
     return Found(facts={"model": "m"}, plan=PLAN, spent=spent, **(defaults | options))
 
