@@ -11,12 +11,11 @@ from typing import Any
 import click
 from rich.console import Console
 
-from inference.config import BatchConfig
 from inference.profile.machine import cores, cpu_name
 from inference.profile.profile import document
 from inference.tuning.runners import image_runner, on_streams, text_runner
 from inference.tuning.threads import candidates, choose, measure, plain, words
-from inference.tuning.tune import QUICK, TuneConfig, tune
+from inference.tuning.tune import TuneConfig, tune
 from model.encoder import Encoder
 from model.errors import ModelError
 from model.load import load, runnable
@@ -31,8 +30,8 @@ from serve.compose import model_config
 from serve.plan import tower_profile, tuning_bytes, versions
 from serve.settings import Settings
 
-# Thread plans are measured on PICTURES thumbnails, in batches of at most MAX_GUESS.
-PICTURES, MAX_GUESS = 16, 16
+# The thumbnails that thread plans are measured on.
+PICTURES = 16
 INTERRUPTED = "interrupted: partial, only what was measured until then"
 
 
@@ -120,14 +119,13 @@ def _measure(
 def _share_cores(
     encoder: Encoder, interactive_wait_ms: float, console: Console, found: Measured
 ) -> None:
-    """Measure how encoding and decoding best share the cores, at a guessed batch size."""
+    """Measure how encoding and decoding best share the cores."""
     plans = candidates(cores())
     if len(plans) == 1:
         return
     with telling(console, "threads") as report:
-        guess = min(MAX_GUESS, tune(image_runner(encoder), QUICK, report).spot.batch_size)
         pictures = [sample(seed).data for seed in range(PICTURES)]
-        found.plans = measure(encoder, pictures, BatchConfig(guess), plans, report=report)
+        found.plans = measure(encoder, pictures, plans, report=report)
     found.threads = choose(found.plans, interactive_wait_ms)
     show_threads(console, found)
 
@@ -166,6 +164,7 @@ def _document(every: Sequence[Measured], *, complete: bool) -> dict[str, Any]:
     written["plans"] = [
         {
             "plan": words(one.threads),
+            "batch_size": one.batch_size,
             "images_s": [round(rate, 2) for rate in one.images_s],
             "pair_ms": round(one.pair_ms, 2),
         }
