@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -41,6 +42,9 @@ Sources = dict[TowerName, Callable[[], Any]]
 class OpenVinoEncoder:
     """Compiles each tower at its first batch, for the number of threads set at that time.
 
+    In int8 on several streams, an image that comes alone, while no other batch runs, has all their
+    threads, in a graph of its own. Bulk batches never use it, because the other streams run then.
+
     graphs: used instead of those in the checkpoint's folder.
     """
 
@@ -50,12 +54,15 @@ class OpenVinoEncoder:
         self._config, self._geometry = config, checkpoint.geometry
         self._threads, self._streams = max(1, config.threads), 1
         self._lock = threading.Lock()
+        self._running, self._counting = 0, threading.Lock()
         self._towers: dict[tuple[TowerName, int, int], _Tower] = {}
         graphs = graphs or _graphs(checkpoint, config.precision)
         precision = config.precision
         if precision == "auto":
             precision = graphs.precision if graphs else "float32"
         self._hint = HINTS[precision]
+        # Packed weights are not shared between graphs: 92 MB for ViT-B/32, 4 times in float32.
+        self._has_wide = precision == "int8"
         self._folder = graphs.folder if graphs else None
         opened = _open(checkpoint, graphs) if graphs else _convert(checkpoint)
         self._sources, self.tokenizer = opened
@@ -76,12 +83,15 @@ class OpenVinoEncoder:
 
     def encode_images(self, pixels: UInt8Array) -> Float32Array:
         """Embed a batch. pixels: uint8 [N, S, S, 3] RGB. Returns float32 [N, D], unit norm."""
-        return self._tower("image").run(pixels)
+        with self._counted() as is_first:
+            wide = is_first and len(pixels) == 1 and self._has_wide
+            return self._tower("image", wide=wide).run(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
         """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
         tokens, truncated = self.tokenizer(texts)
-        return self._tower("text").run(tokens), truncated
+        with self._counted():
+            return self._tower("text").run(tokens), truncated
 
     def use_threads(self, threads: int, streams: int = 1) -> None:
         """Compile again at the next batch. Graphs compiled for other numbers are kept."""
@@ -90,8 +100,9 @@ class OpenVinoEncoder:
     def warm_up(self) -> None:
         """Compile both towers, run them once, and release the pages of the graphs' files."""
         side = self._spec.image_size
-        self.encode_images(np.zeros((1, side, side, 3), dtype=np.uint8))
-        self._let_go()
+        for count in (1, 2) if self._has_wide else (1,):  # alone, and in a batch
+            self.encode_images(np.zeros((count, side, side, 3), dtype=np.uint8))
+            self._let_go()
         self.encode_texts(["warm-up"])
         self._let_go()
 
@@ -108,8 +119,22 @@ class OpenVinoEncoder:
         if self._folder is not None:
             release_pages(self._folder)
 
-    def _tower(self, name: TowerName) -> _Tower:
-        key = (name, self._threads, self._streams)
+    @contextmanager
+    def _counted(self) -> Iterator[bool]:
+        """Count the block as a running batch. Yields whether it is the only one now."""
+        with self._counting:
+            self._running += 1
+            is_first = self._running == 1
+        try:
+            yield is_first
+        finally:
+            with self._counting:
+                self._running -= 1
+
+    def _tower(self, name: TowerName, *, wide: bool = False) -> _Tower:
+        """Return the compiled tower; if `wide`, with the threads of all streams on one."""
+        threads, streams = self._threads, self._streams
+        key = (name, threads * streams, 1) if wide else (name, threads, streams)
         if key not in self._towers:
             with self._lock:
                 if key not in self._towers:
