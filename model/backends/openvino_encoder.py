@@ -17,7 +17,7 @@ from typing import Any, get_args
 import numpy as np
 
 from model.backends.mapped import release_pages
-from model.backends.runtime import core
+from model.backends.runtime import core, cpu_has_bfloat16
 from model.backends.spec import spec_of
 from model.checkpoints.checkpoint import Checkpoint
 from model.checkpoints.graphs import TOKENIZER, Graphs, find
@@ -29,9 +29,8 @@ from model.images.preprocess import preprocess
 
 log = logging.getLogger(__name__)
 
-# Precision of the layers that are not int8. OpenVINO's default is bfloat16 if the CPU has it, which
-# changes a raw text embedding by 0.02.
-HINTS = {"float32": "f32", "int8": "f32", "bfloat16": "bf16"}
+# OpenVINO's default is bfloat16 if the CPU has it, which changes a raw text embedding by 0.02.
+HINTS = {"float32": "f32", "bfloat16": "bf16"}
 # Number of kernels kept, each for one shape of batch, with packed weights. 150 shapes of ViT-B/32's
 # text tower in int8 took 960 MB without a limit, 240 MB with this one. With 16 alternating lengths
 # a text took 8 ms, and 13 ms if the kernels were prepared each time.
@@ -60,13 +59,16 @@ class OpenVinoEncoder:
         precision = config.precision
         if precision == "auto":
             precision = graphs.precision if graphs else "float32"
-        self._hint = HINTS[precision]
+        quantized = ""
+        if graphs and precision == "int8":
+            self._hint, quantized = _beside_int8(graphs)
+        else:
+            self._hint = HINTS[precision]
         # Packed weights are not shared between graphs: 92 MB for ViT-B/32, 4 times in float32.
         self._has_wide = precision == "int8"
         self._folder = graphs.folder if graphs else None
         opened = _open(checkpoint, graphs) if graphs else _convert(checkpoint)
         self._sources, self.tokenizer = opened
-        quantized = graphs.digest if graphs and precision == "int8" else ""
         self._spec = spec_of(checkpoint, config, "openvino", "cpu", precision, quantized)
 
     @property
@@ -186,6 +188,23 @@ def _graphs(checkpoint: Checkpoint, precision: Precision) -> Graphs | None:
             f"create them: sweetspot quantize --model {checkpoint.folder} -o DIR"
         )
     return find(checkpoint, "float32")
+
+
+def _beside_int8(graphs: Graphs) -> tuple[str, str]:
+    """Return the hint for the operations that are not int8, and the identity of the result.
+
+    bfloat16 if the gate of `quantize` has passed it and this CPU has it. It changes the embeddings
+    a little, so they have a fingerprint of their own.
+    """
+    if not graphs.fidelity.get("bfloat16"):
+        return "f32", graphs.digest
+    if cpu_has_bfloat16():
+        return "bf16", f"{graphs.digest}-bfloat16"
+    log.warning(
+        "the int8 graphs were made for a CPU with bfloat16; this one has none, so fingerprint and "
+        "embeddings differ from those of CPUs that have it"
+    )
+    return "f32", graphs.digest
 
 
 def _open(checkpoint: Checkpoint, graphs: Graphs) -> tuple[Sources, Tokenizer]:
