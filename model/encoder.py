@@ -14,6 +14,8 @@ from model.config import Precision
 UInt8Array = NDArray[np.uint8]
 Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
+# N images, each uint8 [S, S, 3] RGB: one array, or arrays in memory of their own.
+Pixels = UInt8Array | Sequence[UInt8Array]
 TowerName = Literal["image", "text"]
 
 
@@ -54,8 +56,11 @@ class Encoder(Protocol):
     def preprocess(self, data: bytes) -> UInt8Array:
         """Decode one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError."""
 
-    def encode_images(self, pixels: UInt8Array) -> Float32Array:
-        """Embed a batch. pixels: uint8 [N, S, S, 3] RGB. Returns float32 [N, D], unit norm."""
+    def encode_images(self, pixels: Pixels) -> Float32Array:
+        """Embed a batch. pixels: N x uint8 [S, S, 3] RGB. Returns float32 [N, D], unit norm.
+
+        Arrays in memory of their own are copied once, to where the forward pass reads them.
+        """
 
     def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
         """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""

@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from model.backends.gather import gathered
 from model.backends.mapped import release_pages
 from model.backends.runtime import core, cpu_has_bfloat16
 from model.backends.spec import spec_of
@@ -23,7 +24,7 @@ from model.checkpoints.checkpoint import Checkpoint
 from model.checkpoints.graphs import TOKENIZER, Graphs, find
 from model.checkpoints.tokenizer import Tokenizer
 from model.config import ModelConfig, Precision
-from model.encoder import BoolArray, EncoderSpec, Float32Array, TowerName, UInt8Array
+from model.encoder import BoolArray, EncoderSpec, Float32Array, Pixels, TowerName, UInt8Array
 from model.errors import CheckpointError, OutOfMemory
 from model.images.preprocess import preprocess
 
@@ -83,11 +84,12 @@ class OpenVinoEncoder:
             data, self._geometry, config.policy, config.max_image_pixels, budget=config.budget
         )
 
-    def encode_images(self, pixels: UInt8Array) -> Float32Array:
-        """Embed a batch. pixels: uint8 [N, S, S, 3] RGB. Returns float32 [N, D], unit norm."""
+    def encode_images(self, pixels: Pixels) -> Float32Array:
+        """Embed a batch. pixels: N x uint8 [S, S, 3] RGB. Returns float32 [N, D], unit norm."""
+        batch = gathered(pixels)
         with self._counted() as is_first:
-            wide = is_first and len(pixels) == 1 and self._has_wide
-            return self._tower("image", wide=wide).run(pixels)
+            wide = is_first and len(batch) == 1 and self._has_wide
+            return self._tower("image", wide=wide).run(batch)
 
     def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
         """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
