@@ -15,6 +15,8 @@ from model.memory_budget import UNLIMITED, MemoryBudget
 UInt8Array = NDArray[np.uint8]
 Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
+# N images, each uint8 [S, S, 3] RGB: one array, or arrays in memory of their own.
+Pixels = UInt8Array | Sequence[UInt8Array]
 TowerName = Literal["image", "text"]
 
 
@@ -68,8 +70,11 @@ class Encoder(Protocol):
     def spec(self) -> EncoderSpec:
         """Sizes and identity; they never change."""
 
-    def encode_images(self, pixels: UInt8Array) -> Float32Array:
-        """Embed a batch. pixels: uint8 [N, S, S, 3] RGB. Returns float32 [N, D], unit norm."""
+    def encode_images(self, pixels: Pixels) -> Float32Array:
+        """Embed a batch. pixels: N x uint8 [S, S, 3] RGB. Returns float32 [N, D], unit norm.
+
+        Arrays in memory of their own are copied once, to where the forward pass reads them.
+        """
 
     def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
         """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""

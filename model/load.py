@@ -164,7 +164,7 @@ def _openvino_has(config: ModelConfig, precision: Precision) -> bool:
 
         return find(open_checkpoint(config.model), "int8") is not None
     if precision == "bfloat16":  # of this CPU; `card_precisions` asks torch about a card
-        from model.backends.runtime import core
+        from model.backends.runtime import cpu_has_bfloat16
 
-        return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return cpu_has_bfloat16()
     return True

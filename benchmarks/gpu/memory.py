@@ -21,7 +21,7 @@ from inference.config import BatchConfig, EngineConfig, FetchConfig
 from inference.engine.engine import Engine
 from inference.types import Embedding, ImageBytes, Result
 from model.backends.torch_encoder import TorchEncoder
-from model.encoder import BoolArray, Encoder, EncoderSpec, Float32Array, UInt8Array
+from model.encoder import BoolArray, Encoder, EncoderSpec, Float32Array, Pixels, UInt8Array
 from model.errors import OutOfMemory
 from model.fidelity.check import FLOORS
 from model.synthetic.thumbnails import sample
@@ -69,7 +69,7 @@ class Refusing:
         """Decode one image."""
         return self._encoder.spec.preprocessing(data)
 
-    def encode_images(self, pixels: UInt8Array) -> Float32Array:
+    def encode_images(self, pixels: Pixels) -> Float32Array:
         """Embed a batch, or refuse it. Raises OutOfMemory."""
         if len(pixels) > self._most:
             raise OutOfMemory(f"there is room for {self._most}")

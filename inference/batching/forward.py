@@ -70,7 +70,7 @@ class Forward:
     def _encode(self, tower: Tower, payloads: Sequence[Any]) -> tuple[Float32Array, BoolArray]:
         if tower == "text":
             return self._encoder.encode_texts(payloads)
-        vectors = self._encoder.encode_images(np.stack(payloads))
+        vectors = self._encoder.encode_images(payloads)
         return vectors, np.zeros(len(vectors), dtype=np.bool_)
 
     def _works(self, tower: Tower) -> bool:

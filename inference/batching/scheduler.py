@@ -161,7 +161,10 @@ class Scheduler:
         config = self._configs[target]
         size = config.batch_size
         if now_s - self._last_interactive_s <= policy.INTERACTIVE_MEMORY_S:
-            size = policy.capped(config, self.live[target].slowdown, self._interactive_wait_s)
+            # An image alone may have the cores of all streams, so be faster than the curve. The
+            # batches after it are not.
+            slowdown = max(1.0, self.live[target].slowdown)
+            size = policy.capped(config, slowdown, self._interactive_wait_s)
         return min(size, self._most.get(target, size))
 
     def keep_to(self, target: Target, most: int) -> None:

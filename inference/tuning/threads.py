@@ -15,16 +15,19 @@ from inference.errors import EncodeFailed
 from inference.profile.machine import GIB
 from inference.profile.profile import Threads
 from inference.tuning.runners import image_runner, interleaved, on_streams
+from inference.tuning.tune import QUICK, tune
 from inference.types import Failure, ImageBytes
 from model.encoder import Encoder
 
-# A plan must be faster than the plain one by this share, because streams add latency.
+# A plan must be faster than the plain one by this share, because a query has one stream's cores.
 WORTH_ANOTHER = 0.05
 # The latency of a far thumbnail server; the number of fetching threads is computed from it.
 FETCH_LATENCY_S = 0.5
 MIN_IO_THREADS, MAX_IO_THREADS = 32, 256
 # Processes that decode and fetch; each takes some 90 MiB.
 MOST_PROCESSES = 64
+# How each plan's batch size is found. A run of larger batches would take too long.
+GUESS = replace(QUICK, sizes=(1, 2, 4, 8, 16))
 # Images of a run: at least so many batches, and enough images per core to keep all cores busy.
 BATCHES, IMAGES_A_CORE = 4, 8
 MIN_ROUNDS, MAX_ROUNDS = 2, 7
@@ -34,9 +37,14 @@ DEADLINE_S = 120.0
 
 @dataclass(frozen=True)
 class MeasuredThreads:
-    """images_s: rate of each run, encoded bytes to embeddings. pair_ms: T(2) of the image tower."""
+    """One plan's measurements.
+
+    batch_size: of the runs. images_s: rate of each run, encoded bytes to embeddings. pair_ms: T(2)
+    of the image tower.
+    """
 
     threads: Threads
+    batch_size: int
     images_s: tuple[float, ...]
     pair_ms: float
 
@@ -66,18 +74,24 @@ def processes(cores: int, memory_bytes: int | None) -> int:
     return min(cores, affordable, MOST_PROCESSES)
 
 
-def candidates(cores: int) -> list[Threads]:
-    """Return the plans to measure on so many cores, the plain one first.
+def candidates(plan: Threads) -> list[Threads]:
+    """Return the plans to measure instead of the plain one, which is the first of them.
 
     One, two, four or eight streams share the cores; decoding threads for all cores or for half.
     """
+    cores = plan.encoder
     streams = [2**power for power in range(max(1, cores.bit_length())) if 2**power <= cores][:4]
     decoding = list(dict.fromkeys((cores, math.ceil(cores / 2))))
     return [
-        replace(plain(cores), encoder=cores // count, streams=count, decode=decode)
+        Threads(cores // count, count, decode, plan.io, min(plan.processes, decode))
         for count in streams
         for decode in decoding
     ]
+
+
+def ways(plan: Threads) -> list[Threads]:
+    """Return a plan with processes, and the same with threads of the service's process instead."""
+    return [plan, replace(plan, processes=0)] if plan.processes else [plan]
 
 
 def io_threads(images_s: float) -> int:
@@ -88,18 +102,19 @@ def io_threads(images_s: float) -> int:
 def measure(
     encoder: Encoder,
     pictures: Sequence[bytes],
-    batch: BatchConfig,
     plans: Sequence[Threads],
     budget_s: float = 15.0,
     report: Callable[[str], None] = lambda _: None,
     seed: int = 0,
 ) -> list[MeasuredThreads]:
-    """Run every plan once a round, in shuffled order.
+    """Run every plan once a round, in shuffled order, each in batches of its own sweet spot.
+
+    At one size for all, the plan with the smaller sweet spot would look faster than it is: one
+    stream on two cores needs batches of 8 of ViT-B/32 in int8, two streams of one core need 2.
 
     Args:
         encoder: stays open; the caller must set its threads afterwards.
         pictures: encoded images, as users send them.
-        batch: of the image tower.
         plans: at least one.
         budget_s: no round begins after it, except the first MIN_ROUNDS.
         report: called with progress messages.
@@ -109,6 +124,7 @@ def measure(
         EncodeFailed: a picture could not be embedded.
     """
     images_s: dict[Threads, list[float]] = {plan: [] for plan in plans}
+    sizes = _batch_sizes(encoder, plans, report)
     order, dice = list(plans), random.Random(seed)
     end_s = time.perf_counter() + budget_s
     for turn in range(MAX_ROUNDS):
@@ -117,9 +133,9 @@ def measure(
         dice.shuffle(order)
         for plan in order:
             report(f"round {turn + 1}: {words(plan)}")
-            images_s[plan].append(_run(encoder, pictures, batch, plan))
+            images_s[plan].append(_run(encoder, pictures, sizes[plan], plan))
     return [
-        MeasuredThreads(plan, tuple(rates), _pair_ms(encoder, plan))
+        MeasuredThreads(plan, sizes[plan], tuple(rates), _pair_ms(encoder, plan))
         for plan, rates in images_s.items()
     ]
 
@@ -148,21 +164,36 @@ def words(plan: Threads) -> str:
     return f"{streams} of {plan.encoder}, {plan.decode} decoding{where}"
 
 
-def _run(encoder: Encoder, pictures: Sequence[bytes], batch: BatchConfig, plan: Threads) -> float:
+def _batch_sizes(
+    encoder: Encoder, plans: Sequence[Threads], report: Callable[[str], None]
+) -> dict[Threads, int]:
+    """Return each plan's sweet spot by a quick tune; it depends on the encoder's threads only."""
+    found: dict[tuple[int, int], int] = {}
+    for plan in plans:
+        if (key := (plan.encoder, plan.streams)) not in found:
+            encoder.use_threads(*key)
+            with on_streams(image_runner(encoder), plan.streams) as run:
+                tuned = tune(run, replace(GUESS, streams=plan.streams), report)
+            found[key] = tuned.spot.batch_size
+    return {plan: found[plan.encoder, plan.streams] for plan in plans}
+
+
+def _run(encoder: Encoder, pictures: Sequence[bytes], size: int, plan: Threads) -> float:
     """Measure images per second of the engine. The first batch on each stream is not counted."""
     encoder.use_threads(plan.encoder, plan.streams)
     config = EngineConfig(
-        image=batch,
+        image=BatchConfig(size),
         streams=plan.streams,
         cpu_threads=plan.decode,
-        window=max(EngineConfig.window, 2 * batch.batch_size * plan.streams),
+        processes=plan.processes,
+        window=max(EngineConfig.window, 2 * size * plan.streams),
         max_items_in_flight=1_000_000,
     )
     engine = Engine(encoder, FetchConfig(), config)
     try:
-        _embed(engine, pictures, batch.batch_size * plan.streams)
-        turn = batch.batch_size * plan.streams
-        wanted = max(BATCHES * batch.batch_size, IMAGES_A_CORE * plan.encoder * plan.streams)
+        _embed(engine, pictures, size * plan.streams)
+        turn = size * plan.streams
+        wanted = max(BATCHES * size, IMAGES_A_CORE * plan.encoder * plan.streams)
         count = turn * math.ceil(wanted / turn)
         start_s = time.perf_counter()
         _embed(engine, pictures, count)

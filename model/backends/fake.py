@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from model.config import POLICY_VERSIONS, ModelConfig
-from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
+from model.encoder import BoolArray, EncoderSpec, Float32Array, Pixels
 from model.images.geometry import Geometry
 from model.images.preprocess import ImagePreprocessing
 
@@ -65,8 +65,8 @@ class FakeEncoder:
         """Sizes and identity."""
         return self._spec
 
-    def encode_images(self, pixels: UInt8Array) -> Float32Array:
-        """Embed a batch. pixels: uint8 [N, S, S, 3]. Returns float32 [N, D], unit norm."""
+    def encode_images(self, pixels: Pixels) -> Float32Array:
+        """Embed a batch. pixels: N x uint8 [S, S, 3]. Returns float32 [N, D], unit norm."""
         self._serve(len(pixels))
         return np.stack([_embedding(image.tobytes() + self._salt.encode()) for image in pixels])
 

@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
+from model.backends.gather import gathered
 from model.backends.mapped import release_pages
-from model.backends.runtime import core
+from model.backends.runtime import core, cpu_has_bfloat16
 from model.backends.spec import spec_of
 from model.checkpoints.checkpoint import Checkpoint
 from model.checkpoints.graphs import TOKENIZER, Graphs, find
 from model.checkpoints.tokenizer import Tokenizer
 from model.config import ModelConfig, Precision
-from model.encoder import BoolArray, EncoderSpec, Float32Array, TowerName, UInt8Array
+from model.encoder import BoolArray, EncoderSpec, Float32Array, Pixels, TowerName, UInt8Array
 from model.errors import CheckpointError, OutOfMemory
 
 log = logging.getLogger(__name__)
 
-# Precision of the layers that are not int8. OpenVINO's default is bfloat16 if the CPU has it, which
-# changes a raw text embedding by 0.02.
-HINTS = {"float32": "f32", "int8": "f32", "bfloat16": "bf16"}
+# OpenVINO's default is bfloat16 if the CPU has it, which changes a raw text embedding by 0.02.
+HINTS = {"float32": "f32", "bfloat16": "bf16"}
 # Number of kernels kept, each for one shape of batch, with packed weights. 150 shapes of ViT-B/32's
 # text tower in int8 took 960 MB without a limit, 240 MB with this one. With 16 alternating lengths
 # a text took 8 ms, and 13 ms if the kernels were prepared each time.
@@ -40,6 +41,9 @@ Sources = dict[TowerName, Callable[[], Any]]
 class OpenVinoEncoder:
     """Compiles each tower at its first batch, for the number of threads set at that time.
 
+    In int8 on several streams, an image that comes alone, while no other batch runs, has all their
+    threads, in a graph of its own. Bulk batches never use it, because the other streams run then.
+
     graphs: used instead of those in the checkpoint's folder.
     """
 
@@ -48,16 +52,22 @@ class OpenVinoEncoder:
     ) -> None:
         self._threads, self._streams = max(1, config.threads), 1
         self._lock = threading.Lock()
+        self._running, self._counting = 0, threading.Lock()
         self._towers: dict[tuple[TowerName, int, int], _Tower] = {}
         graphs = graphs or _graphs(checkpoint, config.precision)
         precision = config.precision
         if precision == "auto":
             precision = graphs.precision if graphs else "float32"
-        self._hint = HINTS[precision]
+        quantized = ""
+        if graphs and precision == "int8":
+            self._hint, quantized = _beside_int8(graphs)
+        else:
+            self._hint = HINTS[precision]
+        # Packed weights are not shared between graphs: 92 MB for ViT-B/32, 4 times in float32.
+        self._has_wide = precision == "int8"
         self._folder = graphs.folder if graphs else None
         opened = _open(checkpoint, graphs) if graphs else _convert(checkpoint)
         self._sources, self.tokenizer = opened
-        quantized = graphs.digest if graphs and precision == "int8" else ""
         self._spec = spec_of(checkpoint, config, "openvino", "cpu", precision, quantized)
 
     @property
@@ -65,14 +75,18 @@ class OpenVinoEncoder:
         """Sizes and identity."""
         return self._spec
 
-    def encode_images(self, pixels: UInt8Array) -> Float32Array:
-        """Embed a batch. pixels: uint8 [N, S, S, 3] RGB. Returns float32 [N, D], unit norm."""
-        return self._tower("image").run(pixels)
+    def encode_images(self, pixels: Pixels) -> Float32Array:
+        """Embed a batch. pixels: N x uint8 [S, S, 3] RGB. Returns float32 [N, D], unit norm."""
+        batch = gathered(pixels)
+        with self._counted() as is_first:
+            wide = is_first and len(batch) == 1 and self._has_wide
+            return self._tower("image", wide=wide).run(batch)
 
     def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
         """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
         tokens, truncated = self.tokenizer(texts)
-        return self._tower("text").run(tokens), truncated
+        with self._counted():
+            return self._tower("text").run(tokens), truncated
 
     def use_threads(self, threads: int, streams: int = 1) -> None:
         """Compile again at the next batch. Graphs compiled for other numbers are kept."""
@@ -81,8 +95,9 @@ class OpenVinoEncoder:
     def warm_up(self) -> None:
         """Compile both towers, run them once, and release the pages of the graphs' files."""
         side = self._spec.image_size
-        self.encode_images(np.zeros((1, side, side, 3), dtype=np.uint8))
-        self._let_go()
+        for count in (1, 2) if self._has_wide else (1,):  # alone, and in a batch
+            self.encode_images(np.zeros((count, side, side, 3), dtype=np.uint8))
+            self._let_go()
         self.encode_texts(["warm-up"])
         self._let_go()
 
@@ -99,8 +114,22 @@ class OpenVinoEncoder:
         if self._folder is not None:
             release_pages(self._folder)
 
-    def _tower(self, name: TowerName) -> _Tower:
-        key = (name, self._threads, self._streams)
+    @contextmanager
+    def _counted(self) -> Iterator[bool]:
+        """Count the block as a running batch. Yields whether it is the only one now."""
+        with self._counting:
+            self._running += 1
+            is_first = self._running == 1
+        try:
+            yield is_first
+        finally:
+            with self._counting:
+                self._running -= 1
+
+    def _tower(self, name: TowerName, *, wide: bool = False) -> _Tower:
+        """Return the compiled tower; if `wide`, with the threads of all streams on one."""
+        threads, streams = self._threads, self._streams
+        key = (name, threads * streams, 1) if wide else (name, threads, streams)
         if key not in self._towers:
             with self._lock:
                 if key not in self._towers:
@@ -152,6 +181,23 @@ def _graphs(checkpoint: Checkpoint, precision: Precision) -> Graphs | None:
             f"create them: sweetspot quantize --model {checkpoint.folder} -o DIR"
         )
     return find(checkpoint, "float32")
+
+
+def _beside_int8(graphs: Graphs) -> tuple[str, str]:
+    """Return the hint for the operations that are not int8, and the identity of the result.
+
+    bfloat16 if the gate of `quantize` has passed it and this CPU has it. It changes the embeddings
+    a little, so they have a fingerprint of their own.
+    """
+    if not graphs.fidelity.get("bfloat16"):
+        return "f32", graphs.digest
+    if cpu_has_bfloat16():
+        return "bf16", f"{graphs.digest}-bfloat16"
+    log.warning(
+        "the int8 graphs were made for a CPU with bfloat16; this one has none, so fingerprint and "
+        "embeddings differ from those of CPUs that have it"
+    )
+    return "f32", graphs.digest
 
 
 def _open(checkpoint: Checkpoint, graphs: Graphs) -> tuple[Sources, Tokenizer]:

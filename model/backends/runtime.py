@@ -15,7 +15,7 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # what Pyt
 
 import openvino  # noqa: E402 - after the line above
 
-__all__ = ["core", "openvino"]
+__all__ = ["core", "cpu_has_bfloat16", "openvino"]
 
 
 @cache
@@ -27,3 +27,8 @@ def core() -> openvino.Core:
     freed stack, and the next signal, such as Ctrl-C, ends the process. Seen in OpenVINO 2026.4.
     """
     return openvino.Core()
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether this CPU computes in bfloat16; without it, OpenVINO would use float32."""
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

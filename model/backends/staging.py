@@ -7,12 +7,12 @@ Not yet run on a device; `python -m benchmarks.gpu` will check it there.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-import numpy as np
 import torch
+
+from model.backends.gather import Array, gathered
 
 
 class Staging:
@@ -36,27 +36,30 @@ class Staging:
         with torch.cuda.stream(self._own.stream):
             yield
 
-    def upload(self, batch: np.ndarray[Any, Any]) -> torch.Tensor:
-        """Return the batch on the device, before the copy has ended. Use it inside `stream`.
+    def upload(self, batch: Array | Sequence[Array]) -> torch.Tensor:
+        """Return a batch, N arrays of one shape, on the device, before the copy has ended.
+
+        Use it inside `stream`. Arrays in memory of their own are gathered in pinned memory, so each
+        byte is copied once before the device takes it.
 
         The pinned memory is free again after a result is copied back, which waits for the stream.
         If a forward pass fails before that, its batch is not read any more, and the next copy
         follows on the same stream. Larger pinned memory may replace it at any time: torch keeps
         the old memory until its copies have ended.
         """
-        tensor = torch.from_numpy(batch)
         if self._device.type == "cpu":
-            return tensor
+            return torch.from_numpy(gathered(batch))
         if not self._pins:
-            return tensor.to(self._device)
-        pinned = self._pinned(tensor)
-        pinned.copy_(tensor)
+            return torch.from_numpy(gathered(batch)).to(self._device)
+        memory = self._pinned(len(batch) * batch[0].nbytes)
+        host = gathered(batch, out=memory.numpy())
+        dtype = torch.from_numpy(host).dtype
+        pinned = memory[: host.nbytes].view(dtype).view(host.shape)
         return pinned.to(self._device, non_blocking=True)
 
-    def _pinned(self, like: torch.Tensor) -> torch.Tensor:
-        """Return this thread's pinned memory. It is as large as the largest batch so far."""
-        held = getattr(self._own, "held", None)
-        size = like.numel() * like.element_size()
+    def _pinned(self, size: int) -> torch.Tensor:
+        """Return this thread's pinned memory, uint8, as large as its largest batch so far."""
+        held: torch.Tensor | None = getattr(self._own, "held", None)
         if held is None or held.numel() < size:
             held = self._own.held = torch.empty(size, dtype=torch.uint8, pin_memory=True)
-        return held[:size].view(like.dtype).view(like.shape)
+        return held

@@ -19,7 +19,7 @@ from model.checkpoints.checkpoint import Checkpoint
 from model.checkpoints.faults import checkpoint_faults
 from model.checkpoints.tokenizer import Tokenizer
 from model.config import ModelConfig, Precision
-from model.encoder import BoolArray, EncoderSpec, Float32Array, UInt8Array
+from model.encoder import BoolArray, EncoderSpec, Float32Array, Pixels
 from model.errors import CheckpointError, OutOfMemory
 
 LEGACY_END = 2
@@ -64,8 +64,8 @@ class TorchEncoder:
         return self._spec
 
     @torch.inference_mode()
-    def encode_images(self, pixels: UInt8Array) -> Float32Array:
-        """Embed a batch. pixels: uint8 [N, S, S, 3] RGB. Returns float32 [N, D], unit norm."""
+    def encode_images(self, pixels: Pixels) -> Float32Array:
+        """Embed a batch. pixels: N x uint8 [S, S, 3] RGB. Returns float32 [N, D], unit norm."""
         with memory_errors(), self.staging.stream():
             return _to_host(self.embed_pixels(self.staging.upload(pixels)))
 

@@ -10,13 +10,13 @@ import contextlib
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from model.backends.openvino_encoder import OpenVinoEncoder
-from model.backends.runtime import core
+from model.backends.runtime import core, cpu_has_bfloat16
 from model.encoder import Float32Array, TowerName, UInt8Array
 from model.errors import ModelError
 from model.fidelity.cosines import Fidelity, fidelity
@@ -56,11 +56,15 @@ class Floors:
 
 @dataclass(frozen=True)
 class QuantizedTower:
-    """fidelity: on the held-out items. in_float32: layers that stay in float32."""
+    """fidelity: on the held-out items. in_float32: layers that stay in float32.
+
+    in_bfloat16: the fidelity with everything that is not int8 in bfloat16; None if not measured.
+    """
 
     graph: Any
     fidelity: Fidelity
     in_float32: tuple[str, ...]
+    in_bfloat16: Fidelity | None = None
 
 
 def quantize(
@@ -91,21 +95,31 @@ def quantize(
     towers: dict[TowerName, QuantizedTower] = {}
     for name, items in items_of.items():
         report(f"the {name} tower")
+        gate = _Gate(encoder.graph(name), items, floors)
         with contextlib.redirect_stdout(sys.stderr):  # nncf draws its progress there
-            towers[name] = _Gate(encoder.graph(name), items, floors).quantized()
+            towers[name] = gate.quantized()
         _check(name, towers[name], floors)
+        if cpu_has_bfloat16():
+            towers[name] = gate.beside_bfloat16(towers[name])
     return towers
 
 
 def as_report(
     towers: Mapping[TowerName, QuantizedTower], floors: Floors, *, generated: bool
 ) -> dict[str, Any]:
-    """Return the report saved with the graphs. generated: all measured items were generated."""
+    """Return the report saved with the graphs. generated: all measured items were generated.
+
+    Its `bfloat16` says whether both towers keep the floors in bfloat16; the encoder then uses it.
+    """
+    rest = [tower.in_bfloat16 for tower in towers.values()]
     found: dict[str, Any] = {
-        name: tower.fidelity.as_dict() | {"in_float32": list(tower.in_float32)}
+        name: tower.fidelity.as_dict()
+        | {"in_float32": list(tower.in_float32)}
+        | {"in_bfloat16": tower.in_bfloat16.as_dict() if tower.in_bfloat16 else None}
         for name, tower in towers.items()
     }
-    return {"floors": asdict(floors), "generated": generated, **found}
+    keeps = all(one is not None and floors.margin(one) >= 0 for one in rest)
+    return {"floors": asdict(floors), "generated": generated, "bfloat16": keeps, **found}
 
 
 def _check(name: str, tower: QuantizedTower, floors: Floors) -> None:
@@ -143,6 +157,11 @@ class _Gate:
             kept = self._culprits(layers, layers, share)
             tower = self._try(kept, self._calibration)
         return tower
+
+    def beside_bfloat16(self, tower: QuantizedTower) -> QuantizedTower:
+        """Return the tower with its fidelity when the rest is in bfloat16, which is faster."""
+        rows = _run(tower.graph, self._held_out, "bf16")
+        return replace(tower, in_bfloat16=fidelity(rows, self._rows))
 
     def _culprits(self, some: Sequence[str], layers: Sequence[str], share: float) -> list[str]:
         """Find by bisection the layers that alone cost more than a share of the margin."""
@@ -198,9 +217,12 @@ def _layers(graph: Any) -> list[Any]:
     return [op for op in graph.get_ordered_ops() if op.get_type_name() in WITH_WEIGHTS]
 
 
-def _run(graph: Any, items: Sequence[Any]) -> Float32Array:
-    """Embed items one by one, because texts differ in length. Returns float32 [N, D]."""
-    compiled = core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+def _run(graph: Any, items: Sequence[Any], hint: str = "f32") -> Float32Array:
+    """Embed items one by one, because texts differ in length. Returns float32 [N, D].
+
+    hint: OpenVINO's precision of what is not int8.
+    """
+    compiled = core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": hint})
     return np.concatenate([compiled(item)[0] for item in items])
 
 

@@ -74,9 +74,14 @@ def _show(console: Console, report: dict[str, Any]) -> None:
     for name in ("cosine min", "p1", "mean", "centred min", "p1", "neighbours kept", "in float32"):
         table.add_column(name, justify="right")
     for name in ("image", "text"):
-        found = report[name]
-        plain, centred = found["plain"], found["centred"]
-        numbers = (*(plain[key] for key in ("min", "p1", "mean")), centred["min"], centred["p1"])
-        kept = f"{len(found['in_float32'])} layers"
-        table.add_row(name, *(f"{x:.4f}" for x in numbers), f"{found['overlap']:.1%}", kept)
+        kept = f"{len(report[name]['in_float32'])} layers"
+        _add_row(table, name, report[name], kept)
+        if (beside := report[name]["in_bfloat16"]) is not None:
+            _add_row(table, f"{name}, rest in bfloat16", beside, "-")
     console.print(table)
+
+
+def _add_row(table: Table, name: str, found: dict[str, Any], kept: str) -> None:
+    plain, centred = found["plain"], found["centred"]
+    numbers = (*(plain[key] for key in ("min", "p1", "mean")), centred["min"], centred["p1"])
+    table.add_row(name, *(f"{x:.4f}" for x in numbers), f"{found['overlap']:.1%}", kept)

@@ -40,7 +40,7 @@ class Salted(FakeEncoder):
 
     def encode_images(self, pixels):
         salt = hashlib.sha256(self.name.encode()).digest()[0]
-        return super().encode_images(pixels ^ salt)
+        return super().encode_images([one ^ salt for one in pixels])
 
     def close(self):
         self.closed = True

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.batching.policy import BULK_SHARE, INTERACTIVE_MEMORY_S, price_s
-from inference.batching.scheduler import Entry, Scheduler
+from inference.batching.scheduler import Batch, Entry, Scheduler
 from inference.config import BatchConfig
 from inference.profile.curve import Point, fit
 from inference.stats import ItemTimes, StageTimes
@@ -122,6 +122,18 @@ class Simulation:
         for entry in self.queued.values():
             age_s = now_s - entry.queued_s
             assert age_s <= self.configs[entry.payload.tower].max_wait_s + HAIR_S
+
+
+def test_batches_faster_than_the_curve_do_not_lift_the_limit_of_later_ones():
+    """An image alone may run on more cores than the batch after it."""
+    scheduler, target = Scheduler(interactive_wait_s=0.2), Target("m", "image")
+    scheduler.add({target: config(32)})
+    scheduler.expect(target, "interactive", now_s=0.0)
+    before = scheduler.batch_size(target, now_s=0.0)
+    for _ in range(64):
+        scheduler.ran(Batch(target, "interactive", [None], []), 0.015)  # the curve says 0.030
+    assert scheduler.live[target].slowdown == pytest.approx(0.5)
+    assert scheduler.batch_size(target, now_s=0.0) == before
 
 
 arrivals = st.builds(

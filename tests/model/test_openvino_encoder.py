@@ -115,6 +115,37 @@ def test_many_threads_get_each_its_own_embeddings(encoder):
     assert not wrong
 
 
+def test_in_int8_an_image_that_comes_alone_has_the_threads_of_all_streams(exported, tmp_path):
+    """Graphs of any precision will do: these are float32's under the name of int8."""
+    checkpoint = verify(Path(shutil.copytree(exported, tmp_path / "int8")))
+    plain = opened(checkpoint.folder)
+    save(
+        checkpoint.folder,
+        "int8",
+        checkpoint,
+        {name: plain.graph(name) for name in ("image", "text")},
+        plain.tokenizer,
+    )
+    encoder = opened(checkpoint.folder, precision="int8")
+    encoder.use_threads(2, streams=2)
+    pixels = pixels_of(encoder)
+    expected = plain.encode_images(pixels)
+
+    def ran(count):
+        """Return the threads and streams of the graphs that embed so many images."""
+        encoder._towers.clear()
+        np.testing.assert_allclose(encoder.encode_images(pixels[:count]), expected[:count], 0, 1e-5)
+        return [key[1:] for key in encoder._towers]
+
+    assert ran(1) == [(4, 1)]
+    assert ran(2) == [(2, 2)]
+    with encoder._counted():  # another batch runs
+        assert ran(1) == [(2, 2)]
+    assert ran(1) == [(4, 1)]
+    encoder.use_threads(2)
+    assert ran(1) == ran(2) == [(2, 1)]
+
+
 def test_embeddings_outlive_the_next_batch(encoder):
     pixels = pixels_of(encoder)
     first = encoder.encode_images(pixels[:2])

@@ -9,10 +9,11 @@ from safetensors.torch import load_file, save_file
 
 from model.backends.export import copy_checkpoint, save
 from model.backends.openvino_encoder import OpenVinoEncoder
+from model.backends.runtime import cpu_has_bfloat16
 from model.checkpoints.checkpoint import BUILTIN_FOLDER, verify
 from model.config import ModelConfig
 from model.fidelity.cosines import Cosines, Fidelity
-from model.fidelity.quantize import BelowFloors, Floors, as_report, quantize
+from model.fidelity.quantize import BelowFloors, Floors, QuantizedTower, as_report, quantize
 from model.load import load
 from model.synthetic.thumbnails import sample
 from model.training.retrieval import embed, evaluation_set, recalls
@@ -97,6 +98,39 @@ def test_the_built_in_keeps_its_recall_in_int8(tmp_path):
     assert plain.spec.fingerprint == encoder.spec.fingerprint
     assert report["image"]["plain"]["p1"] >= floors.min_cosine
     assert report["floors"] == {"min_cosine": 0.99, "min_overlap": 0.9}
+    assert report["bfloat16"] == cpu_has_bfloat16()
+
+
+def test_the_rest_runs_in_bfloat16_only_if_both_towers_keep_the_floors_in_it():
+    near, far = (
+        Fidelity(50, Cosines(p1, p1, p1), Cosines(p1, p1, p1), max_difference=0.0, overlap=1.0)
+        for p1 in (0.995, 0.98)
+    )
+    for in_bfloat16, expected in (
+        ((near, near), True),
+        ((near, far), False),
+        ((near, None), False),
+    ):
+        pairs = zip(("image", "text"), in_bfloat16, strict=True)
+        towers = {name: QuantizedTower(None, near, (), one) for name, one in pairs}
+        assert as_report(towers, Floors(), generated=True)["bfloat16"] is expected
+
+
+def test_int8_beside_bfloat16_has_a_fingerprint_of_its_own(small_checkpoint, tmp_path, caplog):
+    """Graphs of any precision will do: these are float32's under the name of int8."""
+    encoder = float32(Path(shutil.copytree(small_checkpoint, tmp_path / "small")))
+    graphs = {name: encoder.graph(name) for name in ("image", "text")}
+    checkpoint = verify(tmp_path / "small")
+    pixels, _ = calibration(encoder, 4)
+    found = {}
+    for note in (False, True):
+        save(checkpoint.folder, "int8", checkpoint, graphs, encoder.tokenizer, {"bfloat16": note})
+        one = OpenVinoEncoder(checkpoint, ModelConfig(precision="int8"))
+        found[note] = one.spec.fingerprint, one.encode_images(pixels)
+    same_numbers = np.array_equal(found[True][1], found[False][1])
+    assert same_numbers != cpu_has_bfloat16()
+    assert (found[True][0] == found[False][0]) == same_numbers
+    assert ("this one has none" in caplog.text) == same_numbers
 
 
 def test_layers_that_hurt_are_kept_in_float32(planted):

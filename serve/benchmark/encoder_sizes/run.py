@@ -11,12 +11,11 @@ from typing import Any
 import click
 from rich.console import Console
 
-from inference.config import BatchConfig
-from inference.profile.machine import cores, cpu_name
+from inference.profile.machine import cores, cpu_name, memory_bytes
 from inference.profile.profile import document
 from inference.tuning.runners import image_runner, on_streams, text_runner
-from inference.tuning.threads import candidates, choose, measure, plain, words
-from inference.tuning.tune import QUICK, TuneConfig, tune
+from inference.tuning.threads import candidates, choose, measure, plain, ways, words
+from inference.tuning.tune import TuneConfig, tune
 from model.encoder import Encoder
 from model.errors import ModelError
 from model.load import load, runnable
@@ -31,8 +30,8 @@ from serve.compose import model_config
 from serve.plan import tower_profile, tuning_bytes, versions
 from serve.settings import Settings
 
-# Thread plans are measured on PICTURES thumbnails, in batches of at most MAX_GUESS.
-PICTURES, MAX_GUESS = 16, 16
+# The thumbnails that thread plans are measured on.
+PICTURES = 16
 INTERRUPTED = "interrupted: partial, only what was measured until then"
 
 
@@ -63,7 +62,8 @@ def run(settings: Settings, asked: Asked) -> int:
     complete = True
     try:
         for encoder in _encoders(settings, asked):
-            found = Measured(encoder.spec, settings.preprocess, plain(cores()))
+            threads = plain(cores(), memory_bytes=memory_bytes())
+            found = Measured(encoder.spec, settings.preprocess, threads)
             every.append(found)
             if asked.every:
                 rows = embeddings(encoder)
@@ -120,15 +120,15 @@ def _measure(
 def _share_cores(
     encoder: Encoder, interactive_wait_ms: float, console: Console, found: Measured
 ) -> None:
-    """Measure how encoding and decoding best share the cores, at a guessed batch size."""
-    plans = candidates(cores())
-    if len(plans) == 1:
-        return
-    with telling(console, "threads") as report:
-        guess = min(MAX_GUESS, tune(image_runner(encoder), QUICK, report).spot.batch_size)
-        pictures = [sample(seed).data for seed in range(PICTURES)]
-        found.plans = measure(encoder, pictures, BatchConfig(guess), plans, report=report)
-    found.threads = choose(found.plans, interactive_wait_ms)
+    """Measure how encoding and decoding best share the cores, then whether processes pay."""
+    pictures = [sample(seed).data for seed in range(PICTURES)]
+    for plans_of in (candidates, ways):
+        plans = plans_of(found.threads)
+        if len(plans) > 1:
+            with telling(console, "threads") as report:
+                measured = measure(encoder, pictures, plans, report=report)
+            found.threads = choose(measured, interactive_wait_ms)
+            found.plans = [one for one in found.plans if one.threads not in plans] + measured
     show_threads(console, found)
 
 
@@ -166,6 +166,7 @@ def _document(every: Sequence[Measured], *, complete: bool) -> dict[str, Any]:
     written["plans"] = [
         {
             "plan": words(one.threads),
+            "batch_size": one.batch_size,
             "images_s": [round(rate, 2) for rate in one.images_s],
             "pair_ms": round(one.pair_ms, 2),
         }

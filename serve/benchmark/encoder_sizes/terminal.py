@@ -33,12 +33,13 @@ def show_threads(console: Console, found: Measured) -> None:
     """Print the images a second of each way to share the cores."""
     if not found.plans:
         return
-    table = _table("threads", ("plan", "images/s", "slowest", "fastest", "two images, ms"))
+    table = _table("threads", ("plan", "batch", "images/s", "slowest", "fastest", "two images, ms"))
     for one in found.plans:
         chosen = words(one.threads) == words(found.threads)
         rates = (one.median, min(one.images_s), max(one.images_s), one.pair_ms)
         cells = (f"{rate:.1f}" for rate in rates)
-        table.add_row(words(one.threads), *cells, style=CHOSEN if chosen else None)
+        style = CHOSEN if chosen else None
+        table.add_row(words(one.threads), str(one.batch_size), *cells, style=style)
     console.print()
     console.print(table)
 
