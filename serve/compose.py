@@ -8,12 +8,15 @@ from dataclasses import replace
 from inference.config import BatchConfig, EngineConfig, FetchConfig, UrlConfig
 from inference.engine.engine import Engine
 from inference.fetching import user_agent
+from inference.preparation.processes.forking import ForkServer
 from inference.profile.machine import cores, memory_bytes
 from inference.profile.profile import Threads
 from inference.types import LANES
 from model.config import ModelConfig
 from model.encoder import Encoder
 from model.errors import CheckpointError, OutOfMemory
+from model.images.geometry import Geometry
+from model.images.preprocess import ImagePreprocessing
 from model.load import load, settle
 from serve.plan import Plan, plan, threads_for
 from serve.settings import MIB, Settings
@@ -32,6 +35,16 @@ def open_engine(settings: Settings, *, may_tune: bool = True) -> Engine:
     Raises:
         CheckpointError: no model can be loaded. OutOfMemory: the only one does not fit.
     """
+    forks = _forks(settings)
+    try:
+        return _open(settings, forks, may_tune=may_tune)
+    except BaseException:
+        if forks is not None:
+            forks.close()
+        raise
+
+
+def _open(settings: Settings, forks: ForkServer | None, *, may_tune: bool) -> Engine:
     engine: Engine | None = None
     threads: Threads | None = None
     reasons: dict[str, str] = {}
@@ -46,7 +59,7 @@ def open_engine(settings: Settings, *, may_tune: bool = True) -> Engine:
             reasons[one.model_name or ""] = reason
             continue
         if engine is None:
-            engine, threads = engine_of(one, encoder, planned), planned.threads
+            engine, threads = engine_of(one, encoder, planned, forks), planned.threads
         else:
             engine.add(encoder.spec.name, encoder, planned.image, planned.text)
     if engine is None:
@@ -89,10 +102,19 @@ def _threads_of(settings: Settings) -> Threads:
     return threads_for(settings, device)
 
 
-def engine_of(settings: Settings, encoder: Encoder | None, planned: Plan) -> Engine:
-    """Start the pipeline with an encoder, which it closes at its end, or None."""
+def _forks(settings: Settings) -> ForkServer | None:
+    """Start the fork server while the model loads: both take seconds. None if none is needed."""
+    if not threads_for(settings, "cpu").processes:
+        return None
+    return ForkServer(ImagePreprocessing(Geometry.clip(32), light=settings.backend == "fake"))
+
+
+def engine_of(
+    settings: Settings, encoder: Encoder | None, planned: Plan, forks: ForkServer | None = None
+) -> Engine:
+    """Start the pipeline with an encoder or None. It closes the encoder and `forks` at its end."""
     fetch = fetch_config(settings, planned.threads.io)
-    return Engine(encoder, fetch, engine_config(settings, planned))
+    return Engine(encoder, fetch, engine_config(settings, planned), forks=forks)
 
 
 def model_config(settings: Settings) -> ModelConfig:

@@ -14,6 +14,7 @@ from inference.engine.request import LATE, Request, Single
 from inference.engine.stream import Group, Stream
 from inference.engine.text_cache import TextCache, TextCacheReport
 from inference.errors import ClientLeft
+from inference.preparation.processes.forking import ForkServer
 from inference.profile.machine import ProcessorTimes, processor_times
 from inference.stalls import Stalls
 from inference.types import Answer, Item, Lane, Result, Target, Tower, lane_of
@@ -32,13 +33,18 @@ class Engine:
         fetch: FetchConfig,
         config: EngineConfig,
         clock: Callable[[], float] = time.perf_counter,
+        forks: ForkServer | None = None,
     ) -> None:
-        """encoder: the first model, under the name in its spec; None starts without a model."""
+        """Start the pipeline.
+
+        encoder: the first model, under the name in its spec; None starts without a model. forks: a
+        fork server that was started early, for the preprocessing processes; the engine closes it.
+        """
         self.config = config
         self._stalls = Stalls(config.stall_s)
         self._models = LoadedModels()
         self._batcher = Batcher(config, self._stalls, clock, self._processor_times)
-        self._pipeline = Pipeline(fetch, config, self._models, self._batcher, self._stalls)
+        self._pipeline = Pipeline(fetch, config, self._models, self._batcher, self._stalls, forks)
         self._drain_by_s = float("inf")
         if encoder is not None:
             self.add(encoder.spec.name, encoder, config.image, config.text)

@@ -16,6 +16,7 @@ from inference.engine.preparation import Payloads, Preparation
 from inference.engine.request import LATE_MESSAGE, Job, Request, merge
 from inference.engine.unforeseen import Unforeseen
 from inference.errors import DeadlineExceeded, EncodeFailed, FetchError
+from inference.preparation.processes.forking import ForkServer
 from inference.stalls import Stalls
 from inference.types import Embedding, Failure, Item, Result, Text
 
@@ -30,10 +31,11 @@ class Pipeline:
         models: LoadedModels,
         batcher: Batcher,
         stalls: Stalls,
+        forks: ForkServer | None,
     ) -> None:
         self.admission = Admission(config)
         self.preparation = Preparation(
-            fetch, config, models, stalls, ready=self._submit, failed=self._fail
+            fetch, config, models, stalls, ready=self._submit, failed=self._fail, forks=forks
         )
         self._models = models
         self._batcher = batcher

@@ -12,6 +12,7 @@ from inference.engine.request import Job
 from inference.errors import EncodeFailed, TextInvalid
 from inference.preparation.in_threads import ThreadCounts, ThreadStage
 from inference.preparation.order import STOPPING, Stage, Task
+from inference.preparation.processes.forking import ForkServer
 from inference.preparation.processes.setup import setup_of
 from inference.preparation.processes.shared_pixels import SLOT_BYTES, pixel_bytes
 from inference.preparation.processes.stage import ProcessStage
@@ -40,7 +41,12 @@ class Preparation:
         stalls: Stalls,
         ready: Callable[[Job, Payloads], None],
         failed: Callable[[Job, Exception], None],
+        forks: ForkServer | None = None,
     ) -> None:
+        """forks: see `Engine`."""
+        self._forks = forks
+        if forks is not None and not config.processes:
+            forks.close()
         self._fetch, self._config = fetch, config
         self._models, self.stalls = models, stalls
         self._stage: Stage | None = None
@@ -108,12 +114,15 @@ class Preparation:
         self.closing = True
         if self._stage is not None:
             self._stage.close()
+        elif self._forks is not None:
+            self._forks.close()
 
     def _new_stage(self, way: Preprocessing) -> Stage:
         config = self._config
         if config.processes:
-            setup = setup_of(self._fetch, config, way)
-            return ProcessStage(setup, config.processes, config.stall_s)
+            forks = self._forks or ForkServer(way)
+            setup = setup_of(self._fetch, config)
+            return ProcessStage(setup, config.processes, config.stall_s, forks)
         threads = ThreadCounts(config.io_threads, config.cpu_threads)
         return ThreadStage(self._fetch, threads, MemoryBudget(config.decode_bytes))
 

@@ -23,21 +23,25 @@ from model.encoder import UInt8Array
 from model.memory_budget import MemoryBudget
 
 
-def serve(connection: socket.socket, descriptor: int, setup: Setup) -> None:
+def serve(connection: socket.socket, descriptor: int) -> None:
     """Prepare images until the connection is closed. descriptor: of the shared memory."""
+    asked: Iterator[Asked] = map(pickle.loads, messages(connection))  # from the service
+    if not isinstance(setup := next(asked, None), Setup):
+        return  # the service has ended
     line = _Line(connection)
     memory = SharedPixels(descriptor, setup.slots)
     budget = _LentMemory(setup, line)
 
     stage = ThreadStage(setup.fetch, setup.threads, budget)
-    for message in messages(connection):
-        asked: Asked = pickle.loads(message)  # noqa: S301 - from the service
-        match asked:
+    for one in asked:
+        match one:
             case Chunk(tasks):
                 for slot, task in tasks:
                     stage.start(_Answer(slot, task, memory, line))
             case Grant(thread):
                 budget.grant(thread)
+            case Setup():
+                raise ValueError("there is one setup")
 
 
 class _Line:

@@ -89,7 +89,7 @@ class Dispatch:
             queue = self._queues[kind]
             if kind.lane != lane or not queue:
                 continue
-            free = [one for one in processes if one.is_open(kind, len(queue))]
+            free = [one for one in processes if one.room(kind) > 0]
             turns = deque(sorted(free, key=lambda one: -one.room(kind)))
             while queue and turns:
                 if _give(process := turns.popleft(), queue.popleft()):

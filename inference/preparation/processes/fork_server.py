@@ -10,7 +10,7 @@ The service sends one letter for each command:
     k + process id      end a process, as 4 bytes
 
 The fork server answers by lines of JSON: `["born", pid]`, `["died", pid, status]` as of `waitpid`,
-and `["failed", reason]` when it could not fork.
+and `["failed", reason]` when it could not fork. A new process gets its `Setup` by its connection.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import NoReturn
 
 from inference.preparation.processes.child import serve
 from inference.preparation.processes.framing import LENGTH
-from inference.preparation.processes.setup import Setup
+from model.encoder import Preprocessing
 
 FORK, KILL = b"f", b"k"
 PID = struct.Struct("<I")
@@ -57,11 +57,9 @@ class _ForkServer:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._alive: set[int] = set()
-        self._setup = self._receive_setup()
 
     def run(self) -> NoReturn:
-        for way in self._setup.ways:
-            way(PIXEL)  # imports what it needs
+        self._receive_way()(PIXEL)  # imports what it needs
         gc.collect()
         gc.freeze()  # otherwise a collection writes to pages that could stay shared
         signal.signal(signal.SIGCHLD, self._reap)
@@ -74,15 +72,15 @@ class _ForkServer:
             else:
                 self._end()
 
-    def _receive_setup(self) -> Setup:
+    def _receive_way(self) -> Preprocessing:
         """Read the first message, and not a byte more: descriptors come with what follows."""
         head = self._control.recv(LENGTH.size, socket.MSG_WAITALL)
         if len(head) < LENGTH.size:
             self._end()
         (length,) = LENGTH.unpack(head)
         body = self._control.recv(length, socket.MSG_WAITALL)
-        setup: Setup = pickle.loads(body)  # noqa: S301 - from the service
-        return setup
+        way: Preprocessing = pickle.loads(body)  # noqa: S301 - from the service
+        return way
 
     def _fork(self, connection: int, memory: int) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
@@ -109,7 +107,7 @@ class _ForkServer:
             _prefer_for_oom()
             _name("sweetspot-prep")
             with suppress(ConnectionError):  # the service has ended
-                serve(socket.socket(fileno=connection), memory, self._setup)
+                serve(socket.socket(fileno=connection), memory)
             code = 0
         except BaseException:  # noqa: BLE001 - nothing may return into the fork server
             sys.excepthook(*sys.exc_info())

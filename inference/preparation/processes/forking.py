@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from inference.preparation.processes.fork_server import FORK, KILL, PID
 from inference.preparation.processes.framing import framed
-from inference.preparation.processes.setup import Setup
+from model.encoder import Preprocessing
 
 # One thread for libraries that compute: the fork server may have no other threads, and each
 # process decodes in threads of its own. Few arenas: each holds memory that is free.
@@ -39,9 +39,12 @@ class Event(NamedTuple):
 
 
 class ForkServer:
-    """A started fork server. It ends with this object's `close`, or with this process."""
+    """A started fork server. It ends with this object's `close`, or with this process.
 
-    def __init__(self, setup: Setup) -> None:
+    way: what its processes will do most; it imports what that needs.
+    """
+
+    def __init__(self, way: Preprocessing) -> None:
         self.connection, theirs = socket.socketpair()
         with theirs:
             code = CODE.format(path=sys.path, module=MODULE, descriptor=theirs.fileno())
@@ -51,14 +54,18 @@ class ForkServer:
                 pass_fds=[theirs.fileno()],
                 env=os.environ | ENVIRONMENT,  # noqa: TID251 - passed on, not read
             )
-        self.pid = self._process.pid
+        self.pid, self._way = self._process.pid, way
         self._rest, self._is_ready = b"", False
-        self._send(framed(pickle.dumps(setup)))
+        self._send(framed(pickle.dumps(way)))
 
     def fork(self, connection: socket.socket, memory: int) -> None:
         """Ask for a process. connection: its end; memory: the descriptor of its memory."""
         with suppress(OSError):  # it has ended; `events` says so
             socket.send_fds(self.connection, [FORK], [connection.fileno(), memory])
+
+    def another(self) -> ForkServer:
+        """Return a new one for the same."""
+        return ForkServer(self._way)
 
     def kill(self, pid: int) -> None:
         """End a process, if it is still there."""

@@ -16,8 +16,8 @@ from inference.preparation.processes.setup import Asked, Chunk, Grant, Setup
 from inference.preparation.processes.shared_pixels import SharedPixels
 from inference.preparation.processes.ticket import KINDS, Kind, Ticket
 
-# A process gets images when it has room for so much of all that it may have under way.
-CHUNKS = 4
+# Images that need no fetch and wait in a process, so that its decoding threads never do.
+WAITING = 2
 INTERACTIVE = [kind for kind in KINDS if kind.lane == "interactive"]
 
 
@@ -37,26 +37,21 @@ class Process:
         self.connection.setblocking(False)
         self.pid = 0
         self.work: dict[int, Ticket] = {}
-        self.has_answered = self.has_ended = False
+        self.has_answered = self.has_ended = self._is_kept_alone = False
         self.hung_slot: int | None = None
-        self._threads, self._slots = setup.threads, setup.slots
+        self._threads = setup.threads
         self._busy: Counter[Kind] = Counter()
         self._free = deque(range(setup.slots))
         self._frames = Frames()
         self._chunk: list[tuple[int, Ticket]] = []
         self._unsent: deque[memoryview] = deque()
+        self._queue(setup)
 
     def room(self, kind: Kind) -> int:
         """Return how many more images of a kind it may have under way."""
-        if self.has_ended:
+        if self.has_ended or self._is_kept_alone:
             return 0
         return min(_most(kind, self._threads) - self._busy[kind], len(self._free))
-
-    def is_open(self, kind: Kind, waiting: int) -> bool:
-        """Whether it may get some of the images that wait: a chunk, or all of them."""
-        chunk = max(1, min(_most(kind, self._threads), self._slots) // CHUNKS)
-        is_alone = any(ticket.alone for ticket in self.work.values())
-        return self.room(kind) >= min(chunk, waiting) and not is_alone
 
     @property
     def bulk_only(self) -> int:
@@ -67,12 +62,14 @@ class Process:
         """Give it an image, which `flush` sends."""
         slot = self._free.pop()
         self.work[slot] = ticket
+        self._is_kept_alone = ticket.alone
         self._busy[ticket.kind] += 1
         self._chunk.append((slot, ticket))
 
     def finish(self, slot: int) -> Ticket:
         """Take an image from it. Its slot is in use until `release`. Raises KeyError."""
         ticket = self.work.pop(slot)
+        self._is_kept_alone = False
         self._busy[ticket.kind] -= 1
         return ticket
 
@@ -136,6 +133,9 @@ class Process:
 
 
 def _most(kind: Kind, threads: ThreadCounts) -> int:
-    """Return the most images of a kind in a process: some wait, so that no thread does."""
-    working = threads.io if kind.fetches else threads.cpu
-    return working + max(2, working // 2)
+    """Return the most images of a kind in a process.
+
+    An image may wait behind others that are decoded, which takes milliseconds, but not behind
+    others that are fetched, which may take seconds.
+    """
+    return threads.io if kind.fetches else threads.cpu + WAITING

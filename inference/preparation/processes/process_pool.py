@@ -26,7 +26,7 @@ LOG_EVERY_S = 10.0
 
 
 class ProcessPool:
-    """Used by one thread, except `pids` and `trouble`.
+    """Used by one thread, except `pids` and `trouble`. forks: it closes that, too.
 
     hear: called when a process has told something, or can be sent more; returns whether it had.
     died: called with a process that is gone and whether it was killed by a signal that also others
@@ -40,6 +40,7 @@ class ProcessPool:
         selector: selectors.BaseSelector,
         hear: Callable[[Process], bool],
         died: Callable[[Process, bool], None],
+        forks: ForkServer,
     ) -> None:
         self._setup, self._count, self._selector = setup, count, selector
         self._hear, self._died = hear, died
@@ -48,7 +49,7 @@ class ProcessPool:
         self.replaced = self._fruitless = 0
         self._may_start_s = 0.0
         self._logged_s, self._unlogged = float("-inf"), 0
-        self._forks = self._new_fork_server()
+        self._forks = self._registered(forks)
 
     def fill(self) -> None:
         """Start processes until there are enough."""
@@ -102,8 +103,7 @@ class ProcessPool:
             process.close()
         self._forks.close()
 
-    def _new_fork_server(self) -> ForkServer:
-        forks = ForkServer(self._setup)
+    def _registered(self, forks: ForkServer) -> ForkServer:
         self._selector.register(forks.connection, selectors.EVENT_READ, self._hear_fork_server)
         return forks
 
@@ -131,7 +131,7 @@ class ProcessPool:
         self._selector.unregister(self._forks.connection)
         self._forks.close()
         self._may_start_s = time.monotonic() + PAUSE_S
-        self._forks = self._new_fork_server()
+        self._forks = self._registered(self._forks.another())
         self._unborn.clear()
         for process in list(self.processes):
             self._bury(process, signal.SIGKILL)

@@ -9,7 +9,6 @@ from inference.config import EngineConfig, FetchConfig
 from inference.preparation.in_threads import ThreadCounts
 from inference.preparation.order import Task
 from inference.types import LANES
-from model.encoder import Preprocessing
 
 # A process decodes images that take less without asking the service for memory. All processes
 # together take at most a quarter of the whole in this way.
@@ -22,15 +21,14 @@ MOST_SLOTS = 4096
 class Setup:
     """What a process has from its start. Can be pickled.
 
-    threads: of each process. slots: of its memory. ways: those to be ready for. decode_bytes: the
-    most memory that decoding may take in all processes together; None is any. unasked_bytes: what
-    one image may take of it without asking.
+    threads: of each process. slots: of its memory. decode_bytes: the most memory that decoding may
+    take in all processes together; None is any. unasked_bytes: what one image may take of it
+    without asking.
     """
 
     fetch: FetchConfig
     threads: ThreadCounts
     slots: int
-    ways: tuple[Preprocessing, ...]
     decode_bytes: int | None
     unasked_bytes: int
 
@@ -49,10 +47,11 @@ class Grant:
     thread: int
 
 
-Asked = Chunk | Grant
+# What a process reads from its connection; the setup comes first.
+Asked = Setup | Chunk | Grant
 
 
-def setup_of(fetch: FetchConfig, config: EngineConfig, way: Preprocessing) -> Setup:
+def setup_of(fetch: FetchConfig, config: EngineConfig) -> Setup:
     """Return the setup of processes that share the threads and slots of the configuration."""
     count = config.processes
     threads = ThreadCounts(
@@ -66,7 +65,6 @@ def setup_of(fetch: FetchConfig, config: EngineConfig, way: Preprocessing) -> Se
         fetch=replace(fetch, connections=len(LANES) * threads.io),
         threads=threads,
         slots=math.ceil(min(config.max_items_in_flight, MOST_SLOTS) / count),
-        ways=(way,),
         decode_bytes=config.decode_bytes,
         unasked_bytes=unasked_bytes,
     )

@@ -15,6 +15,7 @@ from functools import partial
 from inference.errors import EncodeFailed
 from inference.preparation.order import STOPPING, Order
 from inference.preparation.processes.dispatch import Dispatch
+from inference.preparation.processes.forking import ForkServer
 from inference.preparation.processes.leases import Leases
 from inference.preparation.processes.process import Process
 from inference.preparation.processes.process_pool import ProcessPool
@@ -33,10 +34,11 @@ BUSY, GATHER_S = 16, 0.01
 class ProcessStage:
     """Prepares images in `count` processes. The callers' permits bound the started images.
 
-    stall_s: a decoding that takes longer counts as hung, and its process is replaced.
+    stall_s: a decoding that takes longer counts as hung, and its process is replaced. forks: starts
+    the processes; this stage closes it.
     """
 
-    def __init__(self, setup: Setup, count: int, stall_s: float) -> None:
+    def __init__(self, setup: Setup, count: int, stall_s: float, forks: ForkServer) -> None:
         self._stall_s, self._look_over_s = stall_s, 0.0
         self._incoming: deque[Order] = deque()
         self._dispatch = Dispatch()
@@ -48,7 +50,7 @@ class ProcessStage:
             one.setblocking(False)
         self._selector.register(self._bell, selectors.EVENT_READ, self._answer_bell)
         self._is_asleep = self._is_gathering = self._closing = False
-        self._pool = ProcessPool(setup, count, self._selector, self._hear, self._died)
+        self._pool = ProcessPool(setup, count, self._selector, self._hear, self._died, forks)
         self._thread = threading.Thread(target=self._run, name="preparation", daemon=True)
         self._thread.start()
 
