@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from inference.config import BatchConfig
+from inference.preparation.processes.setup import PROCESS_BYTES
 from inference.preparation.processes.shared_pixels import can_share
 from inference.profile.curve import Curve, Point, fit, sweet_spot
 from inference.profile.machine import cores, cores_in_words, cpu_name, memory_bytes, memory_in_words
@@ -64,7 +65,7 @@ def plan(
     threads = threads or threads_for(settings, encoder.spec.device, profile)
     encoder.use_threads(threads.encoder, threads.streams)
     encoder.warm_up()
-    planner = _Planner(settings.latency_target_ms, threads.streams, may_tune=may_tune)
+    planner = _Planner(settings.latency_target_ms, threads, may_tune=may_tune)
     measured = (profile.image, profile.text) if profile else (None, None)
     with on_streams(image_runner(encoder), threads.streams) as run:
         image = planner.tower("image", settings.batch_size, measured[0], run)
@@ -75,10 +76,14 @@ def plan(
     return Plan(image, text, threads)
 
 
-def tuning_bytes() -> int | None:
-    """Return the bytes that the process may take at the largest batch, or None if unknown."""
+def tuning_bytes(threads: Threads) -> int | None:
+    """Return the bytes that the process may take at the largest batch, or None if unknown.
+
+    The preprocessing processes and their fork server need what is left of it.
+    """
     whole = memory_bytes()
-    return None if whole is None else whole * TUNING_SHARE // 4
+    others = (threads.processes + 1) * PROCESS_BYTES if threads.processes else 0
+    return None if whole is None else whole * TUNING_SHARE // 4 - others
 
 
 def match_of(spec: EncoderSpec) -> Match:
@@ -163,9 +168,9 @@ def threads_for(settings: Settings, device: str, profile: Profile | None = None)
 class _Planner:
     """Chooses the batching of one tower after another."""
 
-    def __init__(self, latency_target_ms: int | None, streams: int, *, may_tune: bool) -> None:
+    def __init__(self, latency_target_ms: int | None, threads: Threads, *, may_tune: bool) -> None:
         self._target_ms, self._may_tune = latency_target_ms, may_tune
-        self._quick = replace(QUICK, streams=streams, memory_bytes=tuning_bytes())
+        self._quick = replace(QUICK, streams=threads.streams, memory_bytes=tuning_bytes(threads))
 
     def tower(
         self, name: Tower, asked: str | int, profile: TowerProfile | None, run: Run

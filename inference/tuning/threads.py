@@ -24,7 +24,7 @@ WORTH_ANOTHER = 0.05
 # The latency of a far thumbnail server; the number of fetching threads is computed from it.
 FETCH_LATENCY_S = 0.5
 MIN_IO_THREADS, MAX_IO_THREADS = 32, 256
-# Processes that decode and fetch; each takes some 90 MiB.
+# Processes that decode and fetch.
 MOST_PROCESSES = 64
 # How each plan's batch size is found. A run of larger batches would take too long.
 GUESS = replace(QUICK, sizes=(1, 2, 4, 8, 16))
@@ -160,7 +160,8 @@ def _gain(one: MeasuredThreads, other: MeasuredThreads) -> float:
 def words(plan: Threads) -> str:
     """Describe a plan."""
     streams = f"{plan.streams} stream{'s' if plan.streams > 1 else ''}"
-    where = f" in {plan.processes} processes" if plan.processes else ""
+    processes = f"{plan.processes} process{'es' if plan.processes > 1 else ''}"
+    where = f" in {processes}" if plan.processes else ""
     return f"{streams} of {plan.encoder}, {plan.decode} decoding{where}"
 
 

@@ -13,6 +13,8 @@ from inference.types import LANES
 # A process decodes images that take less without asking the service for memory. All processes
 # together take at most a quarter of the whole in this way.
 UNASKED_BYTES, UNASKED_SHARE = 16 * 2**20, 4
+# The most that a process takes of its own, besides what it shares with the others.
+PROCESS_BYTES = 100 * 2**20
 # The most slots of all processes: more permits than this only make images wait here.
 MOST_SLOTS = 4096
 

@@ -102,7 +102,9 @@ def _measure(
     streams = found.threads.streams
     encoder.use_threads(found.threads.encoder, streams)
     config = TuneConfig(
-        latency_target_ms=settings.latency_target_ms, streams=streams, memory_bytes=tuning_bytes()
+        latency_target_ms=settings.latency_target_ms,
+        streams=streams,
+        memory_bytes=tuning_bytes(found.threads),
     )
     for name, runner in (("image", image_runner(encoder)), ("text", text_runner(encoder))):
         with on_streams(runner, streams) as busy:
