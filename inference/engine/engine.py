@@ -58,9 +58,13 @@ class Engine:
         self.close()
 
     def add(self, name: str, encoder: Encoder, image: BatchConfig, text: BatchConfig) -> None:
-        """Add a model. It serves requests at once, and `close` closes its encoder."""
-        self._batcher.add(name, encoder, {"image": image, "text": text})
+        """Add a model. It serves requests at once, and `close` closes its encoder.
+
+        Raises:
+            CheckpointError: the pixels of all models together are too large.
+        """
         self._pipeline.preparation.add(encoder.spec.preprocessing)
+        self._batcher.add(name, encoder, {"image": image, "text": text})
         self._models.add(name, LoadedModel(encoder, TextCache(self.config.text_cache_bytes)))
 
     def announce(self, default: str, absent: Mapping[str, str]) -> None:

@@ -50,7 +50,6 @@ class Preparation:
         self._fetch, self._config = fetch, config
         self._models, self.stalls = models, stalls
         self._stage: Stage | None = None
-        self._ways: set[Preprocessing] = set()
         self.ready, self.failed = ready, failed
         self._lock = threading.Lock()
         self.decoded = 0
@@ -62,13 +61,13 @@ class Preparation:
         Raises:
             CheckpointError: the pixels of all models together are too large.
         """
-        ways = self._ways | {way}
+        loaded = self._models.everyone().values()
+        ways = {way, *(model.encoder.spec.preprocessing for model in loaded)}
         if self._config.processes and (size := sum(map(pixel_bytes, ways))) > SLOT_BYTES:
             raise CheckpointError(
                 f"the pixels of one image for all models take {size:,} bytes, "
                 f"the limit is {SLOT_BYTES:,}"
             )
-        self._ways = ways
         if self._stage is None:
             self._stage = self._new_stage(way)
 

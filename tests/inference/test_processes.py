@@ -19,6 +19,7 @@ from inference.engine.engine import Engine
 from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from inference.types import Embedding, ImageBytes, ImageUrl
 from model.backends.fake import FakeEncoder
+from model.errors import CheckpointError
 from model.memory_budget import MIB
 from tests.e2e.service import ROOT
 from tests.faulty_pictures import CRASHES, HANGS, KILLS, RAISES, STOPS, FaultyEncoder
@@ -188,6 +189,16 @@ def test_models_of_different_sizes_share_a_slot():
         for name, encoder in (("fake", small), ("large", large)):
             expected = encoder.encode_images(encoder.spec.preprocessing(item.data)[None])[0]
             np.testing.assert_array_equal(result.by_model[name].vector, expected)
+
+
+def test_models_whose_pixels_exceed_a_slot_are_refused_until_others_leave():
+    config = EngineConfig(processes=2)
+    with Engine(FakeEncoder(size=1600), LOCAL, config) as engine:
+        with pytest.raises(CheckpointError, match="the limit is 16,777,216"):
+            engine.add("too large", FakeEncoder(size=1800), config.image, config.text)
+        engine.remove("fake")
+        engine.add("fits now", FakeEncoder(size=1800), config.image, config.text)
+        assert isinstance(embed(engine, pictures(1))[0], Embedding)
 
 
 def test_more_items_than_slots_all_pass():
