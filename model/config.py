@@ -29,6 +29,7 @@ class ModelConfig:
     max_image_pixels: the largest width x height that is decoded.
     budget: memory for decoding, shared by all decoding threads.
     threads: CPU threads of one forward pass; 0 leaves the choice to the library.
+    cuda_graphs: run images from CUDA graphs, which only a CUDA device has.
     """
 
     model: str | None = None
@@ -40,3 +41,4 @@ class ModelConfig:
     max_image_pixels: int = 50_000_000
     budget: MemoryBudget = UNLIMITED
     threads: int = 0
+    cuda_graphs: bool = False
