@@ -60,8 +60,12 @@ class Counting(FakeEncoder):
 
     def __init__(self, sleeps_s=(0.0, 0.0)):
         super().__init__()
-        self.threads, self.images = [], 0
+        self.threads, self._images = [], []
         self._sleeps_s = sleeps_s
+
+    @property
+    def images(self):
+        return len(self._images)
 
     def use_threads(self, threads, streams=1):
         self.threads.append((threads, streams))
@@ -70,7 +74,7 @@ class Counting(FakeEncoder):
         streams = self.threads[-1][1]
         time.sleep(self._sleeps_s[streams - 1] * (1 if streams == 1 else len(pixels)))
         steps = (np.abs(np.diff(one.astype(int), axis=1)).mean() for one in pixels)
-        self.images += sum(step < 16 for step in steps)
+        self._images += [step for step in steps if step < 16]  # from two threads at once
         return super().encode_images(pixels)
 
 
@@ -93,8 +97,8 @@ def test_no_item_of_a_run_is_taken_for_the_copy_of_another():
 
 
 def test_each_plan_is_run_in_batches_of_its_own_sweet_spot():
-    # A batch on one stream takes 40 ms at any size; on two streams, 4 ms an image.
-    encoder = Counting((0.04, 0.004))
+    # A batch on one stream takes 100 ms at any size; on two streams, 20 ms an image.
+    encoder = Counting((0.1, 0.02))
     one, two = measure(encoder, [png()], [ONE, TWO], budget_s=0.0)
     assert one.batch_size == 16
     assert two.batch_size < 16
