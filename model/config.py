@@ -26,6 +26,7 @@ class ModelConfig:
         else float32.
     max_image_pixels: the largest width x height that is decoded.
     threads: CPU threads of one forward pass; 0 leaves the choice to the library.
+    cuda_graphs: run images from CUDA graphs, which only a CUDA device has.
     """
 
     model: str | None = None
@@ -36,3 +37,4 @@ class ModelConfig:
     policy: Policy = "display"
     max_image_pixels: int = 50_000_000
     threads: int = 0
+    cuda_graphs: bool = False

@@ -77,6 +77,8 @@ def settle(config: ModelConfig) -> ModelConfig:
     device = config.device
     if device == "auto":
         device = "cuda" if _may_be_cuda(config) and suits(config, card_precisions()) else "cpu"
+    if config.cuda_graphs and device != "cuda":
+        raise CheckpointError("CUDA graphs were requested, but the encoder runs on a CPU")
     backend = config.backend
     if backend == "auto":
         fits = device == "cpu" and config.precision != "float16" and find_spec("openvino")
@@ -131,7 +133,13 @@ def runnable(config: ModelConfig) -> list[ModelConfig]:
         found["openvino", "cpu"] = [one for one in every if _openvino_has(config, one)]
     found["torch", "cuda"] = card_precisions()
     return [
-        replace(config, backend=backend, device=device, precision=precision)
+        replace(
+            config,
+            backend=backend,
+            device=device,
+            precision=precision,
+            cuda_graphs=config.cuda_graphs and device == "cuda",
+        )
         for (backend, device), precisions in found.items()
         for precision in precisions
     ]

@@ -128,6 +128,7 @@ def model_config(settings: Settings) -> ModelConfig:
         policy=settings.preprocess,  # type: ignore[arg-type]  # checked by settings
         max_image_pixels=settings.max_image_pixels,
         threads=cores(),
+        cuda_graphs=settings.cuda_graphs,
     )
 
 

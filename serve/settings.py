@@ -103,6 +103,7 @@ class Settings:
         ("auto", "float32", "bfloat16", "float16", "int8"),
         "auto is float16 on CUDA, int8 on OpenVINO if the checkpoint was quantized, else float32",
     )
+    cuda_graphs: bool = _switch("run batches of at most 64 images from CUDA graphs")
     preprocess: str = _choice(
         "display", ("display", "reference"), "prepare images as viewers do, or as transformers does"
     )

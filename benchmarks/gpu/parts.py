@@ -31,11 +31,12 @@ FIRST = "machine"
 PARTS = (
     Part(FIRST, 25, "the card, its driver, the libraries"),
     Part("checkpoints", 45, "models of random weights"),
-    Part("marked", 35, "the tests marked `gpu`"),
-    Part("parity", 60, "each precision against transformers"),
-    Part("curve", 90, "both towers at each batch size, and their memory"),
-    Part("service", 100, "the service under load"),
+    Part("marked", 30, "the tests marked `gpu`"),
+    Part("parity", 55, "each precision against transformers"),
+    Part("curve", 80, "both towers at each batch size, and their memory"),
+    Part("service", 90, "the service under load"),
     Part("pinned", 15, "pinned staging, on and off"),
+    Part("graphs", 30, "CUDA graphs, on and off"),
     Part("pair", 25, "two models at once"),
     Part("memory", 25, "recovery from out of memory"),
 )

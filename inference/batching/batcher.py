@@ -1,16 +1,18 @@
 """The batching threads: run the batches that `scheduler` forms from the items of all requests.
 
-There is one thread per stream, so that many forward passes run at once. Meanwhile other threads
+There is one thread per stream, so that many forward passes run at once, and one thread for all
+results, so that a stream starts its next batch at once. Meanwhile other threads
 fetch and preprocess the items of the next batches, which were announced here before.
 """
 
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,7 +24,7 @@ from inference.config import BatchConfig, EngineConfig
 from inference.errors import EncodeFailed
 from inference.profile.machine import ProcessorTimes, processor_times
 from inference.stalls import Stalls
-from inference.types import TOWERS, Lane, Target, Tower
+from inference.types import TOWERS, Lane, Result, Target, Tower
 from model.encoder import Encoder
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,25 @@ class TowerReport:
     encode_s: float
     waiting: dict[Lane, int]
     batches: dict[int, BatchTimes]
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """A batch that ran from `start_s` to `end_s`, with a result per entry."""
+
+    batch: Batch
+    results: Sequence[Result]
+    start_s: float
+    end_s: float
+
+    def finish(self) -> None:
+        """Hand over the results, and tell the entries that were shed."""
+        for entry in self.batch.shed:
+            entry.shed()
+        for entry, result in zip(self.batch.entries, self.results, strict=True):
+            entry.times.add("queue", entry.queued_s, self.start_s)
+            entry.times.add("encode", self.start_s, self.end_s)
+            entry.done(result)
 
 
 class Batcher:
@@ -67,7 +88,9 @@ class Batcher:
             threading.Thread(target=self._run, name=f"batcher-{number}", daemon=True)
             for number in range(config.streams)
         ]
-        for thread in self._threads:
+        self._encoded: queue.SimpleQueue[_Encoded | None] = queue.SimpleQueue()
+        self._finisher = threading.Thread(target=self._finish, name="batcher-results", daemon=True)
+        for thread in (*self._threads, self._finisher):
             thread.start()
 
     def add(self, model: str, encoder: Encoder, configs: Mapping[Tower, BatchConfig]) -> None:
@@ -127,7 +150,8 @@ class Batcher:
         forwards = list(self._forwards.values())
         if forwards and all(forward.broken for forward in forwards):
             return "the encoder fails on everything"
-        if not self._closing and not all(thread.is_alive() for thread in self._threads):
+        threads = (*self._threads, self._finisher)
+        if not self._closing and not all(thread.is_alive() for thread in threads):
             return "a batching thread has died"
         return None
 
@@ -139,14 +163,19 @@ class Batcher:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+        self._encoded.put(None)
+        self._finisher.join()
 
     def _run(self) -> None:
+        """Run one batch after another; another thread hands over their results meanwhile."""
         while batch := self._next_batch():
-            for entry in batch.shed:
-                entry.shed()
-            if batch.entries:
-                self._serve(batch)
-            self._ended(batch.target.model)
+            self._encoded.put(self._encode(batch))
+
+    def _finish(self) -> None:
+        """Hand over the results of batches in the order in which they ended."""
+        while encoded := self._encoded.get():
+            encoded.finish()
+            self._ended(encoded.batch.target.model)
 
     def _ended(self, model: str) -> None:
         with self._changed:
@@ -170,17 +199,16 @@ class Batcher:
                     return None
                 self._changed.wait(self._scheduler.wait_s(now_s))
 
-    def _serve(self, batch: Batch) -> None:
+    def _encode(self, batch: Batch) -> _Encoded:
+        if not batch.entries:
+            return _Encoded(batch, [], 0.0, 0.0)
         start_s = self._clock()
         payloads = [entry.payload for entry in batch.entries]
         with self._stalls.watch(f"a forward pass of {len(payloads)} {batch.tower}s"):
             results = self._forwards[batch.target.model].run(batch.tower, payloads)
         end_s = self._clock()
         self._note(batch, start_s, end_s)
-        for entry, result in zip(batch.entries, results, strict=True):
-            entry.times.add("queue", entry.queued_s, start_s)
-            entry.times.add("encode", start_s, end_s)
-            entry.done(result)
+        return _Encoded(batch, results, start_s, end_s)
 
     def _note(self, batch: Batch, start_s: float, end_s: float) -> None:
         """Record a batch's time; log when other processes start or stop slowing batches."""

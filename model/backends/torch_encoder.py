@@ -12,6 +12,7 @@ from torch import nn
 from transformers import CLIPModel
 from transformers.utils.logging import disable_progress_bar
 
+from model.backends.cuda_graphs import CudaGraphs
 from model.backends.driver import check_driver, driver_cuda, has_bfloat16
 from model.backends.spec import spec_of
 from model.backends.staging import Staging
@@ -52,6 +53,8 @@ class TorchEncoder:
         precision = _precision(config.precision, self._device)
         self._dtype = DTYPES[precision]
         self.staging = Staging(self._device)
+        self._captures = config.cuda_graphs
+        self.graphs: CudaGraphs | None = None
         self.model = place(_load(checkpoint, PIXEL_UNITS[self._dtype]), self._device, self._dtype)
         self.tokenizer = Tokenizer.of_checkpoint(checkpoint.folder, checkpoint.context_length)
         _check_vocabulary(checkpoint, self.model.text_model, self.tokenizer)
@@ -67,7 +70,8 @@ class TorchEncoder:
     def encode_images(self, pixels: Pixels) -> Float32Array:
         """Embed a batch. pixels: N x uint8 [S, S, 3] RGB. Returns float32 [N, D], unit norm."""
         with memory_errors(), self.staging.stream():
-            return _to_host(self.embed_pixels(self.staging.upload(pixels)))
+            forward = self.graphs or self.embed_pixels
+            return _to_host(forward(self.staging.upload(pixels)))
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
@@ -93,13 +97,22 @@ class TorchEncoder:
         torch.set_num_threads(threads)
 
     def warm_up(self) -> None:
-        """Run each tower once."""
+        """Run each tower once; capture CUDA graphs of the image tower, if asked to."""
         side = self._spec.image_size
+        if self._captures:
+            self.graphs = self.captured()
         self.encode_images(np.zeros((1, side, side, 3), dtype=np.uint8))
         self.encode_texts(["warm-up"])
 
+    @torch.inference_mode()
+    def captured(self) -> CudaGraphs:
+        """Return the image tower's CUDA graphs. Raises OutOfMemory."""
+        with memory_errors():
+            return CudaGraphs(self.embed_pixels, self._spec.image_size, self._device)
+
     def close(self) -> None:
         """Drop the weights."""
+        self.graphs = None
         del self.model
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
