@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from model.checkpoints.checkpoint import BUILTIN_FOLDER
 from tests.image.engine import AS_NOBODY, IMAGE, MEMORY, engine, run, served
 from tests.image.sbom import bill
 from tests.images import encode, png
+from tests.inference.test_engine import wait_for
 
 pytestmark = pytest.mark.image
 ALLOW = ("-e", "SWEETSPOT_ALLOW_HOST=127.0.0.1")
@@ -38,6 +40,28 @@ for _ in range(600):
     except OSError:
         time.sleep(0.1)
 print(ask('/invocations', b'{"text": "a dark login screen"}').decode())
+"""
+
+
+# Each Python process of the container: its name, its share of all memory, and what only it has.
+PROCESSES = """
+import json, os, pathlib
+found = []
+for folder in pathlib.Path('/proc').glob('[0-9]*'):
+    pid = int(folder.name)
+    try:
+        lines = (folder / 'smaps_rollup').read_text().splitlines()[1:]
+        name = (folder / 'comm').read_text().strip()
+    except OSError:
+        continue
+    kib = {line.split(':')[0]: int(line.split()[1]) for line in lines}
+    own = kib['Private_Clean'] + kib['Private_Dirty']
+    if pid != os.getpid():
+        found.append({'pid': pid, 'name': name, 'pss_mib': round(kib['Pss'] / 1024, 1),
+                      'own_mib': round(own / 1024, 1)})
+shm = os.statvfs('/dev/shm')
+used = (shm.f_blocks - shm.f_bfree) * shm.f_frsize / 2**20
+print(json.dumps({'processes': found, 'dev_shm_mib': used}))
 """
 
 
@@ -117,6 +141,30 @@ def test_with_one_cpu_the_threads_and_the_batch_are_others_and_the_log_says_why(
     assert "1 core by the container's limit" in log
     assert "3.0 GiB by the container's limit" in log
     assert "1 stream of 1, 1 decoding" in log
+
+
+def test_processes_fit_into_a_small_container_and_share_no_dev_shm(record_property):
+    """2 GiB, two cores, and the 64 MB of /dev/shm that a container has by default."""
+    options, memory = (*ALLOW, "--cpus", "2"), ("--memory", "2g", "--memory-swap", "2g")
+    with ThumbnailServer() as server, served(options=options, memory=memory) as container:
+        urls = server.thumbnails(256)
+        requests_of_64 = [{"urls": urls[start : start + 64]} for start in range(0, 256, 64)]
+        with ThreadPoolExecutor(4) as pool:
+            for answer in pool.map(container.invoke, 3 * requests_of_64):
+                assert all("embedding" in one for one in answer.json()["results"])
+        found = json.loads(container.ask_inside(PROCESSES))
+        record_property("processes", json.dumps(found))
+        ours = [one for one in found["processes"] if one["name"] == "sweetspot-prep"]
+        assert len(ours) == 2
+        assert all(one["own_mib"] < 100 for one in ours), found
+        assert found["dev_shm_mib"] < 1
+        before = container.worker()
+        container.ask_inside(f"import os; os.kill({before}, 9)")
+        wait_for(lambda: container.worker() not in {before, ""}, 60)
+        container.wait_until_ready()
+        after = json.loads(container.ask_inside(PROCESSES))["processes"]
+        gone = {one["pid"] for one in found["processes"] if one["pid"] != 1}
+        assert not gone & {one["pid"] for one in after}
 
 
 def test_pictures_over_the_memory_limit_fail_alone_and_the_container_serves_on():
