@@ -18,8 +18,9 @@ from tests.images import png
 IMAGE = base64.b64encode(png()).decode()
 
 
-def faulty(folder):
-    return started(folder, program=("tests.e2e.faulty",))
+def faulty(folder, processes):
+    flags = ("--backend", "fake", "--stall-s", "1", "--preprocess-processes", str(processes))
+    return started(folder, *flags, program=("tests.e2e.faulty",))
 
 
 def encoded(data):
