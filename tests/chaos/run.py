@@ -89,7 +89,9 @@ class Chaos:
         lines = log.splitlines()
         for number, line in enumerate(lines):
             if "Traceback" in line:
-                rest = "\n".join(lines[number + 1 : number + TRACEBACK_LINES])
+                rest = "\n".join(
+                    one for one in lines[number + 1 :][:TRACEBACK_LINES] if one[:1] != "{"
+                )
                 self._find("traceback", f"{line[:200]} ... {line[-400:]}\n{rest}")
             if SECRET in line:
                 self._find("leaked", line[:500])
