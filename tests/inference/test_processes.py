@@ -244,3 +244,15 @@ def test_limits_are_the_fetchers(thumbnail_server):
     with opened(FakeEncoder(), fetch) as engine:
         results = embed(engine, [ImageUrl(thumbnail_server.url("/1.jpg")), *pictures(1)])
     assert [one.code for one in results] == ["fetch_too_large"] * 2
+
+
+def test_no_number_of_kills_is_blamed_on_an_image_that_is_being_fetched(gated_server):
+    with opened() as engine, ThreadPoolExecutor(1) as pool:
+        (url,) = gated_server.urls(0)
+        running = pool.submit(embed, engine, [ImageUrl(url)])
+        for number in range(6):
+            wait_for(lambda asked=number: gated_server.requests > asked)
+            for pid in preparing(engine):
+                os.kill(pid, signal.SIGKILL)
+        gated_server.gate.set()
+        assert isinstance(running.result(30)[0], Embedding)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator
+from typing import Literal
 
 from inference.errors import DeadlineExceeded, Internal
 from inference.preparation.order import SHED, Order
@@ -18,11 +19,14 @@ from inference.preparation.processes.ticket import KINDS, Kind, Ticket
 from inference.types import Lane
 from model.errors import CorruptImage
 
-# Deaths around an image that was not decoded at the time, until it is tried alone, too.
+# Crashes around an image that was not decoded at the time, until it is tried alone, too.
 COINCIDENCES = 3
-# An image that was alone when its process was killed may be innocent, since operators and the
-# kernel kill, too. So many deaths are allowed in all.
+# An image that was decoded alone when its process was killed may be innocent, since operators and
+# the kernel kill, too. So many such deaths are allowed.
 KILLS = 3
+
+# How a process ended. killed: by a signal that also others send.
+End = Literal["crashed", "killed", "hung"]
 
 
 class Dispatch:
@@ -58,14 +62,12 @@ class Dispatch:
         hung: the slot whose image never came back. was_killed: by a signal that also others send.
         """
         suspects = process.decoding() if hung is None else {hung}
-        may_be_innocent = was_killed and hung is None
+        how: End = "hung" if hung is not None else "killed" if was_killed else "crashed"
         for slot in list(process.work):
-            ticket = process.finish(slot)
-            ticket.deaths += 1
-            if ticket.alone and (not may_be_innocent or ticket.deaths > KILLS):
-                ticket.order.failed(_verdict(decoded=slot in suspects))
-            elif ticket.alone or slot in suspects or ticket.deaths >= COINCIDENCES:
-                ticket.alone = True
+            ticket, decoded = process.finish(slot), slot in suspects
+            if _is_to_blame(ticket, how, decoded=decoded):
+                ticket.order.failed(_verdict(decoded=decoded))
+            elif ticket.alone:
                 self._alone.append(ticket)
             else:
                 self._queues[ticket.kind].appendleft(ticket)
@@ -110,6 +112,21 @@ def _give(process: Process, ticket: Ticket) -> bool:
         process.add(ticket)
         return True
     ticket.order.failed(DeadlineExceeded(SHED))
+    return False
+
+
+def _is_to_blame(ticket: Ticket, how: End, *, decoded: bool) -> bool:
+    """Note the end of an image's process. Return whether the image was its cause.
+
+    decoded: whether the image was being decoded, and, of a process that hung, whether it hung.
+    """
+    if not decoded and how != "crashed":
+        return False
+    if ticket.alone:
+        ticket.ends_alone += 1
+        return how != "killed" or ticket.ends_alone > KILLS
+    ticket.crashes += not decoded
+    ticket.alone = decoded or ticket.crashes >= COINCIDENCES
     return False
 
 
