@@ -2,8 +2,9 @@
 
 - A process gets as many images as its threads can work on. The others wait here, where they can
   still be shed, and go to whichever process is free first. Interactive images go first.
-- The images that a process was decoding when it died are tried once more, each alone in a process,
-  so that the one at fault is known: when it takes a process down again, it fails alone.
+- The images that a process was decoding when it died are tried once more, one by one, in a process
+  for suspects, so that the one at fault is known: when it takes a process down again, it fails
+  alone. The other processes go on meanwhile.
 """
 
 from __future__ import annotations
@@ -41,6 +42,11 @@ class Dispatch:
         """Whether any image waits."""
         return bool(self._alone) or any(self._queues.values())
 
+    @property
+    def has_suspects(self) -> bool:
+        """Whether any image waits for the process for suspects."""
+        return bool(self._alone)
+
     def add(self, order: Order) -> None:
         """Let an image wait for a process."""
         ticket = Ticket(order)
@@ -50,11 +56,13 @@ class Dispatch:
         """Give images to processes with room for them. Return the processes that got some."""
         if not self.has_waiting:
             return set()
-        given = {*self._deal("interactive", processes), *self._deal_alone(processes)}
-        # One process gets no bulk images while some wait for a process to be alone in.
-        idlest = min(processes, key=lambda one: len(one.work), default=None)
-        kept = idlest if self._alone else None
-        return given.union(self._deal("bulk", [one for one in processes if one is not kept]))
+        usual = [one for one in processes if not one.for_suspects]
+        others = [one for one in processes if one.for_suspects]
+        return {
+            *self._deal("interactive", usual),
+            *self._deal("bulk", usual),
+            *self._deal_alone(others),
+        }
 
     def again(self, process: Process, *, hung: int | None, was_killed: bool) -> None:
         """Let the images of a dead process wait again, or fail the one that ended it.

@@ -24,10 +24,13 @@ INTERACTIVE = [kind for kind in KINDS if kind.lane == "interactive"]
 class Process:
     """One process, from before it is forked until it has ended. Used by one thread but `release`.
 
-    work: images under way by slot. pid: 0 until the fork server has told it.
+    work: images under way by slot. pid: 0 until the fork server has told it. for_suspects: it gets
+    one image at a time, of those that may have ended a process.
     """
 
-    def __init__(self, setup: Setup, fork: Callable[[socket.socket, int], None]) -> None:
+    def __init__(
+        self, setup: Setup, fork: Callable[[socket.socket, int], None], *, for_suspects: bool
+    ) -> None:
         self.connection, theirs = socket.socketpair()
         memory = shared_pixels.create(setup.slots)
         with theirs:
@@ -36,6 +39,7 @@ class Process:
         shared_pixels.close(memory)
         self.connection.setblocking(False)
         self.pid = 0
+        self.for_suspects = for_suspects
         self.work: dict[int, Ticket] = {}
         self.has_answered = self.has_ended = False
         self.hung_slot: int | None = None
@@ -55,8 +59,12 @@ class Process:
     def is_open(self, kind: Kind, waiting: int) -> bool:
         """Whether it may get some of the images that wait: a chunk, or all of them."""
         chunk = max(1, min(_most(kind, self._threads), self._slots) // CHUNKS)
-        is_alone = any(ticket.alone for ticket in self.work.values())
-        return self.room(kind) >= min(chunk, waiting) and not is_alone
+        return self.room(kind) >= min(chunk, waiting)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits for any of its images."""
+        return not any(ticket.order.wanted() for ticket in self.work.values())
 
     @property
     def bulk_only(self) -> int:
