@@ -28,6 +28,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from inference.fetching.transport import tls_context
 from inference.preparation.processes.child import serve
 from inference.preparation.processes.framing import LENGTH
 from inference.preparation.processes.setup import Setup
@@ -62,6 +63,7 @@ class _ForkServer:
     def run(self) -> NoReturn:
         for way in self._setup.ways:
             way(PIXEL)  # imports what it needs
+        tls_context()
         gc.collect()
         gc.freeze()  # otherwise a collection writes to pages that could stay shared
         signal.signal(signal.SIGCHLD, self._reap)
