@@ -76,9 +76,15 @@ class Dispatch:
             if _is_to_blame(ticket, how, decoded=decoded):
                 ticket.order.failed(_verdict(decoded=decoded))
             elif ticket.alone:
-                self._alone.append(ticket)
+                self._add_alone(ticket)
             else:
                 self._queues[ticket.kind].appendleft(ticket)
+
+    def _add_alone(self, ticket: Ticket) -> None:
+        """Let a suspect wait: behind all others, or, if it is interactive, before the bulk ones."""
+        is_interactive = ticket.kind.lane == "interactive"
+        ahead = sum(one.kind.lane == "interactive" for one in self._alone)
+        self._alone.insert(ahead if is_interactive else len(self._alone), ticket)
 
     def shed(self) -> None:
         """Fail the images that nobody waits for any more."""
