@@ -21,7 +21,7 @@ SIGNALS = {KILL: signal.SIGKILL, DRAIN: signal.SIGTERM}
 # How workers end, round and round.
 ENDS = (KILL, DRAIN, KILL)
 # Between two kills of processes that prepare images, s; how many of these are of the fork server.
-PROCESS_S, FORKS = (0.1, 1.5), 0.08
+PROCESS_S, FORKS = (0.1, 1.5), 0.04
 # Goes on until told to stop.
 Loop = Callable[[threading.Event], None]
 
