@@ -14,6 +14,7 @@ SIZES = (1, 1, 1, 2, 3, 5, 8, 13, 21, 40, 80, 200)
 SHORT_FORMS = {"url": "urls", "image": "images", "text": "texts"}
 # What a share of the requests has. The largest deadline leaves a worker time to come back.
 BAD, DOUBLED, NAMED, HURRIED, ALIKE, STREAMED = 0.2, 0.3, 0.5, 0.15, 0.4, 0.2
+ENDING = 0.03
 DEADLINES_MS, SHORT_DEADLINES_MS = (8_000, 15_000), (20, 1_000)
 
 
@@ -57,7 +58,7 @@ def draw(dice: random.Random, catalogue: Catalogue) -> Ask:
 
 def everything(catalogue: Catalogue) -> Ask:
     """All good and bad items in one request, in which nothing is late."""
-    items = [*catalogue.good, *catalogue.bad]
+    items = [*catalogue.good, *catalogue.bad, *catalogue.ending]
     ids = [str(number) for number in range(len(items))]
     body = {
         "inputs": [_input(*one) for one in zip(items, ids, strict=True)],
@@ -75,6 +76,8 @@ def _items(dice: random.Random, catalogue: Catalogue) -> list[Known]:
     if dice.random() < DOUBLED:
         items += dice.choices(items, k=1 + len(items) // 3)
         dice.shuffle(items)
+    if catalogue.ending and dice.random() < ENDING:
+        items.insert(dice.randint(0, len(items)), dice.choice(catalogue.ending))
     return items
 
 

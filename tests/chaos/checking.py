@@ -75,7 +75,10 @@ def _check_one(
     if ("embedding" in result) == ("error" in result):
         yield Finding("missing", f"{where} has neither or both of embedding and error")
     elif "error" in result:
-        yield from _check_code(ask, item, where, result["error"]["code"], circumstances)
+        error = result["error"]
+        yield from _check_code(ask, item, where, error["code"], circumstances)
+        if error["code"].startswith("decode_") and error.get("retryable"):
+            yield Finding("unexplained", f"{where}, {_named(item)}: {error} is worth another try")
     elif (vector := decode(result["embedding"])) != item.vector:
         swapped = vector in {other.vector for other in ask.items}
         yield Finding("swapped" if swapped else "wrong", f"{where}, {_named(item)}")

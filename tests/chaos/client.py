@@ -109,8 +109,9 @@ class Client:
         faults = self._journal.between(sent_s, end_s)
         self._tally.find(check(ask, answer, Circumstances(faults, end_s - sent_s)))
         self._tally.add("requests", "answered")
-        for result in answer.get("results", ()):
-            self._tally.add("items", result["error"]["code"] if "error" in result else "embedding")
+        for item, result in zip(ask.items, answer.get("results", ()), strict=False):
+            came = result["error"]["code"] if "error" in result else "embedding"
+            self._tally.add("ending" if item.ends else "items", came)
 
     def _note_refusal(self, status: int, body: bytes, sent_s: float, end_s: float) -> float:
         """How long to wait before the next try, s."""

@@ -11,14 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from tests.chaos.image_server import MOODS, MoodyServer
-from tests.chaos.journal import DRAIN, KILL, Journal
+from tests.chaos.journal import DRAIN, FORK, KILL, PROCESS, Journal
 from tests.chaos.worker import Service
+from tests.e2e.service import FORK_SERVER, PREPARING
 
 # Of a mood and of the peace after it, s.
 MOOD_S, PEACE_S = (0.3, 4.0), (0.2, 3.0)
 SIGNALS = {KILL: signal.SIGKILL, DRAIN: signal.SIGTERM}
 # How workers end, round and round.
 ENDS = (KILL, DRAIN, KILL)
+# Between two kills of processes that prepare images, s; how many of these are of the fork server.
+PROCESS_S, FORKS = (0.1, 1.5), 0.04
 # Goes on until told to stop.
 Loop = Callable[[threading.Event], None]
 
@@ -58,5 +61,17 @@ def end_workers(service: Service, journal: Journal, every_s: float, dice: random
         while not stopping.wait(dice.uniform(0.5, 1.5) * every_s):
             with journal.during(fault := next(faults)):
                 service.end_worker(SIGNALS[fault])
+
+    return loop
+
+
+def kill_processes(service: Service, journal: Journal, dice: random.Random) -> Loop:
+    """Now and then the end of a process that prepares images, or of the one that forks them."""
+
+    def loop(stopping: threading.Event) -> None:
+        while not stopping.wait(dice.uniform(*PROCESS_S)):
+            fault = FORK if dice.random() < FORKS else PROCESS
+            if service.kill(PREPARING if fault == PROCESS else FORK_SERVER, dice):
+                journal.note(fault)
 
     return loop

@@ -15,19 +15,23 @@ from inference.loadtest.thumbnail_server import Reply
 from model.backends.fake import FakeEncoder
 from model.synthetic.mixes import small, thumbnail
 from tests.chaos.image_server import MoodyServer
+from tests.faulty_pictures import CRASHES, KILLS
 from tests.images import damaged_images, odd_images
 
 THUMBNAILS, SMALL, TEXTS = 96, 48, 64
 # In the query of every URL, as a presigned one has: neither answers nor logs may hold it.
 SECRET = "s1gnature-that-nobody-sees"
 ENCODER = FakeEncoder()
+# By a fault of its own, and as the kernel does it when memory runs out.
+ENDING = (CRASHES, KILLS)
 
 
 @dataclass(frozen=True)
 class Known:
     """One item. vector: float32 [D] as bytes, or empty for a bad item, which has `code` then.
 
-    fetched: whether the moods of the image server can make it fail.
+    fetched: whether the moods of the image server can make it fail. ends: whether it ends the
+    process that decodes it.
     """
 
     form: str
@@ -35,14 +39,16 @@ class Known:
     vector: bytes = b""
     code: str = ""
     fetched: bool = False
+    ends: bool = False
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What requests draw from."""
+    """What requests draw from. ending: pictures that end the process that decodes them."""
 
     good: list[Known]
     bad: list[Known]
+    ending: list[Known]
 
 
 def replies() -> dict[str, Reply]:
@@ -50,6 +56,7 @@ def replies() -> dict[str, Reply]:
     pictures = {f"/{seed}.jpg": thumbnail(seed).data for seed in range(THUMBNAILS)}
     pictures |= {f"/odd/{name}": data for name, data in odd_images().items()}
     pictures |= {f"/bad/{name}": data for name, (data, _) in _damaged().items()}
+    pictures |= {f"/ends/{data.decode()}": data for data in ENDING}
     found = {path: Reply(data) for path, data in pictures.items()}
     return found | {
         "/to-0": Reply(status=302, headers={"Location": "/0.jpg"}),
@@ -60,11 +67,13 @@ def replies() -> dict[str, Reply]:
     }
 
 
-def catalogue(server: MoodyServer, refused_port: int) -> Catalogue:
-    """All items. refused_port: of 127.0.0.1, where nobody listens."""
+def catalogue(server: MoodyServer, refused_port: int, processes: int) -> Catalogue:
+    """All items. refused_port: of 127.0.0.1, where nobody listens. processes: that decode."""
     good = [*_urls(server), *_inline(), *(text(f"a screen of number {n}") for n in range(TEXTS))]
     good += [text("   leading blanks"), text("word " * 200), text("暗い画面 🙂 écran")]
-    return Catalogue(good, [*_bad_urls(server, refused_port), *_bad_inline()])
+    bad = [*_bad_urls(server, refused_port), *_bad_inline()]
+    # Without processes such a picture ends the worker.
+    return Catalogue(good, bad, [*_ending(server)] if processes else [])
 
 
 def text(value: str) -> Known:
@@ -84,7 +93,7 @@ def data_url(data: bytes) -> str:
 
 def _urls(server: MoodyServer) -> Iterator[Known]:
     for path, reply in server.replies.items():
-        if reply.status == HTTPStatus.OK and not path.startswith("/bad/"):
+        if reply.status == HTTPStatus.OK and not path.startswith(("/bad/", "/ends/")):
             yield Known("url", _signed(server, path), _vector(reply.body), fetched=True)
     first = _vector(server.replies["/0.jpg"].body)
     yield Known("url", _signed(server, "/to-0"), first, fetched=True)
@@ -126,6 +135,13 @@ def _bad_inline() -> Iterator[Known]:
     yield Known("image", "not base64!", code="decode_corrupt")
     for value in ("", "  \n", "x" * 70_000, "half a pair \ud83d"):
         yield Known("text", value, code="text_invalid")
+
+
+def _ending(server: MoodyServer) -> Iterator[Known]:
+    for data in ENDING:
+        yield Known("image", _base64(data), code="decode_corrupt", ends=True)
+        url = _signed(server, f"/ends/{data.decode()}")
+        yield Known("url", url, code="decode_corrupt", fetched=True, ends=True)
 
 
 @functools.cache

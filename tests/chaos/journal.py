@@ -7,9 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Faults of the worker; the other faults are the image server's moods.
+# Faults of the worker, and of the processes that prepare images, of which no answer may tell; the
+# other faults are the image server's moods.
 KILL, DRAIN = "kill", "drain"
 WORKER = frozenset({KILL, DRAIN})
+PROCESS, FORK = "process killed", "fork server killed"
+PROCESSES = frozenset({PROCESS, FORK})
 
 
 class Journal:
@@ -18,6 +21,11 @@ class Journal:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._spans: list[tuple[str, float, float]] = []
+
+    def note(self, fault: str) -> None:
+        """A fault that takes no time."""
+        with self.during(fault):
+            pass
 
     @contextmanager
     def during(self, fault: str) -> Iterator[None]:

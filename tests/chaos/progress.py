@@ -9,7 +9,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Line
 
 from tests.chaos.image_server import MOODS
-from tests.chaos.journal import WORKER, Journal
+from tests.chaos.journal import PROCESSES, WORKER, Journal
 from tests.chaos.tally import Tally
 
 
@@ -42,6 +42,7 @@ class Progress:
         counts = (
             f"{requests.get('answered', 0):,} answered, {requests.get('retried', 0):,} retried, "
             f"{sum(len(journal.spans_s(one)) for one in WORKER)} workers ended, "
+            f"{sum(len(journal.spans_s(one)) for one in PROCESSES)} processes killed, "
             f"{sum(len(journal.spans_s(one)) for one in MOODS)} flaps, "
             f"{sum(tally.group('findings').values())} findings"
         )

@@ -1,4 +1,7 @@
-"""The chaos run: workers are killed, then one lives on under load, then all is quiet."""
+"""The chaos run: workers are killed, then one lives on under load, then all is quiet.
+
+Processes that prepare images are killed all the time, and pictures end them, too.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,14 @@ import random
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.chaos.asking import everything
 from tests.chaos.checking import Finding
 from tests.chaos.client import Client
-from tests.chaos.faults import Loop, beside, end_workers, flap
+from tests.chaos.faults import Loop, beside, end_workers, flap, kill_processes
 from tests.chaos.image_server import MoodyServer
 from tests.chaos.items import SECRET, catalogue, replies
 from tests.chaos.journal import Journal
@@ -21,23 +24,31 @@ from tests.chaos.progress import Progress
 from tests.chaos.report import Report
 from tests.chaos.tally import Tally
 from tests.chaos.worker import Held, Service
-from tests.e2e.service import started
+from tests.e2e.service import FORK_SERVER, PREPARING, started
 
 CLIENTS = 48
 # Fewer places than clients, so that some are refused; a fetch that the slow mood can exceed.
+PROGRAM = ("tests.e2e.faulty",)
 OPTIONS = "--backend fake --max-requests 24 --max-items-in-flight 384 --fetch-timeout-ms 3000"
 # The run's shares: workers end, the last one warms up, it lives on. So many ends at least.
 KILLING, WARMING, LIVING = 0.55, 0.15, 0.3
 ENDS, MOST_S_BETWEEN_ENDS = 3, 8.0
+# Shown of one that no logger has written.
+TRACEBACK_LINES = 30
+# For all processes to be there again, or to be gone.
+SETTLE_S = 10.0
 
 
 class Chaos:
     """One run. seconds: of load; starting and ending come on top."""
 
-    def __init__(self, service: Service, server: MoodyServer, refused_port: int, seed: int) -> None:
-        self._service, self._server, self._seed = service, server, seed
+    def __init__(
+        self, service: Service, server: MoodyServer, refused_port: int, seed: int, processes: int
+    ) -> None:
+        self._service, self._server = service, server
+        self._seed, self._processes = seed, processes
         self._journal, self._tally = Journal(), Tally()
-        self._catalogue = catalogue(server, refused_port)
+        self._catalogue = catalogue(server, refused_port, processes)
         self._turn = 0
 
     def run(self, seconds: float, progress: Progress) -> tuple[Held, Held]:
@@ -45,10 +56,11 @@ class Chaos:
         every_s = min(MOST_S_BETWEEN_ENDS, KILLING * seconds / (ENDS + 1))
         moods = flap(self._server, self._journal, self._dice())
         ends = end_workers(self._service, self._journal, every_s, self._dice())
-        self._load("workers are killed", KILLING * seconds, progress, moods, ends)
-        self._load("the last worker warms up", WARMING * seconds, progress, moods)
+        kills = kill_processes(self._service, self._journal, self._dice())
+        self._load("workers are killed", KILLING * seconds, progress, moods, kills, ends)
+        self._load("the last worker warms up", WARMING * seconds, progress, moods, kills)
         before = self._service.held()
-        self._load("it lives on", LIVING * seconds, progress, moods)
+        self._load("it lives on", LIVING * seconds, progress, moods, kills)
         return before, self._service.held()
 
     def end_well(self) -> None:
@@ -61,17 +73,30 @@ class Chaos:
             self._find("not clean", "the last ping is not 200")
         if in_flight := self._service.in_flight():
             self._find("not clean", f"{in_flight:g} items hold permits that nobody waits for")
+        expected = {FORK_SERVER: min(self._processes, 1), PREPARING: self._processes}
+        if not settles(lambda: self._service.processes() == expected):
+            self._find("not clean", f"processes: {self._service.processes()}")
 
-    def report(self, seconds: float, before: Held, after: Held, log: str) -> Report:
-        """What came of it. log: what the service wrote."""
-        for line in after.grown(before):
+    def end(self) -> None:
+        """After the service has ended, none of its processes is left."""
+        if not settles(lambda: not any(self._service.processes().values())):
+            self._find("left behind", str(self._service.processes()))
+
+    def report(self, seconds: float, held: tuple[Held, Held], log: str) -> Report:
+        """What came of it. held: before and after. log: what the service wrote."""
+        for line in held[1].grown(held[0]):
             self._find("not flat", line)
-        for line in log.splitlines():
+        lines = log.splitlines()
+        for number, line in enumerate(lines):
             if "Traceback" in line:
-                self._find("traceback", f"{line[:200]} ... {line[-400:]}")
+                rest = "\n".join(
+                    one for one in lines[number + 1 :][:TRACEBACK_LINES] if one[:1] != "{"
+                )
+                self._find("traceback", f"{line[:200]} ... {line[-400:]}\n{rest}")
             if SECRET in line:
                 self._find("leaked", line[:500])
-        return Report.of(self._tally, self._journal, seconds, self._seed, before, after)
+        facts = {"seconds": seconds, "seed": self._seed, "processes": self._processes}
+        return Report.of(self._tally, self._journal, held, **facts)
 
     def _load(self, phase: str, seconds: float, progress: Progress, *faults: Loop) -> None:
         clients = [self._client().run for _ in range(CLIENTS)]
@@ -93,21 +118,30 @@ class Chaos:
         self._tally.find([Finding(kind, detail)])
 
 
-def run(seconds: float, seed: int, progress: Progress) -> Report:
+def settles(is_so: Callable[[], bool]) -> bool:
+    """Whether something becomes true."""
+    limit_s = time.monotonic() + SETTLE_S
+    while not is_so() and time.monotonic() < limit_s:
+        time.sleep(0.1)
+    return is_so()
+
+
+def run(seconds: float, seed: int, processes: int, progress: Progress) -> Report:
     """Start everything, let chaos reign, and say what came of it."""
     with (
         tempfile.TemporaryDirectory() as folder,
         MoodyServer(replies(), seed) as server,
         _refusing() as refused_port,
     ):
-        options = [*OPTIONS.split(), "--allow-host", "127.0.0.1"]
-        with started(Path(folder), *options) as running:
-            chaos = Chaos(Service(running), server, refused_port, seed)
+        options = [*OPTIONS.split(), "--preprocess-processes", str(processes)]
+        with started(Path(folder), *options, program=PROGRAM) as running:
+            chaos = Chaos(Service(running), server, refused_port, seed, processes)
             start_s = time.monotonic()
-            before, after = chaos.run(seconds, progress)
+            held = chaos.run(seconds, progress)
             chaos.end_well()
-            took_s = time.monotonic() - start_s
-        return chaos.report(took_s, before, after, running.log.read_text())
+            took_s = round(time.monotonic() - start_s, 1)
+        chaos.end()
+        return chaos.report(took_s, held, running.log.read_text())
 
 
 @contextmanager

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import http.client
 import os
+import random
 import signal
 import time
+from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.e2e.service import FORK_SERVER, PREPARING
 
 LOOK_S, SETTLE_S = 0.05, 15.0
 # What may be held more after load than before it. Pools of threads and connections fill up by
@@ -50,6 +55,20 @@ class Service:
         pid = self._running.worker()
         os.kill(pid, sent)
         self._running.wait_for_another(pid)
+
+    def kill(self, name: str, dice: random.Random) -> bool:
+        """Kill a process of that name. Whether there was one."""
+        pids = sorted(pid for pid, one in self._running.processes().items() if one == name)
+        if not pids:
+            return False
+        with suppress(ProcessLookupError):  # it has ended by itself meanwhile
+            os.kill(dice.choice(pids), signal.SIGKILL)
+        return True
+
+    def processes(self) -> dict[str, int]:
+        """How many there are of the fork server and of those that prepare images, by name."""
+        names = Counter(self._running.processes().values())
+        return {one: names[one] for one in (FORK_SERVER, PREPARING)}
 
     def ping(self) -> bool:
         """Whether a ping on a connection of its own is answered by 200."""

@@ -1,17 +1,20 @@
 """The real service in a process of its own, on a free port."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import requests
 
 ROOT = Path(__file__).parents[2]
+# The names of the fork server and of the processes that prepare images.
+FORK_SERVER, PREPARING = "sweetspot-fork", "sweetspot-prep"
 
 
 class Running:
@@ -39,6 +42,10 @@ class Running:
         children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
         return int(children[0]) if children else None
 
+    def processes(self):
+        """Names by process id: gunicorn's two, the fork server, those that prepare images."""
+        return processes_of(self.process.pid)
+
     def wait_for_another(self, before):
         """Until a worker process other than `before` is ready."""
         limit_s = time.monotonic() + 60
@@ -58,6 +65,17 @@ class Running:
             except requests.ConnectionError:
                 pass
             time.sleep(0.02)
+
+
+def processes_of(session):
+    """The names of the processes of a session by id, without those that have ended."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            _, name, state = re.split(r" \(|\) ", (folder / "stat").read_text(), maxsplit=2)
+            if os.getsid(int(folder.name)) == session and state[0] not in "ZX":
+                found[int(folder.name)] = name
+    return found
 
 
 def command(*arguments):

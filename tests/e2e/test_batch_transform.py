@@ -44,11 +44,11 @@ def server():
 
 
 @pytest.fixture(scope="module")
-def job_service(tmp_path_factory):
+def job_service(tmp_path_factory, way):
     """As SageMaker starts it for a job; with a small body, so that there are several payloads."""
     environ = without_proxies() | {"SAGEMAKER_BATCH": "true"}
     folder = tmp_path_factory.mktemp("job")
-    arguments = ("--backend", "fake", "--max-body-bytes", str(MB))
+    arguments = ("--backend", "fake", "--max-body-bytes", str(MB), *way)
     with started(folder, *arguments, env=environ) as service:
         yield service
 

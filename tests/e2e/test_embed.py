@@ -19,7 +19,14 @@ import numpy as np
 import pytest
 
 from model.backends.fake import FakeEncoder
-from tests.e2e.service import ROOT, command, without_proxies
+from tests.e2e.service import (
+    FORK_SERVER,
+    PREPARING,
+    ROOT,
+    command,
+    processes_of,
+    without_proxies,
+)
 from tests.images import png
 
 QUICK = 30
@@ -94,11 +101,11 @@ def test_a_model_that_is_not_there_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [kept]
 
 
-def test_each_input_has_its_row_and_files_fail_by_a_code_of_their_own(tmp_path):
+def test_each_input_has_its_row_and_files_fail_by_a_code_of_their_own(tmp_path, way):
     (tmp_path / "a.png").write_bytes(png())
     (tmp_path / "page.png").write_bytes(b"<html>")
     names = [tmp_path / name for name in ("a.png", "nosuch.png", "page.png", "")]
-    found = ran(*names, "--text", "a form", "--format", "jsonl")
+    found = ran(*names, "--text", "a form", "--format", "jsonl", *way)
     rows = [json.loads(line) for line in found.stdout.splitlines()]
     assert [row["id"] for row in rows] == [*map(str, names), "a form"]
     assert codes(rows) == [None, "file_unreadable", "decode_unsupported", "file_unreadable", None]
@@ -126,9 +133,9 @@ def test_a_table_names_the_nearest_images(tmp_path):
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda one: one.name)
-def test_an_interrupted_run_keeps_the_rows_that_are_done(tmp_path, gated_server, number):
+def test_an_interrupted_run_keeps_the_rows_that_are_done(tmp_path, gated_server, number, way):
     out = tmp_path / "out.jsonl"
-    with running("-", "--format", "jsonl", "-o", out) as process:
+    with running("-", "--format", "jsonl", "-o", out, *way) as process:
         process.stdin.write("\n".join(gated_server.urls(QUICK, 20)).encode() + b"\n")
         process.stdin.flush()
         wait_for(has_rows(tmp_path, QUICK))
@@ -141,10 +148,12 @@ def test_an_interrupted_run_keeps_the_rows_that_are_done(tmp_path, gated_server,
 
 
 @pytest.mark.parametrize(("form", "quick"), [("npy", 5), ("table", 5), ("jsonl", 0)])
-def test_an_interrupted_run_leaves_the_old_file_and_says_so(tmp_path, gated_server, form, quick):
+def test_an_interrupted_run_leaves_the_old_file_and_says_so(
+    tmp_path, gated_server, form, quick, way
+):
     out = tmp_path / "out"
     out.write_bytes(b"old")
-    with running(*gated_server.urls(quick, 5), "--format", form, "-o", out) as process:
+    with running(*gated_server.urls(quick, 5), "--format", form, "-o", out, *way) as process:
         assert gated_server.reached.wait(60)
         process.send_signal(signal.SIGTERM)
         code, said = ended(process)
@@ -154,10 +163,10 @@ def test_an_interrupted_run_leaves_the_old_file_and_says_so(tmp_path, gated_serv
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_a_signal_that_comes_twice_at_once_is_one(tmp_path, gated_server):
+def test_a_signal_that_comes_twice_at_once_is_one(tmp_path, gated_server, way):
     """As `timeout` sends it."""
     out = tmp_path / "out.jsonl"
-    with running(*gated_server.urls(QUICK), "--format", "jsonl", "-o", out) as process:
+    with running(*gated_server.urls(QUICK), "--format", "jsonl", "-o", out, *way) as process:
         wait_for(has_rows(tmp_path, QUICK))
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGINT)
@@ -295,22 +304,51 @@ def test_a_pipe_is_an_input_as_any_other():
     assert len(row["embedding"]) == 16
 
 
-def test_a_pipe_that_nobody_writes_to_ends_at_its_deadline_and_by_a_signal(tmp_path):
+def test_a_pipe_that_nobody_writes_to_ends_at_its_deadline_and_by_a_signal(tmp_path, way):
     os.mkfifo(pipe := tmp_path / "pipe")
-    late = ran(pipe, "--deadline-ms", "300", "--format", "jsonl")
+    late = ran(pipe, "--deadline-ms", "300", "--format", "jsonl", *way)
     assert codes([json.loads(late.stdout)]) == ["deadline_exceeded"]
-    with running(pipe) as process:
-        wait_for(lambda: str(pipe) in open_files(process))
+    with running(pipe, *way, start_new_session=True) as process:
+        wait_for(lambda: str(pipe) in open_files(process.pid))
         process.send_signal(signal.SIGINT)
         assert ended(process)[0] == 130
 
 
-def open_files(process):
+def open_files(session):
+    """Of all processes of a session."""
     found = []
-    for one in Path(f"/proc/{process.pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile
-            found.append(str(one.readlink()))
+    for pid in processes_of(session):
+        for one in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                found.append(str(one.readlink()))
     return found
+
+
+def test_ctrl_c_ends_its_processes_too_and_only_it_speaks(tmp_path, gated_server):
+    """A terminal sends the signal to all of them. One of them hangs in a read for ever."""
+    os.mkfifo(pipe := tmp_path / "pipe")
+    out = tmp_path / "out.jsonl"
+    words = (*gated_server.urls(QUICK), pipe, "--format", "jsonl", "-o", out)
+    flags = ("--preprocess-processes", "2")
+    with running(*words, *flags, start_new_session=True) as process:
+        wait_for(has_rows(tmp_path, QUICK))
+        names = sorted(processes_of(process.pid).values())
+        assert names[-3:] == [FORK_SERVER, PREPARING, PREPARING]
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130
+        said = process.stderr.read().decode()
+    assert said == f"interrupted: {out} holds the first {QUICK} rows\n"
+    wait_for(lambda: not processes_of(process.pid))
+
+
+def test_a_run_that_is_killed_leaves_no_process_behind(gated_server):
+    words = (*gated_server.urls(0), "--preprocess-processes", "2")
+    with running(*words, start_new_session=True) as process:
+        assert gated_server.reached.wait(60)
+        assert len(processes_of(process.pid)) == 4
+        process.kill()
+        process.wait(60)
+        wait_for(lambda: not processes_of(process.pid))
 
 
 def test_a_terminal_shows_how_many_are_done_and_how_fast():

@@ -2,24 +2,29 @@
 
 import base64
 import json
+import os
 import resource
+import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import requests
 
+from tests.chaos import flood
 from tests.e2e.faulty import DIES
-from tests.e2e.service import started
-from tests.faulty_pictures import CRASHES, HANGS
+from tests.e2e.service import FORK_SERVER, PREPARING, started
+from tests.faulty_pictures import CRASHES, HANGS, KILLS, STOPS
 from tests.images import png
 
 IMAGE = base64.b64encode(png()).decode()
 
 
-def faulty(folder):
-    return started(folder, program=("tests.e2e.faulty",))
+def faulty(folder, processes):
+    flags = ("--backend", "fake", "--stall-s", "1", "--preprocess-processes", str(processes))
+    return started(folder, *flags, program=("tests.e2e.faulty",))
 
 
 def encoded(data):
@@ -27,7 +32,7 @@ def encoded(data):
 
 
 def test_a_decoder_that_hangs_costs_its_item_and_then_its_process(tmp_path):
-    with faulty(tmp_path) as service:
+    with faulty(tmp_path, 0) as service:
         before = service.worker()
         inputs = [{"text": "a"}, encoded(HANGS), {"image": IMAGE}]
         answer = service.invoke({"inputs": inputs, "parameters": {"deadline_ms": 500}}).json()
@@ -39,9 +44,10 @@ def test_a_decoder_that_hangs_costs_its_item_and_then_its_process(tmp_path):
         assert "the decoding of an image has taken more than 1 s" in service.log.read_text()
 
 
-def test_a_batching_thread_that_dies_is_noticed_and_its_process_replaced(tmp_path):
-    """The request that it took along is answered all the same."""
-    with faulty(tmp_path) as service:
+@pytest.mark.parametrize("processes", [0, 2])
+def test_a_batching_thread_that_dies_is_noticed_and_its_process_replaced(tmp_path, processes):
+    """The request that it took along is answered all the same, and no process is left behind."""
+    with faulty(tmp_path, processes) as service:
         before = service.worker()
         error = service.invoke({"text": DIES}).json()["results"][0]["error"]
         assert (error["code"], error["retryable"]) == ("deadline_exceeded", True)
@@ -50,16 +56,94 @@ def test_a_batching_thread_that_dies_is_noticed_and_its_process_replaced(tmp_pat
             assert ping.status_code == 503 or service.worker() != before
         service.wait_for_another(before)
         assert "embedding" in service.invoke({"text": "a"}).json()["results"][0]
+        assert len(service.processes()) == 2 + (1 + processes if processes else 0)
 
 
 def test_a_decoder_that_crashes_takes_its_process_along_and_a_new_one_serves(tmp_path):
-    with faulty(tmp_path) as service:
+    with faulty(tmp_path, 0) as service:
         before = service.worker()
         with pytest.raises(requests.ConnectionError):
             service.invoke(encoded(CRASHES))
         service.wait_for_another(before)
         assert "embedding" in service.invoke({"image": IMAGE}).json()["results"][0]
         assert service.process.poll() is None
+
+
+@pytest.mark.parametrize("bad", [CRASHES, KILLS, HANGS, STOPS])
+def test_in_a_process_a_picture_that_breaks_its_decoder_fails_alone(tmp_path, bad):
+    """The worker stays."""
+    with faulty(tmp_path, 2) as service:
+        before = service.worker()
+        inputs = [{"text": "a"}, *[{"image": IMAGE}] * 3, encoded(bad), encoded(png(seed=1))]
+        results = service.invoke({"inputs": inputs}).json()["results"]
+        (failed,) = [one for one in results if "error" in one]
+        assert failed["index"] == 4
+        assert failed["error"]["code"] == "decode_corrupt"
+        assert "the decoder crashed on it" in failed["error"]["message"]
+        assert failed["error"]["retryable"] is False
+        assert service.ping().status_code == 200
+        assert service.worker() == before
+
+
+def test_a_flood_of_pictures_that_end_their_process_does_not_stop_the_service():
+    report = flood.run(pictures=96, processes=2)
+    assert report.findings == []
+    assert report.failed == 96
+
+
+@contextmanager
+def hanging(folder):
+    """A service of two processes in each of which pictures hang."""
+    with (
+        started(
+            folder, "--backend", "fake", "--preprocess-processes", "2",
+            program=("tests.e2e.faulty",),
+        ) as service,
+        ThreadPoolExecutor(1) as pool,
+    ):  # fmt: skip
+        assert sorted(service.processes().values())[-3:] == [FORK_SERVER, PREPARING, PREPARING]
+        inputs = [encoded(kind + b"%d" % n) for kind in (HANGS, STOPS) for n in range(4)]
+        body = {"inputs": inputs, "parameters": {"deadline_ms": 5000}}
+        answer = pool.submit(service.invoke, body)
+        time.sleep(1)
+        yield service, answer
+
+
+def wait_until_gone(service):
+    limit_s = time.monotonic() + 30
+    while service.processes():
+        assert time.monotonic() < limit_s, service.processes()
+        time.sleep(0.05)
+
+
+def test_sigterm_ends_all_in_time_while_pictures_hang(tmp_path):
+    """The platform sends SIGKILL after 30 s."""
+    with hanging(tmp_path) as (service, answer):
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(25) == 0
+        wait_until_gone(service)
+        results = answer.result().json()["results"]
+    assert {one["error"]["code"] for one in results} == {"deadline_exceeded"}
+
+
+def test_a_killed_worker_leaves_no_process_behind_while_pictures_hang(tmp_path):
+    with hanging(tmp_path) as (service, answer):
+        worker, before = service.worker(), service.processes()
+        os.kill(worker, signal.SIGKILL)
+        service.wait_for_another(worker)
+        assert isinstance(answer.exception(), requests.ConnectionError)
+        assert "embedding" in service.invoke({"image": IMAGE}).json()["results"][0]
+        left = set(before) & set(service.processes())
+    assert left == {service.process.pid}
+
+
+def test_a_killed_service_leaves_no_process_behind_while_pictures_hang(tmp_path):
+    """When gunicorn's master is gone, the worker answers what was asked, and ends by itself."""
+    with hanging(tmp_path) as (service, answer):
+        service.process.kill()
+        service.process.wait()
+        wait_until_gone(service)
+        answer.exception()
 
 
 def test_a_full_disk_hinders_nobody(tmp_path):

@@ -30,13 +30,13 @@ def honest():
 
 
 @pytest.fixture(scope="module")
-def patient(tmp_path_factory):
+def patient(tmp_path_factory, way):
     """A service whose fetches take 2.5 s at most; its requests have longer."""
     flags = ["--backend", "fake", "--fetch-timeout-ms", "2500", "--io-threads", str(IO_THREADS)]
     # glibc keeps what is freed for a while, in up to 8 arenas a core. Told to give blocks of
     # 32 KiB back at once, it shows what is not freed.
     environ = without_proxies() | {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "32768"}
-    with started(tmp_path_factory.mktemp("patient"), *flags, env=environ) as service:
+    with started(tmp_path_factory.mktemp("patient"), *flags, *way, env=environ) as service:
         yield service
 
 

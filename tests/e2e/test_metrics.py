@@ -12,13 +12,13 @@ from tests.images import png
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def told(tmp_path_factory, way):
     """The series and the log after a few requests."""
     folder = tmp_path_factory.mktemp("metrics")
     sizes = ("--batch-size", "4", "--text-batch-size", "2")
     with (
         ThumbnailServer({"/a": Reply(png())}) as thumbnails,
-        started(folder, "--backend", "fake", *sizes) as service,
+        started(folder, "--backend", "fake", *sizes, *way) as service,
     ):
         pictures = [base64.b64encode(png(seed=seed)).decode() for seed in range(40)]
         assert service.invoke({"images": pictures}).status_code == 200

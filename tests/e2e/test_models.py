@@ -23,10 +23,11 @@ ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory):
+def pair(tmp_path_factory, way):
     models = "designs=first,components=second"
     folder = tmp_path_factory.mktemp("models")
-    with started(folder, "--backend", "fake", "--models", models, "--local-endpoint") as running:
+    flags = ("--backend", "fake", "--models", models, "--local-endpoint", *way)
+    with started(folder, *flags) as running:
         yield running
 
 

@@ -48,10 +48,10 @@ class Api:
 
 
 @pytest.fixture(scope="module")
-def hosted(tmp_path_factory):
+def hosted(tmp_path_factory, way):
     folder = tmp_path_factory.mktemp("hosted")
     options = {"env": without_proxies() | HOSTED}
-    with started(folder, "--backend", "fake", **options) as running:
+    with started(folder, "--backend", "fake", *way, **options) as running:
         yield running
 
 

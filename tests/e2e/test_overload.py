@@ -74,13 +74,13 @@ class Client(threading.Thread):
         self._connection = Connection(self._port)
 
 
-def test_sigterm_under_load_answers_every_request_that_was_sent(tmp_path):
+def test_sigterm_under_load_answers_every_request_that_was_sent(tmp_path, way):
     """Each of 64 clients ends by a whole answer, a 503 that says why, or before it sent a byte."""
     pictures = {f"/{seed}.jpg": Reply(jpeg(seed=seed)) for seed in range(PICTURES)}
     ends = Counter()
     with (
         ThumbnailServer(pictures, latency_s=0.2) as images,
-        started(tmp_path, "--backend", "fake") as service,
+        started(tmp_path, "--backend", "fake", *way) as service,
     ):
         clients = [
             Client(service.port, images.url(f"/{n % PICTURES}.jpg"), n % 2 == 0, ends)

@@ -221,10 +221,10 @@ def test_nonsense_is_refused_and_the_service_lives(service):
     assert service.ping().status_code == 200
 
 
-def test_more_requests_than_admitted_are_refused_at_once(tmp_path):
+def test_more_requests_than_admitted_are_refused_at_once(tmp_path, way):
     with (
         ThumbnailServer(latency_s=2.0) as slow,
-        started(tmp_path, "--backend", "fake", "--max-requests", "2") as service,
+        started(tmp_path, "--backend", "fake", "--max-requests", "2", *way) as service,
         ThreadPoolExecutor(2) as pool,
     ):
         held = [pool.submit(bulk_call, service, slow.url(f"/{n}.jpg")) for n in range(2)]
@@ -250,10 +250,10 @@ def service_call(service, url):
     return requests.post(service.url("/invocations"), json={"url": url}, timeout=30)
 
 
-def test_sigterm_answers_what_was_accepted_and_ends_with_0(tmp_path):
+def test_sigterm_answers_what_was_accepted_and_ends_with_0(tmp_path, way):
     with (
         ThumbnailServer(latency_s=1.0) as slow,
-        started(tmp_path, "--backend", "fake") as service,
+        started(tmp_path, "--backend", "fake", *way) as service,
         ThreadPoolExecutor(4) as pool,
     ):
         kept = requests.Session()
@@ -273,11 +273,11 @@ def test_sigterm_answers_what_was_accepted_and_ends_with_0(tmp_path):
         assert service.process.wait(25) == 0
 
 
-def test_sigterm_does_not_wait_for_a_fetch_that_nobody_waits_for(tmp_path):
+def test_sigterm_does_not_wait_for_a_fetch_that_nobody_waits_for(tmp_path, way):
     """The deadline of the request is over; the image's server takes 60 s more."""
     with (
         ThumbnailServer(latency_s=60.0) as slow,
-        started(tmp_path, "--backend", "fake", "--fetch-timeout-ms", "60000") as service,
+        started(tmp_path, "--backend", "fake", "--fetch-timeout-ms", "60000", *way) as service,
     ):
         body = {"url": slow.url("/1.jpg"), "parameters": {"deadline_ms": 200}}
         error = service.invoke(body).json()["results"][0]["error"]
@@ -286,11 +286,11 @@ def test_sigterm_does_not_wait_for_a_fetch_that_nobody_waits_for(tmp_path):
         assert service.process.wait(25) == 0
 
 
-def test_a_client_that_left_leaves_no_work_behind(tmp_path):
+def test_a_client_that_left_leaves_no_work_behind(tmp_path, way):
     """Its 400 thumbnails take a second each; only the first few are ever asked for."""
     with (
         ThumbnailServer(latency_s=1.0) as slow,
-        started(tmp_path, "--backend", "fake", "--io-threads", "2") as service,
+        started(tmp_path, "--backend", "fake", "--io-threads", "2", *way) as service,
     ):
         body = json.dumps({"urls": slow.thumbnails(400)}).encode()
         with service.connect() as connection:

@@ -105,10 +105,10 @@ def test_only_lines_of_json_are_streamed(service, accept):
     assert "a stream is application/jsonlines" in response.json()["error"]["message"]
 
 
-def test_a_client_that_leaves_a_stream_stops_its_work(tmp_path):
+def test_a_client_that_leaves_a_stream_stops_its_work(tmp_path, way):
     with (
         ThumbnailServer(latency_s=0.5) as slow,
-        started(tmp_path, "--backend", "fake", "--io-threads", "2") as service,
+        started(tmp_path, "--backend", "fake", "--io-threads", "2", *way) as service,
     ):
         response = streamed(service, {"inputs": [{"text": "a"}, *urls(slow, 300)]})
         assert b"embedding" in next(response.iter_lines(chunk_size=None))
@@ -128,8 +128,8 @@ def urls(server, count):
     return [{"url": url} for url in server.thumbnails(count)]
 
 
-def test_a_stream_that_finds_no_place_is_refused_before_its_first_byte(tmp_path):
-    arguments = ("--backend", "fake", "--max-requests", "1")
+def test_a_stream_that_finds_no_place_is_refused_before_its_first_byte(tmp_path, way):
+    arguments = ("--backend", "fake", "--max-requests", "1", *way)
     with HeldServer() as server, started(tmp_path, *arguments) as service:
         inputs = [{"text": "a"}, {"url": server.url("/held")}]
         body = {"inputs": inputs, "parameters": {"lane": "bulk"}}

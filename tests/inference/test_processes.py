@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -255,3 +256,50 @@ def test_limits_are_the_fetchers(thumbnail_server):
     with opened(FakeEncoder(), fetch) as engine:
         results = embed(engine, [ImageUrl(thumbnail_server.url("/1.jpg")), *pictures(1)])
     assert [one.code for one in results] == ["fetch_too_large"] * 2
+
+
+def test_no_number_of_kills_is_blamed_on_an_image_that_is_being_fetched(gated_server):
+    with opened() as engine, ThreadPoolExecutor(1) as pool:
+        (url,) = gated_server.urls(0)
+        running = pool.submit(embed, engine, [ImageUrl(url)])
+        for number in range(6):
+            wait_for(lambda asked=number: gated_server.requests > asked)
+            for pid in preparing(engine):
+                os.kill(pid, signal.SIGKILL)
+        gated_server.gate.set()
+        assert isinstance(running.result(30)[0], Embedding)
+
+
+def test_a_picture_that_ends_its_process_is_found_under_steady_load():
+    """Of interactive items: no process is ever idle, so it waits for none that is."""
+    stopping = threading.Event()
+
+    def ask(engine, url):
+        while not stopping.is_set():
+            assert isinstance(embed(engine, [ImageUrl(url)])[0], Embedding)
+
+    with (
+        ThumbnailServer(latency_s=0.05) as server,
+        opened() as engine,
+        ThreadPoolExecutor(16) as pool,
+    ):
+        asking = [pool.submit(ask, engine, url) for url in server.thumbnails(16)]
+        (found,) = embed(engine, [ImageBytes(CRASHES)], 20)
+        stopping.set()
+        for one in asking:
+            one.result(30)
+    assert found.code == "decode_corrupt"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_pictures_that_hang_when_they_are_tried_again_hold_up_no_others(count):
+    hanging = [ImageBytes(STOPS + str(number).encode()) for number in range(count)]
+    with opened(stall_s=4.0, processes=count) as engine, ThreadPoolExecutor(1) as pool:
+        embed(engine, pictures(2))
+        before = preparing(engine)
+        flood = pool.submit(embed, engine, hanging)
+        wait_for(lambda: not set(before) & set(preparing(engine)), seconds=30)
+        embedded = embed(engine, pictures(10), 3.5)
+        assert not flood.done()
+        assert {one.code for one in flood.result(60)} == {"decode_corrupt"}
+    assert all(isinstance(one, Embedding) for one in embedded)

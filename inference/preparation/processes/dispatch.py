@@ -2,14 +2,16 @@
 
 - A process gets as many images as its threads can work on. The others wait here, where they can
   still be shed, and go to whichever process is free first. Interactive images go first.
-- The images that a process was decoding when it died are tried once more, each alone in a process,
-  so that the one at fault is known: when it takes a process down again, it fails alone.
+- The images that a process was decoding when it died are tried once more, one by one, in a process
+  for suspects, so that the one at fault is known: when it takes a process down again, it fails
+  alone. The other processes go on meanwhile.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator
+from typing import Literal
 
 from inference.errors import DeadlineExceeded, Internal
 from inference.preparation.order import SHED, Order
@@ -18,11 +20,14 @@ from inference.preparation.processes.ticket import KINDS, Kind, Ticket
 from inference.types import Lane
 from model.errors import CorruptImage
 
-# Deaths around an image that was not decoded at the time, until it is tried alone, too.
+# Crashes around an image that was not decoded at the time, until it is tried alone, too.
 COINCIDENCES = 3
-# An image that was alone when its process was killed may be innocent, since operators and the
-# kernel kill, too. So many deaths are allowed in all.
+# An image that was decoded alone when its process was killed may be innocent, since operators and
+# the kernel kill, too. So many such deaths are allowed.
 KILLS = 3
+
+# How a process ended. killed: by a signal that also others send.
+End = Literal["crashed", "killed", "hung"]
 
 
 class Dispatch:
@@ -37,6 +42,11 @@ class Dispatch:
         """Whether any image waits."""
         return bool(self._alone) or any(self._queues.values())
 
+    @property
+    def has_suspects(self) -> bool:
+        """Whether any image waits for the process for suspects."""
+        return bool(self._alone)
+
     def add(self, order: Order) -> None:
         """Let an image wait for a process."""
         ticket = Ticket(order)
@@ -46,11 +56,13 @@ class Dispatch:
         """Give images to processes with room for them. Return the processes that got some."""
         if not self.has_waiting:
             return set()
-        given = {*self._deal("interactive", processes), *self._deal_alone(processes)}
-        # One process gets no bulk images while some wait for a process to be alone in.
-        idlest = min(processes, key=lambda one: len(one.work), default=None)
-        kept = idlest if self._alone else None
-        return given.union(self._deal("bulk", [one for one in processes if one is not kept]))
+        usual = [one for one in processes if not one.for_suspects]
+        others = [one for one in processes if one.for_suspects]
+        return {
+            *self._deal("interactive", usual),
+            *self._deal("bulk", usual),
+            *self._deal_alone(others),
+        }
 
     def again(self, process: Process, *, hung: int | None, was_killed: bool) -> None:
         """Let the images of a dead process wait again, or fail the one that ended it.
@@ -58,17 +70,21 @@ class Dispatch:
         hung: the slot whose image never came back. was_killed: by a signal that also others send.
         """
         suspects = process.decoding() if hung is None else {hung}
-        may_be_innocent = was_killed and hung is None
+        how: End = "hung" if hung is not None else "killed" if was_killed else "crashed"
         for slot in list(process.work):
-            ticket = process.finish(slot)
-            ticket.deaths += 1
-            if ticket.alone and (not may_be_innocent or ticket.deaths > KILLS):
-                ticket.order.failed(_verdict(decoded=slot in suspects))
-            elif ticket.alone or slot in suspects or ticket.deaths >= COINCIDENCES:
-                ticket.alone = True
-                self._alone.append(ticket)
+            ticket, decoded = process.finish(slot), slot in suspects
+            if _is_to_blame(ticket, how, decoded=decoded):
+                ticket.order.failed(_verdict(decoded=decoded))
+            elif ticket.alone:
+                self._add_alone(ticket)
             else:
                 self._queues[ticket.kind].appendleft(ticket)
+
+    def _add_alone(self, ticket: Ticket) -> None:
+        """Let a suspect wait: behind all others, or, if it is interactive, before the bulk ones."""
+        is_interactive = ticket.kind.lane == "interactive"
+        ahead = sum(one.kind.lane == "interactive" for one in self._alone)
+        self._alone.insert(ahead if is_interactive else len(self._alone), ticket)
 
     def shed(self) -> None:
         """Fail the images that nobody waits for any more."""
@@ -110,6 +126,21 @@ def _give(process: Process, ticket: Ticket) -> bool:
         process.add(ticket)
         return True
     ticket.order.failed(DeadlineExceeded(SHED))
+    return False
+
+
+def _is_to_blame(ticket: Ticket, how: End, *, decoded: bool) -> bool:
+    """Note the end of an image's process. Return whether the image was its cause.
+
+    decoded: whether the image was being decoded, and, of a process that hung, whether it hung.
+    """
+    if not decoded and how != "crashed":
+        return False
+    if ticket.alone:
+        ticket.ends_alone += 1
+        return how != "killed" or ticket.ends_alone > KILLS
+    ticket.crashes += not decoded
+    ticket.alone = decoded or ticket.crashes >= COINCIDENCES
     return False
 
 

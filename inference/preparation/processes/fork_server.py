@@ -28,6 +28,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from inference.fetching.transport import tls_context
 from inference.preparation.processes.child import serve
 from inference.preparation.processes.framing import LENGTH
 from model.encoder import Preprocessing
@@ -60,17 +61,23 @@ class _ForkServer:
 
     def run(self) -> NoReturn:
         self._receive_way()(PIXEL)  # imports what it needs
+        tls_context()
         gc.collect()
         gc.freeze()  # otherwise a collection writes to pages that could stay shared
         signal.signal(signal.SIGCHLD, self._reap)
-        while True:
-            command, descriptors, _, _ = socket.recv_fds(self._control, 1, 2)
-            if command == FORK:
-                self._fork(*descriptors)
-            elif command == KILL:
-                self._kill(*PID.unpack(self._control.recv(PID.size, socket.MSG_WAITALL)))
-            else:
-                self._end()
+        with suppress(ConnectionError):  # the service was killed before it read what it was told
+            while self._obey():
+                pass
+        self._end()
+
+    def _obey(self) -> bool:
+        """Wait for a command and obey. Return False once the service has ended."""
+        command, descriptors, _, _ = socket.recv_fds(self._control, 1, 2)
+        if command == FORK:
+            self._fork(*descriptors)
+        elif command == KILL:
+            self._kill(*PID.unpack(self._control.recv(PID.size, socket.MSG_WAITALL)))
+        return bool(command)
 
     def _receive_way(self) -> Preprocessing:
         """Read the first message, and not a byte more: descriptors come with what follows."""

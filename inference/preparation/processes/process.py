@@ -24,10 +24,13 @@ INTERACTIVE = [kind for kind in KINDS if kind.lane == "interactive"]
 class Process:
     """One process, from before it is forked until it has ended. Used by one thread but `release`.
 
-    work: images under way by slot. pid: 0 until the fork server has told it.
+    work: images under way by slot. pid: 0 until the fork server has told it. for_suspects: it gets
+    one image at a time, of those that may have ended a process.
     """
 
-    def __init__(self, setup: Setup, fork: Callable[[socket.socket, int], None]) -> None:
+    def __init__(
+        self, setup: Setup, fork: Callable[[socket.socket, int], None], *, for_suspects: bool
+    ) -> None:
         self.connection, theirs = socket.socketpair()
         memory = shared_pixels.create(setup.slots)
         with theirs:
@@ -36,8 +39,9 @@ class Process:
         shared_pixels.close(memory)
         self.connection.setblocking(False)
         self.pid = 0
+        self.for_suspects = for_suspects
         self.work: dict[int, Ticket] = {}
-        self.has_answered = self.has_ended = self._is_kept_alone = False
+        self.has_answered = self.has_ended = False
         self.hung_slot: int | None = None
         self._threads = setup.threads
         self._busy: Counter[Kind] = Counter()
@@ -49,9 +53,14 @@ class Process:
 
     def room(self, kind: Kind) -> int:
         """Return how many more images of a kind it may have under way."""
-        if self.has_ended or self._is_kept_alone:
+        if self.has_ended:
             return 0
         return min(_most(kind, self._threads) - self._busy[kind], len(self._free))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits for any of its images."""
+        return not any(ticket.order.wanted() for ticket in self.work.values())
 
     @property
     def bulk_only(self) -> int:
@@ -62,14 +71,12 @@ class Process:
         """Give it an image, which `flush` sends."""
         slot = self._free.pop()
         self.work[slot] = ticket
-        self._is_kept_alone = ticket.alone
         self._busy[ticket.kind] += 1
         self._chunk.append((slot, ticket))
 
     def finish(self, slot: int) -> Ticket:
         """Take an image from it. Its slot is in use until `release`. Raises KeyError."""
         ticket = self.work.pop(slot)
-        self._is_kept_alone = False
         self._busy[ticket.kind] -= 1
         return ticket
 

@@ -51,14 +51,15 @@ class ProcessPool:
         self._logged_s, self._unlogged = float("-inf"), 0
         self._forks = self._registered(forks)
 
-    def fill(self) -> None:
-        """Start processes until there are enough."""
-        while len(self.processes) < self._count and time.monotonic() >= self._may_start_s:
-            process = Process(self._setup, self._forks.fork)
-            self.processes.append(process)
-            self._unborn.append(process)
-            hear = partial(self._hear, process)
-            self._selector.register(process.connection, selectors.EVENT_READ, hear)
+    def fill(self, *, suspects: bool) -> None:
+        """Start processes until there are enough. suspects: whether there must be one for them."""
+        lacking = [False] * self._count + [True] * suspects
+        for process in self.processes:
+            if process.for_suspects in lacking:
+                lacking.remove(process.for_suspects)
+        if lacking and time.monotonic() >= self._may_start_s:
+            for for_suspects in lacking:
+                self._start(for_suspects=for_suspects)
 
     def flush(self, process: Process) -> None:
         """Send what a process is to get. If its connection is full, go on once it is not."""
@@ -86,6 +87,19 @@ class ProcessPool:
         with suppress(KeyError, ValueError):  # it was ignored before
             self._selector.unregister(process.connection)
 
+    def end_idle(self, *, suspects: bool) -> None:
+        """End the process for suspects when nobody waits for what it does.
+
+        suspects: whether more wait for it; then another takes the place of one that hangs.
+        """
+        for process in [one for one in self.processes if one.for_suspects and one.is_idle]:
+            if process.work:
+                self.end(process)
+            elif not suspects:
+                self.ignore(process)
+                self.processes.remove(process)
+                process.close()
+
     def pids(self) -> dict[int, str]:
         """Return the role of each process now, by process id: `fork_server` or `preprocess`."""
         alive = {process.pid: "preprocess" for process in list(self.processes) if process.pid}
@@ -102,6 +116,13 @@ class ProcessPool:
         for process in self.processes:
             process.close()
         self._forks.close()
+
+    def _start(self, *, for_suspects: bool) -> None:
+        process = Process(self._setup, self._forks.fork, for_suspects=for_suspects)
+        self.processes.append(process)
+        self._unborn.append(process)
+        hear = partial(self._hear, process)
+        self._selector.register(process.connection, selectors.EVENT_READ, hear)
 
     def _registered(self, forks: ForkServer) -> ForkServer:
         self._selector.register(forks.connection, selectors.EVENT_READ, self._hear_fork_server)

@@ -114,7 +114,7 @@ class ProcessStage:
         self._sort_incoming()
         if self._closing:
             self._dispatch.fail_all(EncodeFailed(STOPPING))
-        self._pool.fill()
+        self._pool.fill(suspects=self._dispatch.has_suspects)
         for process in self._dispatch.deal(self._pool.processes):
             self._pool.flush(process)
         if sum(process.bulk_only for process in self._pool.processes) >= BUSY:
@@ -128,6 +128,7 @@ class ProcessStage:
             self._look_over_s = now_s + LOOK_OVER_S
             self._pool.end_hung(self._stall_s)
             self._dispatch.shed()
+            self._pool.end_idle(suspects=self._dispatch.has_suspects)
 
     def _gather(self) -> None:
         """Let answers of bulk images gather, unless an interactive image comes."""

@@ -21,11 +21,16 @@ KINDS = tuple(Kind(lane, fetches) for lane in LANES for fetches in (True, False)
 
 @dataclass(eq=False)
 class Ticket:
-    """An image. deaths: of processes that had it. alone: it must be the only one of its process."""
+    """An image. alone: it must be the only one of its process.
+
+    crashes: of processes that had it and did not decode it at that time. ends_alone: of processes
+    that it was alone in.
+    """
 
     order: Order
-    deaths: int = 0
     alone: bool = False
+    crashes: int = 0
+    ends_alone: int = 0
     kind: Kind = field(init=False)
 
     def __post_init__(self) -> None:
