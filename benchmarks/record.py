@@ -18,9 +18,9 @@ PACKAGES = ("torch", "transformers", "pillow", "numpy", "requests", "flask", "gu
 
 
 def record(name: str, result: Any) -> Path:
-    """Write `benchmarks/results/<name>.json` and return its path."""
-    module = f"benchmarks.{Path(sys.argv[0]).stem}"
-    document = facts(" ".join(["python", "-m", module, *sys.argv[1:]])) | {"result": result}
+    """Write `benchmarks/results/<name>.json` and return its path. name: of the benchmark."""
+    command = " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]])
+    document = facts(command) | {"result": result}
     path = RESULTS / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     write_whole(path, json.dumps(document, indent=2) + "\n")
