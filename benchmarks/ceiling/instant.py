@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from model.backends.fake import DIMENSION, FakeEncoder
-from model.encoder import Float32Array, UInt8Array
+from model.encoder import Float32Array, Pixels
 from model.images.geometry import Geometry
 from model.images.preprocess import ImagePreprocessing
 
@@ -25,6 +25,6 @@ class InstantEncoder(FakeEncoder):
         preprocessing = ImagePreprocessing(Geometry.clip(SIZE))
         self._spec = replace(self._spec, preprocessing=preprocessing)
 
-    def encode_images(self, pixels: UInt8Array) -> Float32Array:
+    def encode_images(self, pixels: Pixels) -> Float32Array:
         """Embed a batch. pixels: uint8 [N, S, S, 3]. Returns float32 [N, D], unit norm."""
         return np.full((len(pixels), DIMENSION), DIMENSION**-0.5, np.float32)
