@@ -1,0 +1,1 @@
+"""What the way before the encoder can do when the encoder costs nothing."""
