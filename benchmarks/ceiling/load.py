@@ -2,8 +2,8 @@
 
     python -m benchmarks.ceiling.load PROCESSES URL ...
 
-It prints a line of JSON once each caller has had a full answer, and then one for each line that it
-reads, until standard input is closed: a `Reading`.
+For each line that it reads it prints a line of JSON, a `Reading`, until standard input is closed.
+The first comes once each caller has had a full answer and all processes have started.
 """
 
 from __future__ import annotations
@@ -117,6 +117,8 @@ def main(processes: int, urls: Sequence[str]) -> None:
     with Engine(InstantEncoder(), FETCH, config) as engine:
         callers = _Callers(engine, urls)
         callers.wait_warm()
+        while [*engine.processes().values()].count("preparing") < processes:
+            time.sleep(POLL_S)
         for _ in sys.stdin:
             roles = {os.getpid(): "encoder"} | engine.processes()
             print(json.dumps([engine.images_decoded, time.monotonic(), roles]), flush=True)

@@ -42,7 +42,8 @@ def most_images_s(cores: float, core_ms: float, lock_ms: float) -> float:
 
     All processes share the cores, and one lock is held for each image in turn.
     """
-    return min(1000 * cores / core_ms, 1000 / lock_ms)
+    by_lock = 1000 / lock_ms if lock_ms else math.inf  # no sample has shown it
+    return min(1000 * cores / core_ms, by_lock)
 
 
 def cores_for(images_s: float, core_ms: float, lock_ms: float) -> int | None:
