@@ -102,7 +102,7 @@ def hanging(folder):
         ThreadPoolExecutor(1) as pool,
     ):  # fmt: skip
         assert sorted(service.processes().values())[-3:] == [FORK_SERVER, PREPARING, PREPARING]
-        inputs = [encoded(kind + b"%d" % n) for kind in (HANGS, STOPS) for n in range(4)]
+        inputs = [encoded(kind + b"%d" % n) for kind in (STOPS, HANGS) for n in range(4)]
         body = {"inputs": inputs, "parameters": {"deadline_ms": 5000}}
         answer = pool.submit(service.invoke, body)
         time.sleep(1)
