@@ -33,8 +33,9 @@ test: $(VENV)/.dev ## Run all tests, two at a time; those that need the machine 
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/e2e -m "not alone"
 	$(BIN)/python -m pytest tests/e2e -m alone
 
-chaos: $(VENV)/.dev ## Kill workers, break fetches, drop clients; check every answer (CHAOS_SECONDS=20)
+chaos: $(VENV)/.dev ## Kill processes, break fetches, drop clients; check every answer (CHAOS_SECONDS=20)
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS)
+	$(BIN)/python -m tests.chaos.flood
 
 fuzz: $(VENV)/.dev ## Preprocess mutated and hostile images, some 10 minutes (FUZZ="--count 3000")
 	$(BIN)/python -m tests.fuzz $(FUZZ)

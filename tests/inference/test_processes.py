@@ -303,3 +303,15 @@ def test_pictures_that_hang_when_they_are_tried_again_hold_up_no_others(count):
         assert not flood.done()
         assert {one.code for one in flood.result(60)} == {"decode_corrupt"}
     assert all(isinstance(one, Embedding) for one in embedded)
+
+
+def test_kills_of_idle_processes_are_no_trouble_once_others_work():
+    with opened() as engine:
+        embed(engine, pictures(2))
+        for _ in range(8):
+            before = preparing(engine)
+            for pid in before:
+                os.kill(pid, signal.SIGKILL)
+            wait_for(lambda old=before: len(set(preparing(engine)) - set(old)) == 2)
+        embed(engine, pictures(20))
+        assert engine.trouble() is None

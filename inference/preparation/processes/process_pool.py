@@ -107,7 +107,8 @@ class ProcessPool:
 
     def trouble(self) -> str | None:
         """Return why no process works, in words; None when they do."""
-        if self._fruitless >= FRUITLESS:
+        works = any(process.has_answered for process in list(self.processes))
+        if self._fruitless >= FRUITLESS and not works:
             return "the preparing processes end before they work"
         return None
 
