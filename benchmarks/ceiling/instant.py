@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from model.backends.fake import DIMENSION, FakeEncoder
+from model.backends.gather import Gather
 from model.encoder import Float32Array, Pixels
 from model.images.geometry import Geometry
 from model.images.preprocess import ImagePreprocessing
@@ -24,7 +25,12 @@ class InstantEncoder(FakeEncoder):
         super().__init__(size=SIZE)
         preprocessing = ImagePreprocessing(Geometry.clip(SIZE))
         self._spec = replace(self._spec, preprocessing=preprocessing)
+        self._gather = Gather()
 
     def encode_images(self, pixels: Pixels) -> Float32Array:
-        """Embed a batch. pixels: uint8 [N, S, S, 3]. Returns float32 [N, D], unit norm."""
+        """Embed a batch. pixels: N x uint8 [S, S, 3]. Returns float32 [N, D], unit norm.
+
+        The pixels are gathered, as for a real forward pass.
+        """
+        self._gather(pixels)
         return np.full((len(pixels), DIMENSION), DIMENSION**-0.5, np.float32)

@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from model.backends.gather import gathered
+from model.backends.gather import Gather
 from model.backends.mapped import release_pages
 from model.backends.runtime import core, cpu_has_bfloat16
 from model.backends.spec import spec_of
@@ -52,6 +52,7 @@ class OpenVinoEncoder:
     ) -> None:
         self._threads, self._streams = max(1, config.threads), 1
         self._lock = threading.Lock()
+        self._gather = Gather()
         self._running, self._counting = 0, threading.Lock()
         self._towers: dict[tuple[TowerName, int, int], _Tower] = {}
         graphs = graphs or _graphs(checkpoint, config.precision)
@@ -77,7 +78,7 @@ class OpenVinoEncoder:
 
     def encode_images(self, pixels: Pixels) -> Float32Array:
         """Embed a batch. pixels: N x uint8 [S, S, 3] RGB. Returns float32 [N, D], unit norm."""
-        batch = gathered(pixels)
+        batch = self._gather(pixels)
         with self._counted() as is_first:
             wide = is_first and len(batch) == 1 and self._has_wide
             return self._tower("image", wide=wide).run(batch)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import torch
 
-from model.backends.gather import Array, gathered
+from model.backends.gather import Array, Gather, gathered
 
 
 class Staging:
@@ -24,6 +24,7 @@ class Staging:
     def __init__(self, device: torch.device, *, pinned: bool = True) -> None:
         self._device, self._pins = device, pinned
         self._own = threading.local()
+        self._gather = Gather()
 
     @contextmanager
     def stream(self) -> Iterator[None]:
@@ -48,7 +49,7 @@ class Staging:
         the old memory until its copies have ended.
         """
         if self._device.type == "cpu":
-            return torch.from_numpy(gathered(batch))
+            return torch.from_numpy(self._gather(batch))
         if not self._pins:
             return torch.from_numpy(gathered(batch)).to(self._device)
         memory = self._pinned(len(batch) * batch[0].nbytes)

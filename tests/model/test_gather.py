@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from model.backends.fake import FakeEncoder
-from model.backends.gather import gathered
+from model.backends.gather import Gather, gathered
 from model.config import ModelConfig
 from model.load import load
 
@@ -44,6 +44,19 @@ def test_items_of_other_shapes_and_too_little_memory_are_errors():
         gathered([small, large])
     with pytest.raises(ValueError, match="reshape"):
         gathered([large, large], out=np.zeros(7, np.uint8))
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6))
+def test_a_thread_gathers_into_the_same_memory(counts):
+    gather, dice, most = Gather(), np.random.default_rng(0), 0
+    for count in counts:
+        items = [dice.integers(0, 256, (5, 5, 3), dtype=np.uint8) for _ in range(count)]
+        batch = gather(items)
+        np.testing.assert_array_equal(batch, np.stack(items))
+        if count <= most:
+            assert np.shares_memory(batch, before)
+        most, before = max(most, count), batch
+    assert gather(batch) is batch
 
 
 @pytest.mark.parametrize("backend", ["fake", "torch", "openvino"])
