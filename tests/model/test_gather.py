@@ -48,7 +48,7 @@ def test_items_of_other_shapes_and_too_little_memory_are_errors():
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6))
 def test_a_thread_gathers_into_the_same_memory(counts):
-    gather, dice, most = Gather(), np.random.default_rng(0), 0
+    gather, dice, most, before = Gather(), np.random.default_rng(0), 0, np.empty(0)
     for count in counts:
         items = [dice.integers(0, 256, (5, 5, 3), dtype=np.uint8) for _ in range(count)]
         batch = gather(items)
