@@ -1,6 +1,6 @@
 """URLs to pixels of 224 px as fast as they come: the encoder costs nothing.
 
-    python -m benchmarks.ceiling        some 9 minutes on two cores
+    python -m benchmarks.ceiling        some 5 minutes on two cores
 
 4 callers ask for 64 different URLs each in a closed loop, in the bulk lane; every picture takes its
 server 20 ms. Mix A is `thumbnails`, mix B is `mixed` (`model/synthetic/mixes.py`). A round measures
@@ -41,7 +41,7 @@ LATENCY_S = 0.02
 class Plan:
     """How long to measure. pool: different pictures of a mix. lock_s: sampling of the lock."""
 
-    rounds: int = 5
+    rounds: int = 3
     duration_s: float = 6.0
     lock_s: int = 3
     pool: int = 256

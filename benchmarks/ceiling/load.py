@@ -117,7 +117,7 @@ def main(processes: int, urls: Sequence[str]) -> None:
     with Engine(InstantEncoder(), FETCH, config) as engine:
         callers = _Callers(engine, urls)
         callers.wait_warm()
-        while [*engine.processes().values()].count("preparing") < processes:
+        while [*engine.processes().values()].count("preprocess") < processes:
             time.sleep(POLL_S)
         for _ in sys.stdin:
             roles = {os.getpid(): "encoder"} | engine.processes()

@@ -32,7 +32,7 @@ def test_a_trial_run_tells_speed_times_memory_and_paper(capsys):
     rows = [(row["mix"], row["processes"]) for row in result["measured"]]
     assert rows == [("A", 0), ("A", 2), ("B", 0), ("B", 2)]
     for row in result["measured"]:
-        roles = {"encoder"} | ({"fork server", "preparing"} if row["processes"] else set())
+        roles = {"encoder"} | ({"fork_server", "preprocess"} if row["processes"] else set())
         assert row["core_ms_by_role"].keys() == row["memory_mib_by_role"].keys() == roles
         for key in ("images_s", "times_threads", "core_ms", "lock_ms"):
             assert row[key].keys() == SPREAD
