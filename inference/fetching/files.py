@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable
+from pathlib import Path
 
 from inference.errors import DeadlineExceeded, FileUnreadable
 from inference.fetching.inline import check_size
@@ -12,6 +13,19 @@ from inference.fetching.inline import check_size
 CHUNK_BYTES = 1024 * 1024
 # How often a wait for a pipe checks whether the item is still wanted.
 WANTED_CHECK_MS = 100
+
+
+def as_others_see(path: str) -> str:
+    """Return a path under which other processes find the same file as this one.
+
+    `/dev/stdin`, `/dev/fd/63` and `/proc/self/...` mean another file in each process.
+    """
+    if path == "/dev/stdin":
+        path = "/dev/fd/0"
+    for own, anybodys in (("/dev/fd/", "fd/"), ("/proc/self/", "")):
+        if path.startswith(own) and Path("/proc/self").exists():
+            return f"/proc/{os.getpid()}/{anybodys}{path.removeprefix(own)}"
+    return path
 
 
 def read_file(path: str, max_bytes: int, is_wanted: Callable[[], bool]) -> bytes:

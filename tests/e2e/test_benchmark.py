@@ -34,7 +34,7 @@ def test_json_is_the_profile_document(profile):
     assert document["version"] == 1
     (one,) = document["profiles"]
     assert one["match"]["backend"] == "fake"
-    assert one["threads"].keys() == {"encoder", "streams", "decode", "io"}
+    assert one["threads"].keys() == {"encoder", "streams", "decode", "io", "processes"}
     assert document["complete"]
     assert all(plan["images_s"] for plan in document["plans"])
     assert one["image"]["batch_size"] in [point["n"] for point in one["image"]["points"]]

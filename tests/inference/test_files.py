@@ -115,5 +115,6 @@ def test_only_the_embed_command_names_files_of_this_machine():
         "inference/types.py",
         "inference/preparation/in_threads.py",
         "inference/preparation/order.py",
+        "inference/preparation/processes/process.py",
         "serve/commands/embed/inputs.py",
     }

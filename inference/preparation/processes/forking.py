@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from inference.preparation.processes.fork_server import FORK, KILL, PID
@@ -25,6 +26,8 @@ ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",
 }
 CODE = "import sys; sys.path[:] = {path!r}; from {module} import main; main({descriptor})"
+# The running interpreter, even if its path is closed to this user. Only on Linux.
+INTERPRETER = "/proc/self/exe"
 MODULE = "inference.preparation.processes.fork_server"
 RECV_BYTES = 64 * 1024
 
@@ -50,6 +53,7 @@ class ForkServer:
             code = CODE.format(path=sys.path, module=MODULE, descriptor=theirs.fileno())
             self._process = subprocess.Popen(  # noqa: S603 - this program, no user input
                 [sys.executable, "-c", code],
+                executable=INTERPRETER if Path(INTERPRETER).exists() else None,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 env=os.environ | ENVIRONMENT,  # noqa: TID251 - passed on, not read

@@ -7,14 +7,18 @@ import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
+from inference.fetching.files import as_others_see
 from inference.preparation.in_threads import ThreadCounts
+from inference.preparation.order import Task
 from inference.preparation.processes import replies, shared_pixels
 from inference.preparation.processes.framing import RECV_BYTES, Frames, framed
 from inference.preparation.processes.replies import Reply
 from inference.preparation.processes.setup import Asked, Chunk, Grant, Setup
 from inference.preparation.processes.shared_pixels import SharedPixels
 from inference.preparation.processes.ticket import KINDS, Kind, Ticket
+from inference.types import ImageFile
 
 # Images that need no fetch and wait in a process, so that its decoding threads never do.
 WAITING = 2
@@ -91,7 +95,7 @@ class Process:
     def flush(self) -> bool:
         """Send what there is to send, without waiting. Return whether all of it was sent."""
         if self._chunk:
-            self._queue(Chunk([(slot, ticket.order.task) for slot, ticket in self._chunk]))
+            self._queue(Chunk([(slot, _sent(ticket.order.task)) for slot, ticket in self._chunk]))
             self._chunk.clear()
         try:
             while self._unsent:
@@ -137,6 +141,13 @@ class Process:
 
     def _queue(self, asked: Asked) -> None:
         self._unsent.append(memoryview(framed(pickle.dumps(asked))))
+
+
+def _sent(task: Task) -> Task:
+    """Return a task as another process can do it."""
+    if isinstance(task.item, ImageFile):
+        return replace(task, item=ImageFile(as_others_see(task.item.path)))
+    return task
 
 
 def _most(kind: Kind, threads: ThreadCounts) -> int:
