@@ -1,6 +1,7 @@
 """`sweetspot benchmark encoder` as people type it, on the fake encoder."""
 
 import json
+import os
 import signal
 import subprocess
 
@@ -8,14 +9,18 @@ import pytest
 
 from tests.e2e.service import ROOT, command
 
+# The profile's fixture measures with processes; for others they would only take time.
+IN_THREADS = os.environ | {"SWEETSPOT_PREPROCESS_PROCESSES": "0"}
 
-def run(*arguments, **options):
+
+def run(*arguments, env=IN_THREADS, **options):
     return subprocess.run(
         command("benchmark", "encoder", "--backend", "fake", *arguments),
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=120,
+        env=env,
         **options,
     )
 
@@ -24,7 +29,7 @@ def run(*arguments, **options):
 def profile(tmp_path_factory):
     """A profile and a report of all back ends, written once."""
     folder = tmp_path_factory.mktemp("profile")
-    result = run("--all", "--json", "--report", str(folder / "report.html"))
+    result = run("--all", "--json", "--report", str(folder / "report.html"), env=None)
     assert result.returncode == 0, result.stderr
     return folder, json.loads(result.stdout), result.stderr
 
@@ -79,6 +84,7 @@ def test_interrupting_leaves_what_was_measured(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=IN_THREADS,
     )
     assert process.stderr is not None
     while "sweet spot" not in process.stderr.readline():

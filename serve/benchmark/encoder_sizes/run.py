@@ -11,10 +11,10 @@ from typing import Any
 import click
 from rich.console import Console
 
-from inference.profile.machine import cores, cpu_name, memory_bytes
+from inference.profile.machine import cores, cpu_name
 from inference.profile.profile import document
 from inference.tuning.runners import image_runner, on_streams, text_runner
-from inference.tuning.threads import candidates, choose, measure, plain, ways, words
+from inference.tuning.threads import candidates, choose, measure, ways, words
 from inference.tuning.tune import TuneConfig, tune
 from model.encoder import Encoder
 from model.errors import ModelError
@@ -27,7 +27,7 @@ from serve.benchmark.encoder_sizes.terminal import show_all, show_threads, show_
 from serve.benchmark.report.page import page
 from serve.benchmark.report.terminal import write_page
 from serve.compose import model_config
-from serve.plan import tower_profile, tuning_bytes, versions
+from serve.plan import threads_for, tower_profile, tuning_bytes, versions
 from serve.settings import Settings
 
 # The thumbnails that thread plans are measured on.
@@ -62,8 +62,7 @@ def run(settings: Settings, asked: Asked) -> int:
     complete = True
     try:
         for encoder in _encoders(settings, asked):
-            threads = plain(cores(), memory_bytes=memory_bytes())
-            found = Measured(encoder.spec, settings.preprocess, threads)
+            found = Measured(encoder.spec, settings.preprocess, threads_for(settings, "cpu"))
             every.append(found)
             if asked.every:
                 rows = embeddings(encoder)
