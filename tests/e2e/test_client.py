@@ -42,15 +42,15 @@ def thumbnails():
 class Killed:
     """The service on one port: kill its worker, or all of it and start it again."""
 
-    def __init__(self, folder, way):
-        self._folder, self._way = folder, way
+    def __init__(self, folder):
+        self._folder = folder
         self._port = free_port()
         self._stack = ExitStack()
         self._running = self._start(ready=True)
         self.kills = []
 
     def _start(self, *, ready):
-        options = ("--backend", "fake", "--local-endpoint", *self._way)
+        options = ("--backend", "fake", "--local-endpoint")
         return self._stack.enter_context(
             started(self._folder, *options, port=self._port, ready=ready)
         )
@@ -76,10 +76,10 @@ class Killed:
         self.kills.append("all")
 
 
-def test_2000_thumbnails_in_order_while_the_service_is_killed_and_restarted(tmp_path, caplog, way):
+def test_2000_thumbnails_in_order_while_the_service_is_killed_and_restarted(tmp_path, caplog):
     """By boto3's own client. 5 % are bad; the worker is killed, then all, then the worker again."""
     caplog.set_level(logging.WARNING, "deploy.client.retrying")
-    with thumbnails() as (urls, expected), Killed(tmp_path, way) as service:
+    with thumbnails() as (urls, expected), Killed(tmp_path) as service:
         faults = {500: service.kill_worker, 1000: service.kill_all, 1500: service.kill_worker}
         config = Config(retries={"total_max_attempts": 1})
         runtime = boto3.client("sagemaker-runtime", endpoint_url=service.url, config=config)

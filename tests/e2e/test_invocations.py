@@ -63,12 +63,12 @@ def test_64_urls_in_order_with_each_error_in_its_place(service, thumbnail_server
     assert f"fingerprint={body['fingerprint']};failures=3;" in attributes
 
 
-def test_the_built_in_model_embeds_64_urls_and_finds_them(tmp_path, thumbnail_server, way):
+def test_the_built_in_model_embeds_64_urls_and_finds_them(tmp_path, thumbnail_server):
     """The main job with the real model: images and texts in one space, unit norm."""
     from model.synthetic.thumbnails import sample
 
     urls, codes = sixty_four(thumbnail_server)
-    with started(tmp_path, "--model", "builtin", *way) as service:
+    with started(tmp_path, "--model", "builtin") as service:
         assert service.ping().status_code == 200
         body = service.invoke({"urls": urls}).json()
         check_sixty_four(body, codes)
