@@ -8,7 +8,6 @@ do not wait for slow servers.
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from inference.fetching.files import read_file
 from inference.fetching.inline import check_size, decode_base64, decode_data_url, is_data_url
 from inference.fetching.urls import tidy
 from inference.preparation.order import SHED, STOPPING, Order, Task
+from inference.stats import measured
 from inference.types import LANES, ImageBase64, ImageBytes, ImageFile, ImageUrl, Lane
 from model.encoder import UInt8Array
 from model.memory_budget import MemoryBudget
@@ -94,11 +94,8 @@ class ThreadStage:
     def _data(self, order: Order) -> bytes:
         if not order.task.fetches:
             return _inline(order.task, self._max_bytes)
-        start_s = time.perf_counter()
-        try:
+        with measured("fetch", order.spent):
             return self._fetched(order)
-        finally:
-            order.spent("fetch", start_s, time.perf_counter())
 
     def _fetched(self, order: Order) -> bytes:
         match order.task.item:
@@ -110,12 +107,8 @@ class ThreadStage:
                 raise TypeError(f"{type(other).__name__} is not fetched")
 
     def _decode(self, order: Order, data: bytes) -> list[UInt8Array]:
-        start_s = time.perf_counter()
-        try:
-            with order.decoding():
-                return [way(data, self._budget) for way in order.task.ways]
-        finally:
-            order.spent("decode", start_s, time.perf_counter())
+        with measured("decode", order.spent), order.decoding():
+            return [way(data, self._budget) for way in order.task.ways]
 
 
 def _inline(task: Task, max_bytes: int) -> bytes:
