@@ -9,8 +9,9 @@ The service sends one letter for each command:
     f + 2 descriptors   fork; they are the connection and the memory of the new process
     k + process id      end a process, as 4 bytes
 
-The fork server answers by lines of JSON: `["born", pid]`, `["died", pid, status]` as of `waitpid`,
-and `["failed", reason]` when it could not fork. A new process gets its `Setup` by its connection.
+The fork server answers by messages of JSON: `["born", pid]`, `["died", pid, status]` as of
+`waitpid`, and `["failed", reason]` when it could not fork. A new process gets its `Setup` by its
+connection.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import NoReturn
 
 from inference.fetching.transport import tls_context
 from inference.preparation.processes.child import serve
-from inference.preparation.processes.framing import LENGTH
+from inference.preparation.processes.framing import framed
 from model.encoder import Preprocessing
 
 FORK, KILL = b"f", b"k"
@@ -45,12 +46,17 @@ PIXEL = bytes.fromhex(
 )
 
 
-def main(descriptor: int) -> NoReturn:
-    """Serve one service. descriptor: of the connection to it."""
+def main(descriptor: int, way: bytes) -> NoReturn:
+    """Serve one service. descriptor: of the connection to it. way: a pickled `Preprocessing`."""
     # Ctrl-C and SIGTERM may be sent to the whole group; the service decides when its helpers end.
     for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, signal.SIG_IGN)
     _name("sweetspot-fork")
+    prepare: Preprocessing = pickle.loads(way)  # noqa: S301 - from the service
+    prepare(PIXEL)  # imports what it needs
+    tls_context()
+    gc.collect()
+    gc.freeze()  # otherwise a collection writes to pages that could stay shared
     _ForkServer(socket.socket(fileno=descriptor)).run()
 
 
@@ -60,10 +66,6 @@ class _ForkServer:
         self._alive: set[int] = set()
 
     def run(self) -> NoReturn:
-        self._receive_way()(PIXEL)  # imports what it needs
-        tls_context()
-        gc.collect()
-        gc.freeze()  # otherwise a collection writes to pages that could stay shared
         signal.signal(signal.SIGCHLD, self._reap)
         with suppress(ConnectionError):  # the service was killed before it read what it was told
             while self._obey():
@@ -78,16 +80,6 @@ class _ForkServer:
         elif command == KILL:
             self._kill(*PID.unpack(self._control.recv(PID.size, socket.MSG_WAITALL)))
         return bool(command)
-
-    def _receive_way(self) -> Preprocessing:
-        """Read the first message, and not a byte more: descriptors come with what follows."""
-        head = self._control.recv(LENGTH.size, socket.MSG_WAITALL)
-        if len(head) < LENGTH.size:
-            self._end()
-        (length,) = LENGTH.unpack(head)
-        body = self._control.recv(length, socket.MSG_WAITALL)
-        way: Preprocessing = pickle.loads(body)  # noqa: S301 - from the service
-        return way
 
     def _fork(self, connection: int, memory: int) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
@@ -134,7 +126,7 @@ class _ForkServer:
 
     def _tell(self, *event: object) -> None:
         with suppress(OSError):  # the service has ended
-            self._control.sendall(json.dumps(event).encode() + b"\n")
+            self._control.sendall(framed(json.dumps(event).encode()))
 
     def _end(self) -> NoReturn:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

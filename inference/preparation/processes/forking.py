@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from inference.preparation.processes.fork_server import FORK, KILL, PID
-from inference.preparation.processes.framing import framed
+from inference.preparation.processes.framing import RECV_BYTES, Frames
 from model.encoder import Preprocessing
 
 # One thread for libraries that compute: the fork server may have no other threads, and each
@@ -25,11 +25,10 @@ ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
 }
-CODE = "import sys; sys.path[:] = {path!r}; from {module} import main; main({descriptor})"
+CODE = "import sys; sys.path[:] = {path!r}; from {module} import main; main({descriptor}, {way!r})"
 # The running interpreter, even if its path is closed to this user. Only on Linux.
 INTERPRETER = "/proc/self/exe"
 MODULE = "inference.preparation.processes.fork_server"
-RECV_BYTES = 64 * 1024
 
 
 class Event(NamedTuple):
@@ -50,7 +49,9 @@ class ForkServer:
     def __init__(self, way: Preprocessing) -> None:
         self.connection, theirs = socket.socketpair()
         with theirs:
-            code = CODE.format(path=sys.path, module=MODULE, descriptor=theirs.fileno())
+            code = CODE.format(
+                path=sys.path, module=MODULE, descriptor=theirs.fileno(), way=pickle.dumps(way)
+            )
             self._process = subprocess.Popen(  # noqa: S603 - this program, no user input
                 [sys.executable, "-c", code],
                 executable=INTERPRETER if Path(INTERPRETER).exists() else None,
@@ -59,8 +60,7 @@ class ForkServer:
                 env=os.environ | ENVIRONMENT,  # noqa: TID251 - passed on, not read
             )
         self.pid, self._way = self._process.pid, way
-        self._rest, self._is_ready = b"", False
-        self._send(framed(pickle.dumps(way)))
+        self._frames, self._is_ready = Frames(), False
 
     def fork(self, connection: socket.socket, memory: int) -> None:
         """Ask for a process. connection: its end; memory: the descriptor of its memory."""
@@ -73,7 +73,8 @@ class ForkServer:
 
     def kill(self, pid: int) -> None:
         """End a process, if it is still there."""
-        self._send(KILL + PID.pack(pid))
+        with suppress(OSError):  # it has ended; `events` says so
+            self.connection.sendall(KILL + PID.pack(pid))
 
     def events(self) -> Iterator[Event]:
         """Yield what has happened. Raises EOFError when the fork server has ended."""
@@ -84,9 +85,8 @@ class ForkServer:
         if not data:
             raise EOFError
         self._is_ready = True
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            kind, *facts = json.loads(line)
+        for message in self._frames.feed(data):
+            kind, *facts = json.loads(message)
             yield Event(kind, reason=facts[0]) if kind == "failed" else Event(kind, *facts)
 
     def close(self) -> None:
@@ -95,7 +95,3 @@ class ForkServer:
         if not self._is_ready:  # it has no processes, and does not listen yet
             self._process.kill()
         self._process.wait()
-
-    def _send(self, data: bytes) -> None:
-        with suppress(OSError):  # it has ended; `events` says so
-            self.connection.sendall(data)
