@@ -19,7 +19,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Turn:
-    """What was measured; by the role of a process: `encoder`, `fork server`, `preparing`.
+    """What was measured; by the role of a process: `encoder`, or as of `Engine.processes`.
 
     core_ms: an image's, in all processes of a role. lock_ms: for which the encoder's process holds
     its interpreter lock, an image's. memory: of the largest process of a role. pictures_core_ms: an

@@ -17,7 +17,6 @@ from inference.errors import DeadlineExceeded, Internal
 from inference.preparation.order import SHED, Order
 from inference.preparation.processes.process import Process
 from inference.preparation.processes.ticket import KINDS, Kind, Ticket
-from inference.types import Lane
 from model.errors import CorruptImage
 
 # Crashes around an image that was not decoded at the time, until it is tried alone, too.
@@ -58,11 +57,7 @@ class Dispatch:
             return set()
         usual = [one for one in processes if not one.for_suspects]
         others = [one for one in processes if one.for_suspects]
-        return {
-            *self._deal("interactive", usual),
-            *self._deal("bulk", usual),
-            *self._deal_alone(others),
-        }
+        return {*self._deal(usual), *self._deal_alone(others)}
 
     def again(self, process: Process, *, hung: int | None, was_killed: bool) -> None:
         """Let the images of a dead process wait again, or fail the one that ended it.
@@ -99,13 +94,10 @@ class Dispatch:
             while queue:
                 queue.popleft().order.failed(exc)
 
-    def _deal(self, lane: Lane, processes: Collection[Process]) -> Iterator[Process]:
+    def _deal(self, processes: Collection[Process]) -> Iterator[Process]:
         """Deal images out in turns, to the processes with the most room first."""
-        for kind in KINDS:
-            queue = self._queues[kind]
-            if kind.lane != lane or not queue:
-                continue
-            free = [one for one in processes if one.room(kind) > 0]
+        for kind, queue in self._queues.items():  # interactive ones first
+            free = [one for one in processes if one.room(kind) > 0] if queue else []
             turns = deque(sorted(free, key=lambda one: -one.room(kind)))
             while queue and turns:
                 if _give(process := turns.popleft(), queue.popleft()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
 import time
@@ -40,7 +41,7 @@ class Process:
         with theirs:
             fork(theirs, memory)
         self.memory = SharedPixels(memory, setup.slots)
-        shared_pixels.close(memory)
+        os.close(memory)  # it stays while a process has it mapped
         self.connection.setblocking(False)
         self.pid = 0
         self.for_suspects = for_suspects

@@ -75,15 +75,10 @@ def create(count: int) -> int:
 def can_share() -> bool:
     """Whether such memory can be made here: a limit on the size of files also holds for it."""
     try:
-        close(create(1))
+        os.close(create(1))
     except OSError:
         return False
     return True
-
-
-def close(descriptor: int) -> None:
-    """Close a descriptor of `create`. The memory stays while a process has it mapped."""
-    os.close(descriptor)
 
 
 def pixel_bytes(way: Preprocessing) -> int:

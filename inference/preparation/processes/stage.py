@@ -42,8 +42,7 @@ class ProcessStage:
         self._stall_s, self._look_over_s = stall_s, 0.0
         self._incoming: deque[Order] = deque()
         self._dispatch = Dispatch()
-        limit = setup.decode_bytes
-        self._leases: Leases[tuple[Process, int]] = Leases(limit or 0)
+        self._leases: Leases[tuple[Process, int]] = Leases(setup.decode_bytes or 0)
         self._selector = selectors.DefaultSelector()
         self._bell, self._ringer = socket.socketpair()
         for one in (self._bell, self._ringer):

@@ -16,6 +16,7 @@ class Kind(NamedTuple):
     fetches: bool
 
 
+# Interactive ones first: images are dealt out in this order.
 KINDS = tuple(Kind(lane, fetches) for lane in LANES for fetches in (True, False))
 
 
