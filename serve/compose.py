@@ -51,6 +51,8 @@ def _open(settings: Settings, forks: ForkServer | None, *, may_tune: bool) -> En
     for one in settings.each_model():
         try:
             encoder, planned = _prepared(one, threads, may_tune=may_tune)
+            if engine is not None:
+                _add(engine, encoder.spec.name, encoder, planned)
         except (CheckpointError, OutOfMemory, MemoryError) as exc:
             if not settings.models:
                 raise
@@ -60,8 +62,6 @@ def _open(settings: Settings, forks: ForkServer | None, *, may_tune: bool) -> En
             continue
         if engine is None:
             engine, threads = engine_of(one, encoder, planned, forks), planned.threads
-        else:
-            engine.add(encoder.spec.name, encoder, planned.image, planned.text)
     if engine is None:
         raise CheckpointError("none of the models can be loaded")
     if settings.models:
@@ -73,7 +73,16 @@ def add_model(engine: Engine, settings: Settings, name: str, url: str, shown: st
     """Load one more model. shown: its name in answers. Raises CheckpointError, OutOfMemory."""
     one = replace(settings, model=url, model_name=shown)
     encoder, planned = _prepared(one, _threads_of(one))
-    engine.add(name, encoder, planned.image, planned.text)
+    _add(engine, name, encoder, planned)
+
+
+def _add(engine: Engine, name: str, encoder: Encoder, planned: Plan) -> None:
+    """Add a model to the engine; close it if its pixels are too large. Raises CheckpointError."""
+    try:
+        engine.add(name, encoder, planned.image, planned.text)
+    except BaseException:
+        encoder.close()
+        raise
 
 
 def open_without_models(settings: Settings) -> Engine:

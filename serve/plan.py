@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -159,10 +160,18 @@ def threads_for(settings: Settings, device: str, profile: Profile | None = None)
         "processes": settings.preprocess_processes,
     }
     threads = replace(threads, **{k: n for k, n in given.items() if isinstance(n, int)})
-    if threads.processes and not can_share():
-        log.warning("no memory can be shared here: images are preprocessed in threads")
+    if threads.processes and not _can_share():
         threads = replace(threads, processes=0)
     return threads
+
+
+@cache
+def _can_share() -> bool:
+    """Whether processes can share memory here; warns once, although it is asked at each step."""
+    can = can_share()
+    if not can:
+        log.warning("no memory can be shared here: images are preprocessed in threads")
+    return can
 
 
 class _Planner:

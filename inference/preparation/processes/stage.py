@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 LOOK_OVER_S = 0.5
 # While so many bulk images are under way, answers gather for so long. To handle each as it comes
 # takes four times the CPU time, since every time the caches are cold.
-BUSY, GATHER_S = 16, 0.01
+BUSY, GATHER_MS = 16, 10
 
 
 class ProcessStage:
@@ -48,6 +48,8 @@ class ProcessStage:
         for one in (self._bell, self._ringer):
             one.setblocking(False)
         self._selector.register(self._bell, selectors.EVENT_READ, self._answer_bell)
+        self._only_bell = select.poll()  # not select.select, which takes no descriptor above 1023
+        self._only_bell.register(self._bell, select.POLLIN)
         self._is_asleep = self._is_gathering = self._closing = False
         self._pool = ProcessPool(setup, count, self._selector, self._hear, self._died, forks)
         self._thread = threading.Thread(target=self._run, name="preparation", daemon=True)
@@ -132,7 +134,7 @@ class ProcessStage:
     def _gather(self) -> None:
         """Let answers of bulk images gather, unless an interactive image comes."""
         self._is_gathering = True
-        select.select([self._bell], [], [], GATHER_S)
+        self._only_bell.poll(GATHER_MS)
         self._is_gathering = False
 
     def _answer_bell(self) -> None:
