@@ -48,10 +48,8 @@ class Staging:
         follows on the same stream. Larger pinned memory may replace it at any time: torch keeps
         the old memory until its copies have ended.
         """
-        if self._device.type == "cpu":
-            return torch.from_numpy(self._gather(batch))
-        if not self._pins:
-            return torch.from_numpy(gathered(batch)).to(self._device)
+        if self._device.type == "cpu" or not self._pins:
+            return torch.from_numpy(self._gather(batch)).to(self._device)
         memory = self._pinned(len(batch) * batch[0].nbytes)
         host = gathered(batch, out=memory.numpy())
         dtype = torch.from_numpy(host).dtype

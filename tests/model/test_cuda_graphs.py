@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +11,7 @@ from model.backends.cuda_graphs import BUCKETS, bucket_of
 from model.config import ModelConfig
 from model.errors import CheckpointError
 from model.load import load, settle
-
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+from tests.model.test_torch_encoder import needs_cuda
 
 
 @given(st.integers(1, 2 * max(BUCKETS)))

@@ -19,7 +19,7 @@ ITEMS = SHAPES.flatmap(
 
 @given(ITEMS)
 def test_a_batch_is_the_items_in_order(items):
-    np.testing.assert_array_equal(gathered(items), np.stack(items))
+    np.testing.assert_array_equal(Gather()(items), np.stack(items))
 
 
 @given(ITEMS, st.integers(0, 100))
@@ -35,13 +35,13 @@ def test_a_batch_is_written_at_the_start_of_the_memory_it_is_given(items, spare)
 
 def test_one_array_is_not_copied():
     batch = np.zeros((2, 4, 4, 3), dtype=np.uint8)
-    assert gathered(batch) is batch
+    assert Gather()(batch) is batch
 
 
 def test_items_of_other_shapes_and_too_little_memory_are_errors():
     small, large = np.zeros(3, np.uint8), np.zeros(4, np.uint8)
     with pytest.raises(ValueError, match="shape"):
-        gathered([small, large])
+        Gather()([small, large])
     with pytest.raises(ValueError, match="reshape"):
         gathered([large, large], out=np.zeros(7, np.uint8))
 
