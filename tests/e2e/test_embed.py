@@ -3,6 +3,7 @@
 import fcntl
 import io
 import json
+import mmap
 import os
 import pty
 import re
@@ -53,8 +54,7 @@ def running(*words, python=(), backend=WORDS, **options):
     process = subprocess.Popen(
         [sys.executable, *python, "-m", "sweetspot", *backend, *map(str, words)],
         cwd=ROOT,
-        env=without_proxies(),
-        **pipes | options,
+        **{"env": without_proxies()} | pipes | options,
     )
     with process:
         try:
@@ -223,6 +223,22 @@ def test_a_second_signal_ends_a_run_that_hangs():
             time.sleep(0.01)
         process.stdout.close()
         assert ended(process) == (130, "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_write_that_a_signal_interrupts_loses_no_row(unbuffered):
+    """Its rest is written once somebody reads on."""
+    environ = without_proxies() | {"PYTHONUNBUFFERED": unbuffered}
+    with running("-", "--format", "jsonl", env=environ) as process:
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, mmap.PAGESIZE)
+        process.stdin.write(b"nosuch.png\n" * 3000)
+        process.stdin.flush()
+        wait_for(lambda: is_stuck_in_a_write(process))
+        process.send_signal(signal.SIGINT)
+        rows = [json.loads(line) for line in process.stdout.read().splitlines()]
+        code, said = ended(process)
+    assert [row["index"] for row in rows] == list(range(len(rows)))
+    assert (code, said) == (130, f"interrupted: {len(rows):,} rows written")
 
 
 def writes_to_stdout(process):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -143,6 +144,9 @@ def _opened(output: str | None) -> Iterator[BinaryIO]:
         with whole_file(output) as file:
             yield file
         return
+    if isinstance(sys.stdout.buffer, io.RawIOBase):  # by PYTHONUNBUFFERED
+        # A raw write that a signal interrupts drops the rest of its rows.
+        sys.stdout = os.fdopen(sys.stdout.fileno(), "w", closefd=False)
     try:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
