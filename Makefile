@@ -28,9 +28,9 @@ help: ## List the targets
 demo: $(VENV)/.run ## Search screens by text with the built-in model, start to end
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/.dev ## Run all tests, two at a time; those that need the machine alone come last
-	$(BIN)/python -m pytest -n 2 --ignore tests/e2e
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/e2e -m "not alone"
+test: $(VENV)/.dev ## Run all tests, some at a time; those that need the machine alone come last
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/e2e
+	$(BIN)/python -m pytest -n 3 --dist loadfile tests/e2e -m "not alone"
 	$(BIN)/python -m pytest tests/e2e -m alone
 
 chaos: $(VENV)/.dev ## Kill processes, break fetches, drop clients; check every answer (CHAOS_SECONDS=20)

@@ -18,6 +18,7 @@ SIZES = {
     "vit-b-16": ((768, 3072, 12, 12, 224, 16), (512, 2048, 12, 8), 512),
     "vit-l-14": ((1024, 4096, 24, 16, 224, 14), (768, 3072, 12, 12), 768),
     "small": ((32, 64, 2, 2, 32, 8), (32, 64, 2, 2), 24),
+    "shallow": ((32, 64, 1, 2, 32, 8), (32, 64, 1, 2), 24),
 }
 
 
@@ -27,7 +28,7 @@ def make_checkpoint(
     """Write a random-weight CLIP of a size; its text tower may be given other options."""
     folder.mkdir(parents=True, exist_ok=True)
     vision, text, projection = SIZES[size]
-    if size != "small" and OPENAI_TOKENIZER.is_dir():
+    if size.startswith("vit") and OPENAI_TOKENIZER.is_dir():
         for path in OPENAI_TOKENIZER.glob("*.*"):
             shutil.copyfile(path, folder / path.name)
     else:

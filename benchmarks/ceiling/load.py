@@ -26,7 +26,7 @@ from inference.profile.machine import cores
 from inference.types import Failure, ImageUrl
 
 CALLERS, URLS = 4, 64
-BATCH = BatchConfig(batch_size=32, max_wait_s=0.01)
+BATCH = BatchConfig(batch_size=32)
 FETCH = FetchConfig(urls=UrlConfig(allow_hosts=("127.0.0.1",)))
 DEADLINE_S, POLL_S = 60.0, 0.1
 

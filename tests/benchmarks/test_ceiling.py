@@ -26,11 +26,11 @@ locks_ms = times_ms | st.just(0.0)
 
 
 def test_a_trial_run_tells_speed_times_memory_and_paper(capsys):
-    """One test, since the run takes half a minute."""
+    """One test, since the run takes long."""
     result = report(measure(QUICK, QUICK_COUNTS, seed=0))
 
     rows = [(row["mix"], row["processes"]) for row in result["measured"]]
-    assert rows == [("A", 0), ("A", 2), ("B", 0), ("B", 2)]
+    assert rows == [("A", 0), ("A", 2)]
     for row in result["measured"]:
         roles = {"encoder"} | ({"fork_server", "preprocess"} if row["processes"] else set())
         assert row["core_ms_by_role"].keys() == row["memory_mib_by_role"].keys() == roles

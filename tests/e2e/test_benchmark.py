@@ -76,7 +76,7 @@ def test_people_see_tables_and_charts_beside_an_older_profile(profile):
 
 def test_interrupting_leaves_what_was_measured(tmp_path):
     """Ctrl-C after the first tower: that is shown and kept as partial; no profile is written."""
-    arguments = ["--model", "builtin", "--exhaustive", "--json"]
+    arguments = ["--backend", "fake", "--exhaustive", "--json"]
     files = ["--write-profile", str(tmp_path / "p"), "--report", str(tmp_path / "page.html")]
     process = subprocess.Popen(
         [*command("benchmark", "encoder"), *arguments, *files],

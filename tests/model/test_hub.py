@@ -64,12 +64,24 @@ def hub(repositories):
     server.server_close()
 
 
-def embed(model, home, endpoint, **environ):
+def embed(model, home, endpoint):
     """`sweetspot embed --model owner/name` in a process: the hub's library reads at import."""
     arguments = ["embed", "--model", model, "--text", "a login form", "--format", "jsonl"]
     arguments += ["--backend", "torch"]  # converts no graphs
+    return python(["-m", "sweetspot", *arguments], home, endpoint)
+
+
+def downloaded(hub_id, home, endpoint, **environ):
+    """Return the folder that `download` finds in a process."""
+    code = f"from model.checkpoints.hub import download; print(download({hub_id!r}))"
+    result = python(["-c", code], home, endpoint, **environ)
+    assert result.returncode == 0, result.stderr
+    return Path(result.stdout.strip())
+
+
+def python(arguments, home, endpoint, **environ):
     return subprocess.run(
-        [sys.executable, "-m", "sweetspot", *arguments],
+        [sys.executable, *arguments],
         cwd=ROOT,
         env=os.environ | {"HF_HOME": str(home), "HF_ENDPOINT": endpoint} | environ,
         capture_output=True,
@@ -80,22 +92,20 @@ def embed(model, home, endpoint, **environ):
 
 def test_a_hub_id_is_downloaded_and_found_again_offline(small_checkpoint, tmp_path):
     with hub({"owner/name": small_checkpoint}) as (endpoint, asked):
-        online = embed("owner/name", tmp_path, endpoint)
-    assert online.returncode == 0, online.stderr
+        result = embed("owner/name", tmp_path, endpoint)
+    assert result.returncode == 0, result.stderr
     assert "model.safetensors" in asked
-    assert len(json.loads(online.stdout)["embedding"]) == 24
-    offline = embed("owner/name", tmp_path, endpoint, HF_HUB_OFFLINE="1")
-    assert offline.returncode == 0, offline.stderr
-    assert offline.stdout == online.stdout
+    assert len(json.loads(result.stdout)["embedding"]) == 24
+    found = downloaded("owner/name", tmp_path, endpoint, HF_HUB_OFFLINE="1")
+    assert found.name == COMMIT
+    assert (found / "model.safetensors").exists()
     # The server is gone: the cache also serves a restart that does not know it is offline.
-    unreachable = embed("owner/name", tmp_path, endpoint)
-    assert unreachable.stdout == online.stdout
+    assert downloaded("owner/name", tmp_path, endpoint) == found
 
 
 def test_a_revision_is_asked_for(small_checkpoint, tmp_path):
     with hub({"owner/name": small_checkpoint}) as (endpoint, _):
-        result = embed("owner/name@v1", tmp_path, endpoint)
-    assert result.returncode == 0, result.stderr
+        assert downloaded("owner/name@v1", tmp_path, endpoint).name == COMMIT
     assert (tmp_path / "hub" / "models--owner--name" / "refs" / "v1").read_text() == COMMIT
 
 

@@ -17,6 +17,7 @@ from model.fidelity.quantize import BelowFloors, Floors, QuantizedTower, as_repo
 from model.load import load
 from model.synthetic.thumbnails import sample
 from model.training.retrieval import embed, evaluation_set, recalls
+from tests.checkpoints import make_checkpoint
 
 # A layer whose input has channels far from the rest.
 HURT = (2,)
@@ -146,9 +147,8 @@ def test_layers_that_hurt_are_kept_in_float32(planted):
     assert image.fidelity.plain.p1 >= 0.99
 
 
-def test_floors_that_cannot_be_kept_are_refused(small_checkpoint, tmp_path):
-    folder = Path(shutil.copytree(small_checkpoint, tmp_path / "small"))
-    encoder = float32(folder)
+def test_floors_that_cannot_be_kept_are_refused(tmp_path):
+    encoder = float32(make_checkpoint(tmp_path, "shallow"))
     with pytest.raises(
         BelowFloors, match="the image tower in int8 .* layers in float32; the floors"
     ):
