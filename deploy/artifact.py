@@ -119,8 +119,7 @@ def _graphs(held: Checkpoint) -> dict[str, Path]:
     """Return the graphs beside a checkpoint, checked against its weights as the server does."""
     with _in_plain_words():
         found = [one for precision in PRECISIONS if (one := graphs.find(held, precision))]
-    names = (*graphs.FILES, graphs.MANIFEST)
-    paths = [one.folder / name for one in found for name in names]
+    paths = (path for one in found for path in one.files)
     return {path.relative_to(held.folder).as_posix(): path for path in paths}
 
 

@@ -113,7 +113,7 @@ def card_precisions() -> tuple[Precision, ...]:
         return ()
     import torch
 
-    from model.backends.driver import check_driver, driver_cuda, has_bfloat16
+    from model.backends.cuda.driver import check_driver, driver_cuda, has_bfloat16
 
     check_driver(driver_cuda(), torch.version.cuda)
     if not torch.cuda.is_available():

@@ -6,8 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
+from sentencepiece import SentencePieceTrainer
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import CLIPConfig, CLIPModel
+from transformers import (
+    CLIPConfig,
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPTextModelWithProjection,
+    SiglipConfig,
+    SiglipModel,
+)
+
+from model.backends.towers.resnet import ResNetShape, ResNetTower
+from model.synthetic.thumbnails import sample
 
 # OpenAI's vocabulary, where it is at hand; nothing depends on it.
 OPENAI_TOKENIZER = Path(__file__).parents[2] / "shared" / "data" / "clip-tokenizer"
@@ -94,3 +106,133 @@ def _make_tokenizer(folder, image_size, context_length):
         "image_std": [0.26862954, 0.26130258, 0.27577711],
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+
+
+# The public configurations of SigLIP: (vision, text, vocabulary); 64 tokens of context.
+SIGLIP_SIZES = {
+    "siglip-base": ((768, 3072, 12, 12, 224, 16), (768, 3072, 12, 12), 32_000),
+    "siglip2-base": ((768, 3072, 12, 12, 224, 16), (768, 3072, 12, 12), 256_000),
+    "siglip": ((32, 64, 2, 2, 32, 8), (32, 64, 2, 2), 1_000),
+    "siglip2": ((32, 64, 2, 2, 32, 8), (32, 64, 2, 2), 1_000),
+}
+SIGLIP_CONTEXT = 64
+
+
+def make_siglip(folder: Path, size: str = "siglip", seed: int = 0) -> Path:
+    """Write a random-weight SigLIP, with a tokenizer of the construction of version 1 or 2."""
+    folder.mkdir(parents=True, exist_ok=True)
+    vision, text, vocabulary = SIGLIP_SIZES[size]
+    make_tokenizer = _make_gemma if size.startswith("siglip2") else _make_sentencepiece
+    ids = make_tokenizer(folder)
+    names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    torch.manual_seed(seed)
+    config = SiglipConfig(
+        text_config=dict(zip(names, text, strict=True))
+        | {"vocab_size": vocabulary, "max_position_embeddings": SIGLIP_CONTEXT}
+        | {"projection_size": vision[0], **ids},
+        vision_config=dict(zip((*names, "image_size", "patch_size"), vision, strict=True)),
+    )
+    SiglipModel(config).save_pretrained(folder)
+    processor = {
+        "image_processor_type": "SiglipImageProcessor",
+        "size": {"height": vision[4], "width": vision[4]},
+        "resample": 3,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    return folder
+
+
+def _make_sentencepiece(folder: Path) -> dict[str, int]:
+    """Train pieces on captions, with the special tokens where SigLIP has them."""
+    captions = [sample(seed).caption for seed in range(200)]
+    with (folder / "spiece.model").open("wb") as file:
+        SentencePieceTrainer.train(
+            sentence_iterator=iter(captions),
+            model_writer=file,
+            vocab_size=300,
+            character_coverage=1.0,
+            unk_id=2,
+            eos_id=1,
+            pad_id=0,
+            bos_id=-1,
+            hard_vocab_limit=False,
+            minloglevel=2,
+        )
+    config = {"tokenizer_class": "SiglipTokenizer", "model_max_length": SIGLIP_CONTEXT}
+    config |= {"eos_token": "</s>", "pad_token": "</s>", "unk_token": "<unk>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"do_lower_case": True}))
+    return {"eos_token_id": 1, "pad_token_id": 1, "bos_token_id": 1}
+
+
+def _make_gemma(folder: Path) -> dict[str, int]:
+    """Bytes and a few merges of Gemma's construction, in lower case, ended by <eos>."""
+    special = ["<pad>", "<eos>", "<bos>", "<unk>"]
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    tokens = [*special, *(f"<0x{byte:02X}>" for byte in range(256)), "\u2581", *letters]
+    merges = [("l", "o"), ("lo", "g"), ("i", "n")]
+    tokens += ["".join(pair) for pair in merges]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    tokenizer = Tokenizer(
+        models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    )
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Lowercase(), normalizers.Replace(" ", "\u2581")]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    tokenizer.add_special_tokens([AddedToken(one, special=True) for one in special])
+    tokenizer.post_processor = processors.TemplateProcessing("$A <eos>", None, [("<eos>", 1)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    named = {f"{token.strip('<>')}_token": token for token in special}
+    config = {"tokenizer_class": "GemmaTokenizer", "model_max_length": SIGLIP_CONTEXT} | named
+    config |= {"add_bos_token": False, "add_eos_token": True, "padding_side": "right"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return {"eos_token_id": 1, "pad_token_id": 0, "bos_token_id": 2}
+
+
+# OpenAI's configurations of ResNets: (layers, width, side, dimension), text.
+RESNET_SIZES = {
+    "rn50": (ResNetShape((3, 4, 6, 3), 64, 224, 1024), (512, 2048, 12, 8)),
+    "rn50x4": (ResNetShape((4, 6, 10, 6), 80, 288, 640), (640, 2560, 12, 10)),
+    "resnet": (ResNetShape((1, 1, 2, 1), 8, 64, 24), (32, 64, 2, 2)),
+}
+
+
+def make_resnet(folder: Path, size: str = "resnet", seed: int = 0) -> Path:
+    """Write a random-weight CLIP with a ResNet; its normalisations have seen something."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shape, text = RESNET_SIZES[size]
+    _make_tokenizer(folder, shape.image_size, 77)
+    vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    end = vocabulary["<|endoftext|>"]
+    names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    sizes: dict[str, Any] = dict(zip(names, text, strict=True))
+    torch.manual_seed(seed)
+    config = CLIPTextConfig(
+        **sizes,
+        vocab_size=len(vocabulary),
+        projection_dim=shape.dimension,
+        bos_token_id=vocabulary["<|startoftext|>"],
+        eos_token_id=end,
+        pad_token_id=end,
+    )
+    weights = resnet_weights(shape) | CLIPTextModelWithProjection(config).state_dict()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    described = {"model_type": "clip_resnet", "text_config": config.to_dict()}
+    (folder / "config.json").write_text(json.dumps(described))
+    return folder
+
+
+def resnet_weights(shape: ResNetShape) -> dict[str, torch.Tensor]:
+    """Random weights of a ResNet that keep what tells pictures apart."""
+    tower = ResNetTower(shape, (0, 0, 0), (1, 1, 1), 1.0)
+    weights = {f"visual.{name}": one for name, one in tower.state_dict().items()}
+    for name, one in weights.items():
+        if name.endswith((".running_mean", "bn3.bias", "positional_embedding")):
+            one.normal_(std=0.1)
+        elif name.endswith(".running_var"):
+            one.uniform_(0.5, 2.0)
+        elif one.ndim == 4:
+            torch.nn.init.kaiming_normal_(one)
+    return weights

@@ -25,7 +25,8 @@ from benchmarks.gpu.encoders import (
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan, rounded
 from inference.profile.curve import Point, fit, sweet_spot
 from inference.tuning.runners import SAMPLE_TEXTS
-from model.backends.torch_encoder import TorchEncoder, memory_errors
+from model.backends.memory_errors import memory_errors
+from model.backends.torch_encoder import TorchEncoder
 from model.errors import OutOfMemory
 
 # Time and rounds of one size.

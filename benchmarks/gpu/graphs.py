@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.gpu.encoders import noise, opened, precisions
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan, rounded
 from inference.tuning.runners import on_streams
-from model.backends.cuda_graphs import BUCKETS
+from model.backends.cuda.cuda_graphs import BUCKETS
 from model.backends.torch_encoder import TorchEncoder
 from model.encoder import UInt8Array
 

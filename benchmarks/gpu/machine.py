@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan
 from inference.profile.machine import cores, cpu_name, memory_in_words
-from model.backends.driver import check_driver, driver_cuda, has_bfloat16
+from model.backends.cuda.driver import check_driver, driver_cuda, has_bfloat16
 
 MIB = 2**20
 

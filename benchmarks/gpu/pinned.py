@@ -10,7 +10,7 @@ import torch
 from benchmarks.gpu.encoders import noise, opened, precisions
 from benchmarks.gpu.plan import Box, Found, Numbers, Plan, rounded
 from inference.tuning.runners import on_streams
-from model.backends.staging import Staging
+from model.backends.cuda.staging import Staging
 from model.backends.torch_encoder import TorchEncoder
 
 STREAMS = (1, 2)

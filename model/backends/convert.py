@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
-from typing import Any
 
 import torch
 from torch import nn
-from transformers.utils import logging as transformers_logging
 
 from model.backends.runtime import openvino
 from model.backends.torch_encoder import TorchEncoder
+from model.checkpoints.quiet import quiet_transformers
 from model.encoder import TowerName
 
-# Any batch size; for texts also any length.
+# Any batch size; for texts also any length, if they are not padded to one.
 ANY = -1
 
 
-class _ImageTower(nn.Module):
+class _FromPixels(nn.Module):
     """uint8 [N, S, S, 3] RGB -> float32 [N, D], unit norm."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, tower: nn.Module) -> None:
         super().__init__()
-        self.tower, self.projection = model.vision_model, model.visual_projection
+        self.tower = tower
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         planes = pixels.permute(0, 3, 1, 2).float()  # [N, 3, S, S], 0..255
-        pooled = self.tower(pixel_values=planes).pooler_output  # [N, H]
-        return nn.functional.normalize(self.projection(pooled), dim=-1)
+        return nn.functional.normalize(self.tower(planes), dim=-1)
 
 
-class _TextTower(nn.Module):
+class _FromTokens(nn.Module):
     """int64 [N, L] -> float32 [N, D], unit norm."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, tower: nn.Module) -> None:
         super().__init__()
-        self.tower, self.projection = model.text_model, model.text_projection
+        self.tower = tower
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        pooled = self.tower(input_ids=ids).pooler_output  # [N, H]
-        return nn.functional.normalize(self.projection(pooled), dim=-1)
+        return nn.functional.normalize(self.tower(ids), dim=-1)
 
 
 def convert(encoder: TorchEncoder) -> dict[TowerName, openvino.Model]:
@@ -50,24 +46,22 @@ def convert(encoder: TorchEncoder) -> dict[TowerName, openvino.Model]:
     """
     side = encoder.spec.image_size
     pixels = torch.zeros((2, side, side, 3), dtype=torch.uint8)
-    ids = torch.zeros((2, 2), dtype=torch.int64)  # [N, L], with the shortest L
+    length = encoder.tokenizer.fixed_length
+    ids = torch.zeros((2, length or 2), dtype=torch.int64)  # [N, L], with the shortest L
     return {
-        "image": _trace(_ImageTower(encoder.model), pixels, [ANY, side, side, 3]),
-        "text": _trace(_TextTower(encoder.model), ids, [ANY, ANY]),
+        "image": _trace(_FromPixels(encoder.model.image), pixels, [ANY, side, side, 3]),
+        "text": _trace(_FromTokens(encoder.model.text), ids, [ANY, length or ANY]),
     }
 
 
 @torch.inference_mode()
 def _trace(tower: nn.Module, example: torch.Tensor, shape: list[int]) -> openvino.Model:
     """Trace without warnings about conditions on shapes: the tests cover every length of text."""
-    level = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with quiet_transformers(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return openvino.convert_model(tower.eval(), example_input=example, input=[shape])
     finally:
-        transformers_logging.set_verbosity(level)
         _forget_traces()
 
 

@@ -64,7 +64,7 @@ def save(
     target = graphs_folder(artifact, precision)
     with whole_folder(target) as folder:
         _write(folder, towers, tokenizer)
-        write_manifest(folder, checkpoint, tokenizer.end, fidelity)
+        write_manifest(folder, checkpoint, tokenizer.end, fidelity, tokenizer.pad)
         check(read(folder, checkpoint, precision))
         copy_checkpoint(checkpoint, artifact)
     return target

@@ -21,7 +21,7 @@ from model.backends.mapped import release_pages
 from model.backends.runtime import core, cpu_has_bfloat16
 from model.backends.spec import spec_of
 from model.checkpoints.checkpoint import Checkpoint
-from model.checkpoints.graphs import TOKENIZER, Graphs, find
+from model.checkpoints.graphs import Graphs, find
 from model.checkpoints.tokenizer import Tokenizer
 from model.config import ModelConfig, Precision
 from model.encoder import BoolArray, EncoderSpec, Float32Array, Pixels, TowerName, UInt8Array
@@ -204,8 +204,10 @@ def _beside_int8(graphs: Graphs) -> tuple[str, str]:
 def _open(checkpoint: Checkpoint, graphs: Graphs) -> tuple[Sources, Tokenizer]:
     """Return sources that read a graph when it is compiled, with its weights mapped into memory."""
     sources: Sources = {name: partial(_read, graphs.folder, name) for name in get_args(TowerName)}
-    path = graphs.folder / TOKENIZER
-    return sources, Tokenizer.of_file(path, graphs.end, checkpoint.context_length)
+    if graphs.tokenizer is None:
+        return sources, Tokenizer.of_checkpoint(checkpoint)
+    length = checkpoint.context_length
+    return sources, Tokenizer.of_file(graphs.tokenizer, graphs.end, length, graphs.pad)
 
 
 def _read(folder: Path, name: TowerName) -> Any:

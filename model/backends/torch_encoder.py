@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import nn
-from transformers import CLIPModel
-from transformers.utils.logging import disable_progress_bar
 
-from model.backends.cuda_graphs import CudaGraphs
-from model.backends.driver import check_driver, driver_cuda, has_bfloat16
+from model.backends.cuda.cuda_graphs import CudaGraphs
+from model.backends.cuda.driver import check_driver, driver_cuda, has_bfloat16
+from model.backends.cuda.staging import Staging
+from model.backends.memory_errors import memory_errors
 from model.backends.spec import spec_of
-from model.backends.staging import Staging
+from model.backends.towers.load import Towers, Vocabulary, load_towers
 from model.checkpoints.checkpoint import Checkpoint
-from model.checkpoints.faults import checkpoint_faults
 from model.checkpoints.tokenizer import Tokenizer
 from model.config import ModelConfig, Precision
 from model.encoder import BoolArray, EncoderSpec, Float32Array, Pixels
-from model.errors import CheckpointError, OutOfMemory
+from model.errors import CheckpointError
 
-LEGACY_END = 2
 DTYPES: dict[Precision, torch.dtype] = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -33,18 +29,10 @@ DTYPES: dict[Precision, torch.dtype] = {
 # weights for 0..255 would be too small to be exact; pixels / 256 are exact in 8 bits. bfloat16 has
 # the exponents of float32, so it needs no factor.
 PIXEL_UNITS = {torch.float32: 1.0, torch.bfloat16: 1.0, torch.float16: 1 / 256}
-# Messages of a RuntimeError for lack of memory: from the CPU allocator, from CUDA itself (such as
-# for pinned memory), and from cuBLAS and cuDNN, which do not use torch's allocator.
-MEMORY_WORDS = (
-    "can't allocate memory",
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-)
 
 
 class TorchEncoder:
-    """transformers' CLIP, with the normalisation folded into its first convolution."""
+    """The towers of `towers`, on a CPU or a card."""
 
     def __init__(self, checkpoint: Checkpoint, config: ModelConfig) -> None:
         if config.threads:
@@ -55,9 +43,10 @@ class TorchEncoder:
         self.staging = Staging(self._device)
         self._captures = config.cuda_graphs
         self.graphs: CudaGraphs | None = None
-        self.model = place(_load(checkpoint, PIXEL_UNITS[self._dtype]), self._device, self._dtype)
-        self.tokenizer = Tokenizer.of_checkpoint(checkpoint.folder, checkpoint.context_length)
-        _check_vocabulary(checkpoint, self.model.text_model, self.tokenizer)
+        towers = load_towers(checkpoint, PIXEL_UNITS[self._dtype])
+        self.model = place(towers, self._device, self._dtype)
+        self.tokenizer = Tokenizer.of_checkpoint(checkpoint)
+        _check_vocabulary(checkpoint, towers.vocabulary, self.tokenizer)
         device = _device_name(self._device)
         self._spec = spec_of(checkpoint, config, "torch", device, precision)
 
@@ -85,12 +74,12 @@ class TorchEncoder:
         """The image tower alone. uint8 [N, S, S, 3] to float32 [N, D], both on the device."""
         planes = pixels.permute(0, 3, 1, 2).to(self._dtype)  # [N, 3, S, S], 0..255
         planes = planes * PIXEL_UNITS[self._dtype]
-        return _unit_norm(self.model.get_image_features(pixel_values=planes).pooler_output)
+        return _unit_norm(self.model.image(planes))
 
     @torch.inference_mode()
     def embed_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         """The text tower alone. int64 [N, L] to float32 [N, D], both on the device."""
-        return _unit_norm(self.model.get_text_features(input_ids=tokens).pooler_output)
+        return _unit_norm(self.model.text(tokens))
 
     def use_threads(self, threads: int, streams: int = 1) -> None:  # noqa: ARG002 - torch has one
         """Set torch's own number, which a thread reads at its first forward pass."""
@@ -118,34 +107,7 @@ class TorchEncoder:
             torch.cuda.empty_cache()
 
 
-def fold_normalization(
-    convolution: nn.Conv2d, mean: Sequence[float], std: Sequence[float], unit: float = 1.0
-) -> nn.Conv2d:
-    """Return a convolution on unit * pixels equal to the given one on (pixels / 255 - mean) / std.
-
-    w' = w / (255 std unit), b' = b - sum over channels and taps of w mean / std. Exact only
-    without padding; CLIP's patch embedding has none. Computed in float64, returned in the
-    precision of `convolution`. mean, std: one number a channel. Pixels are 0..255.
-    """
-    weight = convolution.weight.double()  # [out, 3, P, P]
-    scale = torch.tensor(std, dtype=torch.float64, device=weight.device).view(1, -1, 1, 1)
-    shift = torch.tensor(mean, dtype=torch.float64, device=weight.device).view(1, -1, 1, 1)
-    bias = -(weight * shift / scale).sum(dim=(1, 2, 3))
-    if convolution.bias is not None:
-        bias += convolution.bias.double()
-    folded = nn.Conv2d(
-        convolution.in_channels,
-        convolution.out_channels,
-        kernel_size=convolution.weight.shape[-1],
-        stride=convolution.stride,  # type: ignore[arg-type]  # torch's own annotation is wider
-    )
-    dtype = convolution.weight.dtype
-    folded.weight = nn.Parameter((weight / (255 * unit * scale)).to(dtype), requires_grad=False)
-    folded.bias = nn.Parameter(bias.to(dtype), requires_grad=False)
-    return folded
-
-
-def place(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Any:
+def place(model: Towers, device: torch.device, dtype: torch.dtype) -> Towers:
     """Move the model to a device and wait until it is there. Raises OutOfMemory."""
     with memory_errors():
         placed = model.to(device, dtype)
@@ -154,60 +116,18 @@ def place(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Any:
         return placed
 
 
-def _load(checkpoint: Checkpoint, unit: float) -> Any:
-    """Load transformers' model, check its weights, fold its first convolution for unit * pixels."""
-    disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
-    loader: Any = CLIPModel.from_pretrained
-    with checkpoint_faults("the model", checkpoint.folder), memory_errors():
-        model, report = loader(
-            checkpoint.folder,
-            use_safetensors=True,
-            local_files_only=True,
-            dtype=torch.float32,
-            attn_implementation="sdpa",
-            output_loading_info=True,
-        )
-    if report["missing_keys"]:
-        missing = min(report["missing_keys"])
-        raise CheckpointError(f"the weights in {checkpoint.folder} lack {missing}")
-    if spare := [key for key in report["unexpected_keys"] if ".layers." in key]:
-        raise CheckpointError(
-            f"the weights in {checkpoint.folder} hold {min(spare)}: "
-            "more layers than config.json says"
-        )
-    embeddings = model.vision_model.embeddings
-    embeddings.patch_embedding = fold_normalization(
-        embeddings.patch_embedding, checkpoint.mean, checkpoint.std, unit
-    )
-    return model.eval().requires_grad_(requires_grad=False)
-
-
-def _check_vocabulary(checkpoint: Checkpoint, text_model: Any, tokenizer: Tokenizer) -> None:
+def _check_vocabulary(checkpoint: Checkpoint, expected: Vocabulary, tokenizer: Tokenizer) -> None:
     """Check that tokenizer and text tower match: a row for every id, and the same end token."""
-    rows = text_model.embeddings.token_embedding.num_embeddings
-    if tokenizer.size > rows:
+    if tokenizer.size > expected.rows:
         raise CheckpointError(
-            f"the tokenizer in {checkpoint.folder} has {tokenizer.size} tokens, the weights {rows}"
+            f"the tokenizer in {checkpoint.folder} has {tokenizer.size} tokens, the weights "
+            f"{expected.rows}"
         )
-    # Before transformers 4.31 every configuration said 2, which stands for the highest id.
-    if text_model.eos_token_id not in (LEGACY_END, tokenizer.end):
+    if expected.end not in (None, tokenizer.end):
         raise CheckpointError(
-            f"{checkpoint.folder / 'config.json'} ends texts with token "
-            f"{text_model.eos_token_id}, the tokenizer with {tokenizer.end}"
+            f"{checkpoint.folder / 'config.json'} ends texts with token {expected.end}, "
+            f"the tokenizer with {tokenizer.end}"
         )
-
-
-@contextmanager
-def memory_errors() -> Iterator[None]:
-    """Raise OutOfMemory for torch's errors when weights or a batch do not fit."""
-    try:
-        yield
-    except torch.OutOfMemoryError as exc:
-        raise OutOfMemory("it does not fit into the device's memory") from exc
-    except RuntimeError as exc:
-        if not any(words in str(exc) for words in MEMORY_WORDS):
-            raise
-        raise OutOfMemory("it does not fit into memory") from exc
 
 
 def _device(name: str) -> torch.device:

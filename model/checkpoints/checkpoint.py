@@ -1,22 +1,37 @@
 """Find a checkpoint and verify it cheaply: no tensor is read, no torch imported.
 
 A checkpoint is a folder in transformers' format: config.json, model.safetensors (or its shards),
-the tokenizer's files and preprocessor_config.json (or processor_config.json).
+the tokenizer's files and preprocessor_config.json (or processor_config.json). `families` says of
+which architectures. A folder of sentence-transformers holds one, in a folder of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from model.checkpoints import image_processor
+from model.checkpoints.families import CLIP, FAMILIES, Family, Shapes, Sizes
+from model.checkpoints.layouts import (
+    CONFIG,
+    OPEN_CLIP_WEIGHTS,
+    PICKLE,
+    PICKLE_INDEX,
+    WEIGHTS,
+    WEIGHTS_INDEX,
+    Kind,
+    clip_folder,
+    convert_with,
+    kind_of,
+    read_json,
+)
 from model.errors import CheckpointError
 from model.images.geometry import Geometry
 
@@ -25,23 +40,12 @@ BUILTIN_FOLDER = Path(__file__).parents[1] / "builtin"
 # Where SageMaker unpacks an artifact.
 PLATFORM_FOLDER = Path("/opt/ml/model")
 
-WEIGHTS = "model.safetensors"
-WEIGHTS_INDEX = "model.safetensors.index.json"
-PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "open_clip_pytorch_model.bin")
-CONVERT = (
-    'convert it once, where you trust the file: python -c "from transformers import CLIPModel; '
-    "CLIPModel.from_pretrained('FROM', use_safetensors=False).save_pretrained('TO')\""
-)
+PICKLES = (PICKLE, PICKLE_INDEX, OPEN_CLIP_WEIGHTS[1])
+SENTENCEPIECE = "spiece.model"
 TOKENIZER_OPTIONS = ("tokenizer_config.json", "special_tokens_map.json")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
 # safetensors' own limit.
 MAX_HEADER_BYTES = 100_000_000
-
-_PATCH = "vision_model.embeddings.patch_embedding.weight"
-_PATCH_POSITIONS = "vision_model.embeddings.position_embedding.weight"
-_TOKEN_POSITIONS = "text_model.embeddings.position_embedding.weight"  # noqa: S105 - no password
-_IMAGE_PROJECTION = "visual_projection.weight"
-_TEXT_PROJECTION = "text_projection.weight"
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class Checkpoint:
 
     folder: Path
     name: str
+    family: Family
     geometry: Geometry
     dimension: int
     context_length: int
@@ -70,9 +75,11 @@ class Checkpoint:
         """Hex digest over weights, architecture, sizes and tokenizer; reads every file once."""
         digest = hashlib.sha256()
         facts = [self.image_size, self.mean, self.std]
-        facts.append(_architecture(_read_json(self.folder / "config.json")))
+        facts.append(_architecture(read_json(self.folder / CONFIG)))
         if self.geometry != Geometry.clip(self.image_size):
             facts.append(self.geometry)
+        if self.family is not CLIP:
+            facts.append(self.family.name)
         digest.update(json.dumps(facts, sort_keys=True).encode())
         files = weight_files(self.folder) + tokenizer_files(self.folder)
         options = (self.folder / name for name in TOKENIZER_OPTIONS)
@@ -96,7 +103,8 @@ def locate(model: str | None) -> Path | str:
     if Path(model).is_dir():
         return Path(model)
     if Path(model).exists():
-        raise CheckpointError(f"{model} is a file; a checkpoint is a folder")
+        how = f"; {convert_with(model)}" if kind_of(Path(model)) is Kind.FILE else ""
+        raise CheckpointError(f"{model} is a file; a checkpoint is a folder{how}")
     if HUB_ID.fullmatch(model):
         return model
     raise CheckpointError(
@@ -105,7 +113,7 @@ def locate(model: str | None) -> Path | str:
 
 
 def verify(folder: Path, name: str | None = None) -> Checkpoint:
-    """Check that the folder holds a complete CLIP checkpoint and read its sizes.
+    """Check that the folder holds a complete checkpoint of a known family and read its sizes.
 
     Raises:
         CheckpointError: the message says in one sentence which file is wrong, and how.
@@ -118,25 +126,42 @@ def verify(folder: Path, name: str | None = None) -> Checkpoint:
 
 def weights_bytes(model: str) -> int:
     """Return the size of the weights in a folder, bytes; 0 without weights or without a folder."""
-    return sum(file.stat().st_size for file in Path(model).glob("*.safetensors"))
+    folder = Path(model)
+    with suppress(CheckpointError):
+        folder = clip_folder(folder)
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
 
 
-def _verify(folder: Path, name: str | None) -> Checkpoint:
-    config = _read_json(folder / "config.json")
-    if config.get("model_type") != "clip":
+def family_of(folder: Path) -> Family:
+    """Read the family from config.json. Raises CheckpointError: it is not a known one."""
+    config = read_json(folder / CONFIG)
+    family = FAMILIES.get(str(config.get("model_type")))
+    if family is None:
         raise CheckpointError(
-            f"{folder / 'config.json'} describes a model of type "
-            f"{config.get('model_type')!r}, not 'clip'"
+            f"{folder / CONFIG} describes a model of type "
+            f"{config.get('model_type')!r}; served are {', '.join(map(repr, FAMILIES))}"
         )
-    shapes = _weight_shapes(folder)
+    return family
+
+
+def _verify(given: Path, name: str | None) -> Checkpoint:
+    folder = clip_folder(given)
+    kind = kind_of(folder)
+    if kind in (Kind.ADAPTER, Kind.OPEN_CLIP):
+        raise CheckpointError(
+            f"{folder} holds {kind.value}, which is not served as it is; {convert_with(folder)}"
+        )
+    family = family_of(folder)
+    sizes = _sizes(folder, family)
     tokenizer_files(folder)
-    processor = image_processor.read(*_preprocessor(folder), _image_size(folder, shapes))
+    processor = image_processor.read(*_preprocessor(folder), sizes.image_size, family)
     return Checkpoint(
         folder=folder,
-        name=name or (BUILTIN if folder == BUILTIN_FOLDER else folder.resolve().name),
+        name=name or (BUILTIN if folder == BUILTIN_FOLDER else given.resolve().name),
+        family=family,
         geometry=processor.geometry,
-        dimension=_dimension(folder, shapes),
-        context_length=_shape(folder, shapes, _TOKEN_POSITIONS, 2)[0],
+        dimension=sizes.image,
+        context_length=sizes.context_length,
         mean=processor.mean,
         std=processor.std,
     )
@@ -147,25 +172,31 @@ def weight_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if (folder / WEIGHTS_INDEX).is_file():
-        names = sorted(set(_read_json(folder / WEIGHTS_INDEX)["weight_map"].values()))
+        names = sorted(set(read_json(folder / WEIGHTS_INDEX)["weight_map"].values()))
         if any(name != Path(name).name for name in names):
             raise CheckpointError(f"{folder / WEIGHTS_INDEX} names files outside the folder")
         return [folder / name for name in names]
     pickles = [name for name in PICKLES if (folder / name).exists()]
     if pickles:
         raise CheckpointError(
-            f"{folder / pickles[0]} is a pickle, and pickles are never loaded; {CONVERT}"
+            f"{folder / pickles[0]} is a pickle, and pickles are not served; {convert_with(folder)}"
         )
     raise CheckpointError(
-        f"{folder / WEIGHTS} is missing; if the weights are in another format, {CONVERT}"
+        f"{folder / WEIGHTS} is missing; if the weights are in another format, "
+        f"{convert_with(folder)}"
     )
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
-    """Return the files that define the tokenizer: tokenizer.json, or vocab.json and merges.txt."""
+    """Return the files that define the tokenizer.
+
+    tokenizer.json, or spiece.model (sentencepiece's), or vocab.json and merges.txt.
+    """
     if (folder / "tokenizer.json").is_file():
-        _read_json(folder / "tokenizer.json")
+        read_json(folder / "tokenizer.json")
         return [folder / "tokenizer.json"]
+    if (folder / SENTENCEPIECE).is_file():
+        return [folder / SENTENCEPIECE]
     pair = [folder / "vocab.json", folder / "merges.txt"]
     missing = [path for path in pair if not path.is_file()]
     if len(missing) == len(pair):
@@ -186,8 +217,8 @@ def hash_files(paths: Iterable[Path]) -> bytes:
 
 def companions(folder: Path) -> list[Path]:
     """Return the files, other than the weights, that some version of transformers reads."""
-    names = ("config.json", "tokenizer.json", "vocab.json", "merges.txt", *TOKENIZER_OPTIONS)
-    more = ("preprocessor_config.json", "processor_config.json", WEIGHTS_INDEX)
+    names = (CONFIG, "tokenizer.json", "vocab.json", "merges.txt", SENTENCEPIECE)
+    more = (*TOKENIZER_OPTIONS, "preprocessor_config.json", "processor_config.json", WEIGHTS_INDEX)
     return [folder / name for name in (*names, *more) if (folder / name).is_file()]
 
 
@@ -208,21 +239,7 @@ def _architecture(config: dict[str, Any]) -> list[Any]:
     return [[tower.get(key) for key in keys] for tower in towers]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as exc:
-        raise CheckpointError(f"{path} is missing") from exc
-    except OSError as exc:
-        raise CheckpointError(f"{path} cannot be read: {exc.strerror}") from exc
-    except ValueError as exc:
-        raise CheckpointError(f"{path} is not valid JSON: {exc}") from exc
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} does not hold a JSON object")
-    return value
-
-
-def _weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+def _weight_shapes(folder: Path) -> Shapes:
     shapes: dict[str, tuple[int, ...]] = {}
     for path in weight_files(folder):
         try:
@@ -255,32 +272,21 @@ def _read_header(path: Path) -> dict[str, tuple[int, ...]]:
     return {name: tuple(one["shape"]) for name, one in tensors.items()}
 
 
-def _shape(
-    folder: Path, shapes: dict[str, tuple[int, ...]], key: str, rank: int
-) -> tuple[int, ...]:
-    shape = shapes.get(key, ())
-    if len(shape) != rank:
+def _sizes(folder: Path, family: Family) -> Sizes:
+    """Read the sizes from the shapes of the weights."""
+    shapes = _weight_shapes(folder)
+    try:
+        sizes = family.sizes(shapes)
+    except LookupError as exc:
         raise CheckpointError(
-            f"{folder / WEIGHTS} holds no {key}: not the weights of a whole CLIP model"
-        )
-    return shape
-
-
-def _image_size(folder: Path, shapes: dict[str, tuple[int, ...]]) -> int:
-    """Return S = patch side x patches a side, from the shapes of the weights."""
-    patch = _shape(folder, shapes, _PATCH, 4)[-1]
-    positions = _shape(folder, shapes, _PATCH_POSITIONS, 2)[0]
-    return patch * math.isqrt(positions - 1)
-
-
-def _dimension(folder: Path, shapes: dict[str, tuple[int, ...]]) -> int:
-    image = _shape(folder, shapes, _IMAGE_PROJECTION, 2)[0]
-    text = _shape(folder, shapes, _TEXT_PROJECTION, 2)[0]
-    if image != text:
+            f"{folder / WEIGHTS} holds no {exc}: not the weights of a whole model"
+        ) from exc
+    if sizes.image != sizes.text:
         raise CheckpointError(
-            f"{folder / WEIGHTS} embeds images in {image} and texts in {text} dimensions"
+            f"{folder / WEIGHTS} embeds images in {sizes.image} and texts in {sizes.text} "
+            "dimensions"
         )
-    return image
+    return sizes
 
 
 def _preprocessor(folder: Path) -> tuple[Path, dict[str, Any]]:
@@ -289,9 +295,9 @@ def _preprocessor(folder: Path) -> tuple[Path, dict[str, Any]]:
     Version 5 saves all processors in one file; older versions save the image processor alone.
     """
     own, whole = folder / "preprocessor_config.json", folder / "processor_config.json"
-    found = _read_json(whole).get("image_processor") if whole.is_file() else None
+    found = read_json(whole).get("image_processor") if whole.is_file() else None
     if found is None and (own.is_file() or not whole.is_file()):
-        return own, _read_json(own)
+        return own, read_json(own)
     if not isinstance(found, dict):
         raise CheckpointError(f"{whole} holds no image_processor")
     return whole, found

@@ -1,7 +1,8 @@
 """The folder `openvino/` of a checkpoint: exported or quantized graphs of both towers.
 
     openvino/float32/image.xml, image.bin, text.xml, text.bin   OpenVINO's own format
-                     tokenizer.json                             the tokenizer, ready to use
+                     tokenizer.json                             the tokenizer, ready to use; none if
+                                                                only the checkpoint's own will do
                      graphs.json                                what they are, and their weights
 
 One folder per precision. Light to import: needs neither OpenVINO nor torch.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,23 +24,38 @@ FOLDER = "openvino"
 MANIFEST = "graphs.json"
 TOKENIZER = "tokenizer.json"
 VERSION = 1
-FILES = ("image.xml", "image.bin", "text.xml", "text.bin", TOKENIZER)
+FILES = ("image.xml", "image.bin", "text.xml", "text.bin")
 # bfloat16 uses the float32 graphs.
 GraphPrecision = Literal["float32", "int8"]
 
 
 @dataclass(frozen=True)
 class Graphs:
-    """Complete graphs of a checkpoint's weights. end: id of the token that ends a text.
+    """Complete graphs of a checkpoint's weights.
 
-    digest: of the graphs, hex. fidelity: of quantized graphs, compared with float32.
+    end: id of the token that ends a text. pad: of the token that fills the context; None if texts
+    are not padded to it. digest: of the graphs, hex. fidelity: of quantized graphs, compared with
+    float32.
     """
 
     folder: Path
     precision: GraphPrecision
     end: int
+    pad: int | None
     digest: str
     fidelity: dict[str, Any]
+
+    @property
+    def files(self) -> list[Path]:
+        """All files, the manifest last."""
+        tokenizer = [self.tokenizer] if self.tokenizer else []
+        return [*(self.folder / name for name in FILES), *tokenizer, self.folder / MANIFEST]
+
+    @property
+    def tokenizer(self) -> Path | None:
+        """The tokenizer's file; None if only the checkpoint's own will do."""
+        path = self.folder / TOKENIZER
+        return path if path.is_file() else None
 
 
 def graphs_folder(checkpoint_folder: Path, precision: GraphPrecision) -> Path:
@@ -68,31 +85,45 @@ def read(folder: Path, checkpoint: Checkpoint, precision: GraphPrecision) -> Gra
         path = folder / name
         if not path.is_file() or path.stat().st_size != size:
             raise CheckpointError(f"{path} is missing or half-written")
-    if _digest(folder) != manifest["digest"]:
+    if _digest(folder, manifest["bytes"]) != manifest["digest"]:
         raise CheckpointError(f"the graphs in {folder} are damaged, or come from two exports")
     return Graphs(
-        folder, precision, manifest["end"], manifest["digest"], manifest.get("fidelity", {})
+        folder=folder,
+        precision=precision,
+        end=manifest["end"],
+        pad=manifest.get("pad"),
+        digest=manifest["digest"],
+        fidelity=manifest.get("fidelity", {}),
     )
 
 
 def write_manifest(
-    folder: Path, checkpoint: Checkpoint, end: int, fidelity: dict[str, Any] | None = None
+    folder: Path,
+    checkpoint: Checkpoint,
+    end: int,
+    fidelity: dict[str, Any] | None = None,
+    pad: int | None = None,
 ) -> None:
     """Write the manifest of the graphs in a folder. Write it last: it marks them as complete."""
+    names = [name for name in (*FILES, TOKENIZER) if name in FILES or (folder / name).is_file()]
     manifest: dict[str, Any] = {
         "version": VERSION,
         "checkpoint": checkpoint.digest,
-        "digest": _digest(folder),
+        "digest": _digest(folder, names),
         "end": end,
-        "bytes": {name: (folder / name).stat().st_size for name in FILES},
+        "bytes": {name: (folder / name).stat().st_size for name in names},
     }
+    if pad is not None:
+        manifest["pad"] = pad
     if fidelity is not None:
         manifest["fidelity"] = fidelity
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def _digest(folder: Path) -> str:
-    return hashlib.sha256(hash_files(folder / name for name in FILES)).hexdigest()
+def _digest(folder: Path, names: Collection[str]) -> str:
+    """Return the digest of files in their usual order."""
+    paths = (folder / name for name in (*FILES, TOKENIZER) if name in names)
+    return hashlib.sha256(hash_files(paths)).hexdigest()
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -101,7 +132,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if manifest["version"] != VERSION:
             raise CheckpointError(f"{path} has version {manifest['version']}, not {VERSION}")
-        if set(manifest["bytes"].keys()) != set(FILES):
+        if set(manifest["bytes"].keys()) - {TOKENIZER} != set(FILES):
             raise CheckpointError(f"{path} does not name every file")
         if not isinstance(manifest["end"], int):
             raise TypeError("end is not a number")

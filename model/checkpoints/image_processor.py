@@ -1,4 +1,4 @@
-"""The settings in preprocessor_config.json, read as transformers' CLIP processor reads them.
+"""The settings in preprocessor_config.json, read as transformers reads them for a family.
 
 Pure. A value either gives the same pixels as in transformers, or is refused with its key. No
 checkpoint is silently preprocessed differently.
@@ -12,28 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from model.checkpoints.families import CLIP_IMAGES, Family
 from model.errors import CheckpointError
 from model.images.geometry import FILTERS, Geometry
 
 RGB = tuple[float, float, float]
 
-# The defaults of transformers 5 for absent keys (`CLIPImageProcessorPil`).
-DEFAULTS: dict[str, Any] = {
-    "do_convert_rgb": True,
-    "do_resize": True,
-    "size": {"shortest_edge": 224},
-    "use_square_size": False,
-    "default_to_square": False,
-    "resample": FILTERS.index("bicubic"),
-    "do_center_crop": True,
-    "crop_size": {"height": 224, "width": 224},
-    "do_rescale": True,
-    "rescale_factor": 1 / 255,
-    "do_normalize": True,
-    "image_mean": (0.48145466, 0.4578275, 0.40821073),
-    "image_std": (0.26862954, 0.26130258, 0.27577711),
-    "do_pad": False,
-}
 EDGES = {"shortest_edge", "longest_edge"}
 # A square of this side has the most px that `model.images.preprocess` resizes to.
 MAX_SIDE = 4000
@@ -49,27 +33,26 @@ class ImageProcessor(NamedTuple):
     std: RGB
 
 
-def read(path: Path, found: Mapping[str, Any], image_size: int) -> ImageProcessor:
+def read(path: Path, found: Mapping[str, Any], image_size: int, family: Family) -> ImageProcessor:
     """Read the configuration of an image processor.
 
     Args:
         path: its file, for messages.
         found: its keys and values.
         image_size: S, the side in px of what the image tower takes.
+        family: of the checkpoint.
 
     Raises:
         CheckpointError: a value is not supported; the message names the file, key and value.
     """
-    config = _Config(path, found)
+    config = _Config(path, found, family.image_defaults)
     kind = found.get("image_processor_type")
-    if kind is not None and not str(kind).startswith(
-        ("CLIPImageProcessor", "CLIPFeatureExtractor")
-    ):
-        raise config.refusal("image_processor_type", "it is not CLIP's image processor")
+    if kind is not None and not str(kind).startswith(family.image_processors):
+        raise config.refusal("image_processor_type", f"it is not {family.words}'s image processor")
     if not config.flag("do_convert_rgb"):
         raise config.refusal("do_convert_rgb", "the image tower takes RGB")
     if config.flag("do_pad"):
-        raise config.refusal("do_pad", "CLIP's pictures are not padded")
+        raise config.refusal("do_pad", "pictures are not padded")
     mean, std = _normalization(config)
     return ImageProcessor(_geometry(config, image_size), mean, std)
 
@@ -77,11 +60,15 @@ def read(path: Path, found: Mapping[str, Any], image_size: int) -> ImageProcesso
 class _Config:
     """Values by key, with defaults for absent keys."""
 
-    def __init__(self, path: Path, found: Mapping[str, Any]) -> None:
-        self._path, self._found = path, found
+    def __init__(self, path: Path, found: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+        self._path, self._found, self._defaults = path, found, defaults
+
+    def knows(self, key: str) -> bool:
+        """Whether processors of the family follow a key."""
+        return key in self._defaults
 
     def value(self, key: str) -> Any:
-        return self._found.get(key, DEFAULTS[key])
+        return self._found.get(key, self._defaults[key])
 
     def flag(self, key: str) -> bool:
         """Return a boolean. Null is false, as in transformers."""
@@ -94,7 +81,7 @@ class _Config:
 
     def refusal(self, key: str, why: str) -> CheckpointError:
         given = "" if key in self._found else " by default"
-        shown = json.dumps(self._found.get(key, DEFAULTS.get(key)))
+        shown = json.dumps(self._found.get(key, self._defaults.get(key)))
         if len(shown) > MAX_SHOWN_CHARS:
             shown = shown[:MAX_SHOWN_CHARS] + "..."
         return CheckpointError(f'{self._path}: "{key}" is {shown}{given}: {why}')
@@ -124,8 +111,8 @@ def _geometry(config: _Config, image_size: int) -> Geometry:
 
 def _resize(config: _Config) -> int | tuple[int, int]:
     """Return the shortest side, or height and width, px."""
-    if config.flag("use_square_size"):
-        side = DEFAULTS["size"]["shortest_edge"]
+    if config.knows("use_square_size") and config.flag("use_square_size"):
+        side = CLIP_IMAGES["size"]["shortest_edge"]
         return side, side
     sides = _sides(config, "size", square=config.flag("default_to_square"))
     match sides:

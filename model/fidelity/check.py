@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -87,12 +87,25 @@ class Row:
         }
 
 
-class Expected:
-    """transformers' embeddings of `count` generated thumbnails and texts, to compare with."""
+class Source(Protocol):
+    """What embeds as an encoder should."""
 
-    def __init__(self, checkpoint: Checkpoint, count: int) -> None:
+    def embed_images(self, images: Sequence[bytes]) -> Float32Array:
+        """Embed N encoded images. Returns float32 [N, D], unit norm."""
+
+    def embed_texts(self, texts: Sequence[str]) -> Float32Array:
+        """Embed N texts. Returns float32 [N, D], unit norm."""
+
+
+class Expected:
+    """A source's embeddings of `count` generated thumbnails and texts, to compare with.
+
+    count: 8 or more. source: None is transformers with the checkpoint.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, count: int, source: Source | None = None) -> None:
         self._checkpoint = checkpoint
-        reference = Reference(checkpoint.folder)
+        reference = source or Reference(checkpoint.folder)
         some = [sample(SEED + index) for index in range(count)]
         self._images = [one.data for one in some]
         self._texts = [*ODD_TEXTS, *(one.caption for one in some)]

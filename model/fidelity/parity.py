@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from transformers import AutoTokenizer, CLIPModel
+from safetensors.torch import load_file
+from transformers import AutoTokenizer, CLIPModel, CLIPTextModelWithProjection, SiglipModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-from transformers.utils.logging import disable_progress_bar
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
+from model.checkpoints.checkpoint import family_of, weight_files
+from model.checkpoints.families import CLIP, RESNET, SIGLIP
+from model.checkpoints.layouts import has_safetensors
+from model.checkpoints.quiet import quiet_transformers
 from model.encoder import Encoder, Float32Array
+from model.fidelity import resnet_reference
 from model.fidelity.cosines import Fidelity, fidelity
 
 
@@ -30,16 +36,20 @@ class Parity:
 
 
 class Reference:
-    """transformers' processor, tokenizer and model, used as their documentation shows."""
+    """The source's own processor, tokenizer and model, used as their documentation shows.
 
-    def __init__(self, folder: Path) -> None:
-        self._processor = CLIPImageProcessorPil.from_pretrained(folder, local_files_only=True)
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
-        model: Any = CLIPModel.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        )
-        self._model = model.eval()
+    They are transformers', but for the image tower of a ResNet (`resnet_reference`).
+
+    model: as `load_reference` returns it, perhaps changed since; None loads the folder's own.
+    """
+
+    def __init__(self, folder: Path, model: Any = None) -> None:
+        family = family_of(folder)
+        processor = SiglipImageProcessorPil if family is SIGLIP else CLIPImageProcessorPil
+        self._processor = processor.from_pretrained(folder, local_files_only=True)
+        with quiet_transformers():
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self._features = FEATURES[family.name](folder, model)
 
     def pixels(self, image: bytes) -> NDArray[np.uint8]:
         """Return uint8 [S, S, 3]: the processor's pixels before it rescales and normalises."""
@@ -53,20 +63,84 @@ class Reference:
     def embed_images(self, images: Sequence[bytes]) -> Float32Array:
         """Embed N images. Returns float32 [N, D], unit norm."""
         batch = self._processor([_open(image) for image in images], return_tensors="pt")
-        return _unit_norm(self._model.get_image_features(**batch).pooler_output)
+        return _unit_norm(self._features.of_images(batch["pixel_values"]))
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Float32Array:
-        """Embed N texts, padded to the context and masked. Returns float32 [N, D], unit norm."""
-        length = self._model.config.text_config.max_position_embeddings
+        """Embed N texts, padded to the context. Returns float32 [N, D], unit norm."""
         batch = self._tokenizer(
             list(texts),
             padding="max_length",
             truncation=True,
-            max_length=length,
+            max_length=self._features.context_length,
+            return_attention_mask=True,
             return_tensors="pt",
         )
-        return _unit_norm(self._model.get_text_features(**batch).pooler_output)
+        return _unit_norm(self._features.of_texts(batch["input_ids"], batch["attention_mask"]))
+
+
+class _Features(NamedTuple):
+    """of_images: normalised pixels to [N, D]. of_texts: tokens and their mask to [N, D]."""
+
+    of_images: Callable[[torch.Tensor], torch.Tensor]
+    of_texts: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    context_length: int
+
+
+def _clip(folder: Path, model: Any) -> _Features:
+    model = model or load_reference(folder)
+    return _Features(
+        lambda pixels: model.get_image_features(pixels).pooler_output,
+        lambda ids, mask: model.get_text_features(ids, mask).pooler_output,
+        model.config.text_config.max_position_embeddings,
+    )
+
+
+def _siglip(folder: Path, model: Any) -> _Features:
+    """Without a mask: it was trained to see its padding."""
+    model = model or load_reference(folder)
+    return _Features(
+        lambda pixels: model.get_image_features(pixels).pooler_output,
+        lambda ids, _: model.get_text_features(ids).pooler_output,
+        model.config.text_config.max_position_embeddings,
+    )
+
+
+def _resnet(folder: Path, model: Any) -> _Features:
+    text = model or load_reference(folder)
+    weights: dict[str, torch.Tensor] = {}
+    for path in weight_files(folder):
+        weights |= load_file(path)
+    of_image = {
+        name.removeprefix("visual."): one.float()
+        for name, one in weights.items()
+        if name.startswith("visual.")
+    }
+    return _Features(
+        lambda pixels: resnet_reference.embed(of_image, pixels),
+        lambda ids, mask: text(ids, mask).text_embeds,
+        text.config.max_position_embeddings,
+    )
+
+
+FEATURES = {CLIP.name: _clip, SIGLIP.name: _siglip, RESNET.name: _resnet}
+MODELS: dict[str, Any] = {
+    CLIP.name: CLIPModel,
+    SIGLIP.name: SiglipModel,
+    RESNET.name: CLIPTextModelWithProjection,
+}
+
+
+def load_reference(folder: Path) -> Any:
+    """Return transformers' model of a folder in float32, with weights in either form."""
+    with quiet_transformers():
+        model = MODELS[family_of(folder).name].from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=has_safetensors(folder),
+            dtype=torch.float32,
+        )
+    return model.eval()
 
 
 def compare(

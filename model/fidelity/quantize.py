@@ -23,8 +23,10 @@ from model.fidelity.cosines import Fidelity, fidelity
 
 # The first layer is 3 % of ViT-B/32's work and causes most of its error in int8: pixels of 0..255,
 # far from zero, multiply the rounding errors of the weights (docs/performance.md).
-FIRST_LAYER = "Convolution"
-WITH_WEIGHTS = ("MatMul", FIRST_LAYER)
+CONVOLUTION = "Convolution"
+# What the names of a tower begin with in a traced graph (`model.backends.convert`).
+TRACED = "__module.tower."
+WITH_WEIGHTS = ("MatMul", CONVOLUTION)
 # Calibration items per trial of a few layers. The search for harmful layers takes many trials.
 TRIAL_ITEMS = 16
 # A layer stays in float32 if it alone costs more than this share of the margin, which is 1 for
@@ -203,7 +205,7 @@ def _quantized(graph: Any, kept: Sequence[str], calibration: Sequence[Any]) -> A
         nncf.Dataset(calibration),
         subset_size=len(calibration),
         model_type=nncf.ModelType.TRANSFORMER,
-        ignored_scope=nncf.IgnoredScope(names=list(kept), types=[FIRST_LAYER], validate=False),
+        ignored_scope=nncf.IgnoredScope(names=[*kept, *_first(graph)], validate=False),
         advanced_parameters=AdvancedQuantizationParameters(
             # A mean of the ranges over images would clip white in the brightest images.
             activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
@@ -212,8 +214,14 @@ def _quantized(graph: Any, kept: Sequence[str], calibration: Sequence[Any]) -> A
     )
 
 
+def _first(graph: Any) -> list[str]:
+    """Return the name of the first layer of an image tower; a text tower has none like it."""
+    ops = graph.get_ordered_ops()
+    return [op.get_friendly_name() for op in ops if op.get_type_name() == CONVOLUTION][:1]
+
+
 def _layers(graph: Any) -> list[Any]:
-    """Return the layers with weights: MatMul of a constant, and the first layer."""
+    """Return the layers with weights: MatMul of a constant, and convolutions."""
     return [op for op in graph.get_ordered_ops() if op.get_type_name() in WITH_WEIGHTS]
 
 
@@ -229,7 +237,7 @@ def _run(graph: Any, items: Sequence[Any], hint: str = "f32") -> Float32Array:
 def _in_float32(graph: Any) -> tuple[str, ...]:
     """Return the torch names of the layers with weights whose input is not quantized."""
     return tuple(
-        op.get_friendly_name().removeprefix("__module.").split("/")[0]
+        op.get_friendly_name().removeprefix(TRACED).split("/")[0]
         for op in _layers(graph)
         if op.input_value(0).get_node().get_type_name() != "FakeQuantize"
     )

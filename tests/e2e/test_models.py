@@ -10,11 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from deploy.client import Client, EndpointError
-from inference.loadtest.thumbnail_server import ThumbnailServer
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
+from model.config import ModelConfig
+from model.load import load
 from serve.compose import open_engine
 from serve.settings import Settings
 from sweetspot import main
+from tests.checkpoints import make_checkpoint, make_resnet, make_siglip
 from tests.e2e.service import started
+from tests.images import jpeg
 
 SIZES = ("--batch-size", "4", "--text-batch-size", "4")
 BOTH = ["designs", "components"]
@@ -185,3 +189,27 @@ def test_two_real_models_share_one_engine():
     settings = Settings(models=("designs=builtin", "components=builtin"), precision="float32")
     with open_engine(settings, may_tune=False) as engine:
         assert list(engine.models) == BOTH
+
+
+def test_models_of_several_families_share_one_fetch(tmp_path, way):
+    """A CLIP, a SigLIP and a ResNet over the same thumbnails, each with its own preprocessing."""
+    makers = {"clip": make_checkpoint, "siglip": make_siglip, "resnet": make_resnet}
+    folders = {name: make(tmp_path / name) for name, make in makers.items()}
+    models = ",".join(f"{name}={folder}" for name, folder in folders.items())
+    reply = Reply(jpeg(90, 60))
+    with (
+        ThumbnailServer({"/one": reply}) as server,
+        started(tmp_path, "--models", models, *SIZES, *way) as running,
+    ):
+        answer = running.invoke({"urls": [server.url("/one")], "model": [*makers]}).json()
+        assert server.requests == 1
+    (result,) = answer["results"]
+    found = result["embeddings"]
+    assert {name: len(vector) for name, vector in found.items()} == {
+        "clip": 24, "siglip": 32, "resnet": 24,
+    }  # fmt: skip
+    for name, folder in folders.items():
+        encoder = load(ModelConfig(model=str(folder), device="cpu"))
+        pixels = encoder.spec.preprocessing(reply.body)
+        expected = encoder.encode_images(pixels[None])[0]
+        np.testing.assert_allclose(found[name], expected, atol=1e-4)

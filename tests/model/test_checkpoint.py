@@ -68,7 +68,7 @@ BREAKAGES = {
     ),
     "another model": (
         lambda f: edit(f / "config.json", model_type="bert"),
-        "describes a model of type 'bert', not 'clip'",
+        "describes a model of type 'bert'; served are 'clip', 'siglip', 'clip_resnet'",
     ),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
     "half the weights": (
@@ -148,7 +148,7 @@ def test_only_one_tower_is_refused(checkpoint):
     weights = load_file(checkpoint / "model.safetensors")
     kept = {key: value for key, value in weights.items() if not key.startswith("text_")}
     save_file(kept, checkpoint / "model.safetensors")
-    with pytest.raises(CheckpointError, match="holds no text_.*not the weights of a whole CLIP"):
+    with pytest.raises(CheckpointError, match="holds no text_.*not the weights of a whole"):
         verify(checkpoint)
 
 

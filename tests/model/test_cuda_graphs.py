@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.backends.cuda_graphs import BUCKETS, bucket_of
+from model.backends.cuda.cuda_graphs import BUCKETS, bucket_of
 from model.config import ModelConfig
 from model.errors import CheckpointError
 from model.load import load, settle

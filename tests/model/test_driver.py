@@ -2,7 +2,7 @@
 
 import pytest
 
-from model.backends.driver import check_driver, driver_cuda
+from model.backends.cuda.driver import check_driver, driver_cuda
 from model.errors import CheckpointError
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.model.convert.sources import sentence_transformers
+
 ROOT = Path(__file__).parents[2]
 COMMIT = "5f" * 20
 
@@ -30,10 +32,15 @@ def hub(repositories):
             found = re.fullmatch(r"/api/models/([^/]+/[^/]+)(/(revision|tree)/.+)?", path)
             if found and found.group(1) in repositories:
                 folder = repositories[found.group(1)]
-                files = [one for one in folder.iterdir() if one.is_file()]
+                files = [one for one in folder.rglob("*") if one.is_file()]
                 info = {"id": found.group(1), "sha": COMMIT, "siblings": []}
                 tree = [
-                    {"type": "file", "path": one.name, "size": one.stat().st_size, "oid": "0" * 40}
+                    {
+                        "type": "file",
+                        "path": one.relative_to(folder).as_posix(),
+                        "size": one.stat().st_size,
+                        "oid": "0" * 40,
+                    }
                     for one in files
                 ]
                 return self.answer(json.dumps(tree if found.group(3) == "tree" else info).encode())
@@ -71,9 +78,9 @@ def embed(model, home, endpoint):
     return python(["-m", "sweetspot", *arguments], home, endpoint)
 
 
-def downloaded(hub_id, home, endpoint, **environ):
-    """Return the folder that `download` finds in a process."""
-    code = f"from model.checkpoints.hub import download; print(download({hub_id!r}))"
+def downloaded(hub_id, home, endpoint, function="download", **environ):
+    """Return the folder that a function of the hub finds in a process."""
+    code = f"from model.checkpoints import hub; print(hub.{function}({hub_id!r}))"
     result = python(["-c", code], home, endpoint, **environ)
     assert result.returncode == 0, result.stderr
     return Path(result.stdout.strip())
@@ -119,8 +126,45 @@ def test_a_repository_of_pickles_is_refused_and_not_downloaded(small_checkpoint,
         result = embed("owner/name", tmp_path / "home", endpoint)
     assert result.returncode == 1
     assert "only safetensors are loaded" in result.stderr
-    assert "convert it once" in result.stderr
+    assert "sweetspot convert owner/name -o FOLDER" in result.stderr
     assert "pytorch_model.bin" not in asked
+
+
+def test_for_conversion_a_repository_is_downloaded_with_one_form_of_its_weights(
+    small_checkpoint, tmp_path
+):
+    folder = tmp_path / "both"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text("{}")
+    for name in ("adapter_model.bin", "pytorch_model.bin"):
+        (folder / name).write_bytes(b"pickle")
+    with hub({"owner/pickles": folder}) as (endpoint, asked):
+        found = downloaded("owner/pickles", tmp_path / "home", endpoint, "download_any")
+    assert (found / "pytorch_model.bin").exists()
+    assert "adapter_model.bin" not in asked
+    (folder / "adapter_model.safetensors").write_bytes(b"weights")
+    with hub({"owner/safe": folder}) as (endpoint, asked):
+        found = downloaded("owner/safe", tmp_path / "home", endpoint, "download_any")
+    assert (found / "adapter_model.safetensors").exists()
+    assert not {"adapter_model.bin", "pytorch_model.bin"} & set(asked)
+
+
+def test_a_repository_of_another_layout_is_served_or_says_what_it_is(small_checkpoint, tmp_path):
+    outer = sentence_transformers(small_checkpoint, tmp_path / "outer")
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    code = (
+        "from model.load import open_checkpoint\nfor one in ('owner/outer', 'owner/adapter'):\n"
+        "    print(open_checkpoint(one).folder.name)"
+    )
+    with hub({"owner/outer": outer, "owner/adapter": adapter}) as (endpoint, _):
+        result = python(["-c", code], tmp_path / "home", endpoint)
+    assert result.stdout.strip() == "0_CLIPModel", result.stderr
+    assert result.stderr.splitlines()[-1].endswith(
+        "owner/adapter is an adapter of PEFT, without model.safetensors; only safetensors are "
+        "loaded; convert it once: sweetspot convert owner/adapter -o FOLDER"
+    )
 
 
 def test_a_repository_that_does_not_exist(tmp_path):

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
+from model.checkpoints import families
 from model.checkpoints.checkpoint import fingerprint, verify
-from model.checkpoints.image_processor import DEFAULTS, read
+from model.checkpoints.image_processor import read
 from model.errors import CheckpointError
 from model.images.geometry import FILTERS, Geometry
 from model.images.preprocess import preprocess
@@ -26,19 +28,25 @@ SQUARE = {"height": SIZE, "width": SIZE}
 CLIP = {"size": {"shortest_edge": SIZE}, "crop_size": SQUARE}
 
 
-def theirs(config, data):
+PROCESSORS = {
+    families.CLIP: CLIPImageProcessorPil,
+    families.SIGLIP: SiglipImageProcessorPil,
+}
+
+
+def theirs(config, data, processor):
     """uint8 [H, W, 3], and float32 [H, W, 3] after rescaling and normalising."""
     image = Image.open(io.BytesIO(data))
-    raw = CLIPImageProcessorPil(**config | {"do_rescale": False, "do_normalize": False})
+    raw = processor(**config | {"do_rescale": False, "do_normalize": False})
     pixels = raw(image, return_tensors="np")["pixel_values"][0]
-    values = CLIPImageProcessorPil(**config)(image, return_tensors="np")["pixel_values"][0]
+    values = processor(**config)(image, return_tensors="np")["pixel_values"][0]
     return pixels.transpose(1, 2, 0), values.transpose(1, 2, 0)
 
 
-def assert_alike(config, data):
-    processor = read(PATH, config, SIZE)
+def assert_alike(config, data, family=families.CLIP):
+    processor = read(PATH, config, SIZE, family)
     ours = preprocess(data, processor.geometry, "reference")
-    pixels, values = theirs(config, data)
+    pixels, values = theirs(config, data, PROCESSORS[family])
     assert np.array_equal(ours, pixels)
     normalized = (ours / 255 - np.array(processor.mean)) / np.array(processor.std)
     assert np.allclose(normalized, values, rtol=1e-4, atol=1e-4)
@@ -79,6 +87,15 @@ PICTURES = {
     "small": png(5, 9),
     "hard edges": encode(speckles(97, 64)),
 }
+
+
+@pytest.mark.parametrize("picture_name", PICTURES)
+@pytest.mark.parametrize(
+    "config",
+    [{"image_processor_type": "SiglipImageProcessor", "size": SQUARE}, {"size": SQUARE}],
+)
+def test_what_siglip_uses_becomes_the_pixels_of_transformers(config, picture_name):
+    assert_alike(config, PICTURES[picture_name], families.SIGLIP)
 
 
 @pytest.mark.parametrize("picture_name", PICTURES)
@@ -128,7 +145,7 @@ REFUSED_VALUES: dict[str, list[Any]] = {
 )
 def test_what_cannot_be_followed_is_refused_by_its_key_and_value(key, change):
     with pytest.raises(CheckpointError) as caught:
-        read(PATH, CLIP | change, SIZE)
+        read(PATH, CLIP | change, SIZE, families.CLIP)
     assert f'preprocessor_config.json: "{key}" is {json.dumps(change[key])}: ' in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -142,7 +159,7 @@ def test_what_cannot_be_followed_is_refused_by_its_key_and_value(key, change):
 )  # fmt: skip
 def test_a_refusal_says_what_a_key_is_by_default_and_stays_short(config, message):
     with pytest.raises(CheckpointError, match=message) as caught:
-        read(PATH, config, SIZE)
+        read(PATH, config, SIZE, families.CLIP)
     assert len(str(caught.value)) < 250
 
 
@@ -199,23 +216,23 @@ configurations = st.fixed_dictionaries(
         ),
         "image_mean": channels(st.floats(-2, 2)),
         "image_std": channels(positive),
-        "image_processor_type": st.sampled_from(["CLIPImageProcessor", "CLIPFeatureExtractor"]),
     },
 )
 
 
+@pytest.mark.parametrize("family", PROCESSORS, ids=lambda family: family.words)
 @given(config=configurations, width=st.integers(1, 150), height=st.integers(1, 150))
 def test_any_configuration_gives_the_pixels_of_transformers_or_is_refused_by_name(
-    config, width, height
+    family, config, width, height
 ):
     try:
-        read(PATH, config, SIZE)
+        read(PATH, config, SIZE, family)
     except CheckpointError as exc:
         key = str(exc).split('"')[1]
-        assert key in config or key in DEFAULTS
-        assert json.dumps(config.get(key, DEFAULTS.get(key))) in str(exc)
+        assert key in config or key in family.image_defaults
+        assert json.dumps(config.get(key, family.image_defaults.get(key))) in str(exc)
     else:
-        assert_alike(config, encode(picture(width, height)))
+        assert_alike(config, encode(picture(width, height)), family)
 
 
 JUMPING = {"nearest", "box"}

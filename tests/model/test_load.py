@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from model.backends.driver import has_bfloat16
+from model.backends.cuda.driver import has_bfloat16
 from model.config import ModelConfig
 from model.errors import CheckpointError
 from model.load import PRECISIONS, card_precisions, runnable, settle, suits

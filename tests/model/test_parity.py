@@ -8,19 +8,31 @@ from model.fidelity.check import check
 from model.fidelity.parity import Reference, compare
 from model.load import load
 from model.synthetic.thumbnails import sample
-from tests.checkpoints import make_checkpoint
+from tests.checkpoints import (
+    RESNET_SIZES,
+    SIGLIP_SIZES,
+    make_checkpoint,
+    make_resnet,
+    make_siglip,
+)
 from tests.images import odd_images
 
 TEXTS = ["a login form", "dark dashboard with a bar chart, on a tablet", "?", "ü" * 300]
 ODD = ("cmyk.jpg", "palette-alpha.png", "exif-6.jpg")
-FULL = [pytest.param(size, marks=pytest.mark.full) for size in ("vit-b-32", "vit-b-16", "vit-l-14")]
+LARGE = ("vit-b-32", "vit-b-16", "vit-l-14", "siglip-base", "siglip2-base", "rn50", "rn50x4")
+FULL = [pytest.param(size, marks=pytest.mark.full) for size in LARGE]
 
 
 def checkpoint_of(size, folder):
-    return BUILTIN_FOLDER if size == "builtin" else make_checkpoint(folder / size, size)
+    if size == "builtin":
+        return BUILTIN_FOLDER
+    if size in SIGLIP_SIZES:
+        return make_siglip(folder / size, size)
+    make = make_resnet if size in RESNET_SIZES else make_checkpoint
+    return make(folder / size, size)
 
 
-@pytest.mark.parametrize("size", ["builtin", "small", *FULL])
+@pytest.mark.parametrize("size", ["builtin", "small", "siglip", "siglip2", "resnet", *FULL])
 def test_every_back_end_keeps_its_floors(size, tmp_path):
     config = ModelConfig(model=str(checkpoint_of(size, tmp_path)), device="cpu")
     rows = list(check(config, 32))
@@ -34,7 +46,7 @@ def test_every_back_end_keeps_its_floors(size, tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
-@pytest.mark.parametrize("size", ["builtin", *FULL])
+@pytest.mark.parametrize("size", ["builtin", "siglip", "siglip2", "resnet", *FULL])
 def test_pixels_are_the_references_and_embeddings_follow(size, backend, tmp_path):
     """Odd images, too: pixels identical, cosine at least 0.99999, no number off by 1e-4."""
     folder = checkpoint_of(size, tmp_path)

@@ -11,14 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from model.backends.torch_encoder import (
-    DTYPES,
-    PIXEL_UNITS,
-    TorchEncoder,
-    fold_normalization,
-    memory_errors,
-    place,
-)
+from model.backends.memory_errors import memory_errors
+from model.backends.torch_encoder import DTYPES, PIXEL_UNITS, TorchEncoder, place
+from model.backends.towers.fold import fold_normalization
 from model.checkpoints.checkpoint import BUILTIN_FOLDER, verify
 from model.config import ModelConfig
 from model.errors import CheckpointError, OutOfMemory

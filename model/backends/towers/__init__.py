@@ -1,0 +1,1 @@
+"""The towers of each family of checkpoints, as modules of torch."""

@@ -1,0 +1,166 @@
+"""The towers of each family on torch, loaded by transformers, with the normalisation folded in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from transformers import (
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPTextModelWithProjection,
+    SiglipModel,
+)
+
+from model.backends.memory_errors import memory_errors
+from model.backends.towers.fold import fold_normalization
+from model.backends.towers.resnet import ResNetShape, ResNetTower
+from model.checkpoints.checkpoint import Checkpoint, weight_files
+from model.checkpoints.families import CLIP, RESNET, SIGLIP
+from model.checkpoints.faults import checkpoint_faults
+from model.checkpoints.quiet import quiet_transformers
+from model.errors import CheckpointError
+
+# Before transformers 4.31 every configuration of CLIP said 2, which stands for the highest id.
+LEGACY_END = 2
+# What the names of a ResNet begin with. How many batches a normalisation saw means nothing here.
+IMAGE, COUNTERS = "visual.", "num_batches_tracked"
+
+
+class Vocabulary(NamedTuple):
+    """What a text tower expects of its tokenizer. rows: ids are below it. end: None is any."""
+
+    rows: int
+    end: int | None
+
+
+class Towers(nn.Module):
+    """Two modules.
+
+    image: unit * pixels of 0..255, float [N, 3, S, S], to [N, D]. text: int64 [N, L] to [N, D].
+    """
+
+    def __init__(self, image: nn.Module, text: nn.Module, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self.image, self.text, self.vocabulary = image, text, vocabulary
+
+
+class _Projected(nn.Module):
+    """A tower of CLIP's: pooled, then projected."""
+
+    def __init__(self, tower: nn.Module, projection: nn.Module) -> None:
+        super().__init__()
+        self.tower, self.projection = tower, projection
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.projection(self.tower(batch).pooler_output)  # type: ignore[no-any-return]
+
+
+class _Pooled(nn.Module):
+    """A tower of SigLIP's: its pooling head is its projection."""
+
+    def __init__(self, tower: nn.Module) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.tower(batch).pooler_output  # type: ignore[no-any-return]
+
+
+def load_towers(checkpoint: Checkpoint, unit: float) -> Towers:
+    """Load a checkpoint's towers in float32. unit: the factor of the pixels that they will get.
+
+    Raises:
+        CheckpointError: the weights are not those that config.json describes. OutOfMemory.
+    """
+    towers = LOADERS[checkpoint.family.name](checkpoint, unit)
+    return towers.eval().requires_grad_(requires_grad=False)
+
+
+def _clip(checkpoint: Checkpoint, unit: float) -> Towers:
+    model = _folded(CLIPModel, checkpoint, unit)
+    image = _Projected(model.vision_model, model.visual_projection)
+    return Towers(image, *_clip_text(model))
+
+
+def _siglip(checkpoint: Checkpoint, unit: float) -> Towers:
+    model = _folded(SiglipModel, checkpoint, unit)
+    vocabulary = Vocabulary(_rows(model.text_model), end=None)
+    return Towers(_Pooled(model.vision_model), _Pooled(model.text_model), vocabulary)
+
+
+def _resnet(checkpoint: Checkpoint, unit: float) -> Towers:
+    """Load the text tower as transformers' CLIP, the image tower as `ResNetTower`."""
+    weights: dict[str, torch.Tensor] = {}
+    with checkpoint_faults("the model", checkpoint.folder), memory_errors(), quiet_transformers():
+        for path in weight_files(checkpoint.folder):
+            weights |= load_file(path)
+        weights = {name: one.float() for name, one in weights.items() if one.is_floating_point()}
+        config = CLIPTextConfig.from_pretrained(checkpoint.folder, local_files_only=True)
+        text = CLIPTextModelWithProjection(config)
+        _fill(text, weights, "", checkpoint)
+        of_image = {name.removeprefix(IMAGE): tuple(one.shape) for name, one in weights.items()}
+        shape = ResNetShape.of(of_image, checkpoint.image_size, checkpoint.dimension)
+        image = ResNetTower(shape, checkpoint.mean, checkpoint.std, unit)
+        _fill(image, weights, IMAGE, checkpoint)
+    return Towers(image, *_clip_text(text))
+
+
+LOADERS = {CLIP.name: _clip, SIGLIP.name: _siglip, RESNET.name: _resnet}
+
+
+def _clip_text(model: Any) -> tuple[nn.Module, Vocabulary]:
+    text = model.text_model
+    end = None if text.eos_token_id == LEGACY_END else text.eos_token_id
+    return _Projected(text, model.text_projection), Vocabulary(_rows(text), end)
+
+
+def _rows(text: Any) -> int:
+    return int(text.embeddings.token_embedding.num_embeddings)
+
+
+def _fill(
+    module: nn.Module, weights: Mapping[str, torch.Tensor], prefix: str, checkpoint: Checkpoint
+) -> None:
+    """Put the weights that begin with a prefix into a module. Raises CheckpointError."""
+    own = {name: one for name, one in weights.items() if name.startswith(prefix)}
+    found = {name.removeprefix(prefix): one for name, one in own.items()}
+    missing, _ = module.load_state_dict(found, strict=False)
+    if missing := [name for name in missing if not name.endswith(COUNTERS)]:
+        raise CheckpointError(f"the weights in {checkpoint.folder} lack {prefix}{min(missing)}")
+
+
+def _folded(kind: Any, checkpoint: Checkpoint, unit: float) -> Any:
+    """Load transformers' model, and fold the normalisation into its first convolution."""
+    model = _loaded(kind, checkpoint)
+    embeddings = model.vision_model.embeddings
+    embeddings.patch_embedding = fold_normalization(
+        embeddings.patch_embedding, checkpoint.mean, checkpoint.std, unit
+    )
+    return model
+
+
+def _loaded(kind: Any, checkpoint: Checkpoint) -> Any:
+    """Load transformers' model and check that the weights are all of it."""
+    # Of configurations that name tokens of another model, as SigLIP's do, it warns.
+    with checkpoint_faults("the model", checkpoint.folder), memory_errors(), quiet_transformers():
+        model, report = kind.from_pretrained(
+            checkpoint.folder,
+            use_safetensors=True,
+            local_files_only=True,
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+            output_loading_info=True,
+        )
+    if report["missing_keys"]:
+        missing = min(report["missing_keys"])
+        raise CheckpointError(f"the weights in {checkpoint.folder} lack {missing}")
+    if spare := [key for key in report["unexpected_keys"] if ".layers." in key]:
+        raise CheckpointError(
+            f"the weights in {checkpoint.folder} hold {min(spare)}: "
+            "more layers than config.json says"
+        )
+    return model
