@@ -152,6 +152,31 @@ def export(model: str | None, output: str | None) -> None:
 
 
 @click.command()
+@click.argument("source", metavar="FROM")
+@click.option(
+    "-o", "--output", required=True, type=Writable(file_okay=False),
+    help="a new folder for the artifact",
+)  # fmt: skip
+@click.option("--base", help="what an adapter belongs to  [default: as it says]")
+def convert(source: str, output: str, base: str | None) -> None:
+    """Convert a checkpoint of another layout to one that is served.
+
+    FROM is a folder, a file or a hub id: of transformers with pickles, sentence-transformers, a
+    LoRA adapter of PEFT, OpenAI's .pt, or open_clip. Pickles are read for their tensors alone, and
+    run nothing. The result is compared with its source; one that differs is not kept.
+
+    \b
+    Examples:
+      sweetspot convert ./pickled -o ./checkpoint
+      sweetspot convert ./adapter --base openai/clip-vit-base-patch32 -o ./checkpoint
+      sweetspot convert ViT-B-32.pt -o ./checkpoint
+    """
+    from serve.commands.convert import run
+
+    raise SystemExit(run(source, output, base))
+
+
+@click.command()
 @click.option("-o", "--output", required=True, type=Writable(file_okay=False), help="artifact")
 @click.option(
     "--thumbnails",
@@ -222,4 +247,4 @@ def settings(*, as_json: bool, **flags: Any) -> None:
     Console().print(table)
 
 
-COMMANDS = (serve, embed, benchmark, check, quantize, export, settings)
+COMMANDS = (serve, embed, benchmark, check, convert, quantize, export, settings)
