@@ -20,7 +20,7 @@ REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 CHAOS_SECONDS ?= 240
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos fuzz parity-full sdk-test image image-test sbom serve benchmark benchmark-load benchmark-peers benchmark-gpu lint types check fmt docs clean
+.PHONY: help demo test chaos fuzz parity-full parity-openclip sdk-test image image-test sbom serve benchmark benchmark-load benchmark-peers benchmark-gpu lint types check fmt docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,9 @@ fuzz: $(VENV)/.dev ## Preprocess mutated and hostile images, some 10 minutes (FU
 
 parity-full: $(VENV)/.dev ## Compare full-size models with transformers on every back end, some 5 minutes
 	$(BIN)/python -m pytest -m full
+
+parity-openclip: $(VENV)/.dev .openclip/.ready ## Compare converted models with open_clip's own code, some 10 minutes
+	OPENCLIP_PYTHON=.openclip/bin/python $(BIN)/python -m pytest -m openclip -s
 
 sdk-test: $(VENV)/.dev .sdk/.ready ## Run the SageMaker SDK's predictors against a local endpoint
 	SDK_PYTHON=.sdk/bin/python $(BIN)/python -m pytest -m sdk
@@ -101,7 +104,7 @@ docs: $(VENV)/.run ## Write the generated pages
 	$(BIN)/python -m docs.generate
 
 clean: ## Remove everything that the targets made
-	rm -rf $(VENV) .peers .gpu .sdk demo fuzz-findings *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .peers .gpu .sdk .openclip demo fuzz-findings *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -122,4 +125,10 @@ $(VENV)/.dev: $(VENV)/.run
 .sdk/.ready: tests/sdk/requirements.txt
 	$(PYTHON) -m venv .sdk
 	.sdk/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+.openclip/.ready: tests/openclip/requirements.txt constraints.txt
+	$(PYTHON) -m venv .openclip
+	.openclip/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	.openclip/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@

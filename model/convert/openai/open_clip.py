@@ -81,6 +81,8 @@ def form_of(folder: Path, config: Mapping[str, Any], weights: Weights) -> Form:
         "embed_dim": (model.get("embed_dim"), tower.dimension(weights)),
         "vision_cfg.width": (vision.get("width", 768), tower.width(weights)),
         "vision_cfg.patch_size": (patch, tower.patch_size(weights)),
+        # Another size would be cut by the patches, or its positions interpolated.
+        "vision_cfg.image_size": (vision.get("image_size", 224), tower.image_size(weights)),
         "text_cfg.width": (text.get("width", 512), text_width(weights)),
         "text_cfg.context_length": (
             text.get("context_length", 77), len(weights["positional_embedding"]),
@@ -110,8 +112,8 @@ def processor_of(folder: Path, config: Mapping[str, Any], side: int) -> dict[str
     """
     path = folder / OPEN_CLIP_CONFIG
     found = config.get("preprocess_cfg") or {}
-    mode = found.get("resize_mode", "shortest")
-    interpolation = found.get("interpolation", "bicubic")
+    mode = found.get("resize_mode") or "shortest"
+    interpolation = found.get("interpolation") or "bicubic"
     if mode not in MODES or interpolation not in INTERPOLATIONS:
         raise CheckpointError(
             f"{path} prepares images with resize_mode {mode!r} and interpolation "

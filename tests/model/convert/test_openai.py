@@ -126,7 +126,9 @@ def test_a_file_of_something_else_is_refused(tmp_path):
 def test_a_resnet_is_converted_and_served(form, tmp_path):
     state = openai_resnet_state()
     if form == "open_clip":
-        towers = {"vision_cfg": {"layers": [1, 1, 2, 1], "width": 8, "patch_size": None}}
+        towers = {"vision_cfg": {
+            "image_size": 64, "layers": [1, 1, 2, 1], "width": 8, "patch_size": None,
+        }}  # fmt: skip
         source = open_clip(tmp_path / "source", state, model=towers | {"quick_gelu": True})
     elif form == "archive":
         source = archive(state, tmp_path / "RN.pt")
@@ -185,6 +187,10 @@ OTHERS = {
     ),
     "a new setting": ({"model": {"novelty": 3}}, '"novelty" is 3, which is not supported'),
     "another size": ({"model": {"embed_dim": 7}}, '"embed_dim" is 7, and the weights say 24'),
+    "images that patches cut": (
+        {"model": {"vision_cfg": {"image_size": 36}}},
+        '"vision_cfg.image_size" is 36, and the weights say 32',
+    ),
     "heads": (
         {"model": {"text_cfg": {"width": 64, "heads": 5}}},
         '"heads" is 5, which does not divide 64',
@@ -200,7 +206,7 @@ def test_other_models_of_open_clip_are_refused_by_name(state, tmp_path, name):
     path = source / "open_clip_config.json"
     config = json.loads(path.read_text())
     for tower, sizes in (
-        ("vision_cfg", {"width": 128, "patch_size": 8}),
+        ("vision_cfg", {"image_size": 32, "width": 128, "patch_size": 8}),
         ("text_cfg", {"width": 64}),
     ):
         config["model_cfg"][tower] = sizes | config["model_cfg"][tower]
@@ -224,7 +230,7 @@ def test_the_comparison_sees_a_wrong_number_of_heads(made, state, tmp_path):
     images = [sample(seed).data for seed in range(3)]
     found = []
     for head_width in (32, 64):
-        tower = {"width": 128, "patch_size": 8, "head_width": head_width}
+        tower = {"image_size": 32, "width": 128, "patch_size": 8, "head_width": head_width}
         folder = open_clip(tmp_path / f"{head_width}", state, model={"vision_cfg": tower})
         found.append(plan_open_clip(folder).source(verify(made[0])).embed_images(images))
     assert fidelity(*found).plain.min < 0.999
