@@ -43,7 +43,7 @@ fuzz: $(VENV)/.dev ## Preprocess mutated and hostile images, some 10 minutes (FU
 parity-full: $(VENV)/.dev ## Compare full-size models with transformers on every back end, some 5 minutes
 	$(BIN)/python -m pytest -m full
 
-parity-openclip: $(VENV)/.dev .openclip/.ready ## Compare converted models with open_clip's own code, some 10 minutes
+parity-openclip: $(VENV)/.dev .openclip/.ready ## Compare converted models with open_clip's own code, some 20 minutes
 	OPENCLIP_PYTHON=.openclip/bin/python $(BIN)/python -m pytest -m openclip -s
 
 sdk-test: $(VENV)/.dev .sdk/.ready ## Run the SageMaker SDK's predictors against a local endpoint
