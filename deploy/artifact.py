@@ -60,7 +60,7 @@ def contents(
     found: dict[str, Path] = {}
     every = {name: _verify(folder) for name, folder in folders.items()}
     for name, held in every.items():
-        for inside, path in _files(held).items():
+        for inside, path in _files(held, folders[name]).items():
             found[f"{name}/{inside}".lstrip("/")] = path
     if quantized is not None or profile_file is not None:
         (held,) = every.values()
@@ -106,12 +106,13 @@ def write(
     return Artifact(str(output), output.stat().st_size, sha256, digests)
 
 
-def _files(held: Checkpoint) -> dict[str, Path]:
-    folder = held.folder
-    files = [*checkpoint.weight_files(folder), *checkpoint.companions(folder)]
-    if (folder / profile.FILE_NAME).is_file():
-        _read_profiles(folder / profile.FILE_NAME)
-        files.append(folder / profile.FILE_NAME)
+def _files(held: Checkpoint, given: Path) -> dict[str, Path]:
+    """Return the files of a checkpoint. given: its folder, or the one around it."""
+    files = [*checkpoint.weight_files(held.folder), *checkpoint.companions(held.folder)]
+    measured = given / profile.FILE_NAME
+    if measured.is_file():
+        _read_profiles(measured)
+        files.append(measured)
     return {path.name: path for path in files} | _graphs(held)
 
 
@@ -198,7 +199,7 @@ def _check(folders: Mapping[str, Path], packed: BinaryIO, unpacked: Path) -> dic
     try:
         opened = {name: _verify(unpacked / name) for name in folders}
         for held in opened.values():
-            _files(held)
+            _files(held, held.folder)
     except ArtifactError as exc:
         raise ArtifactError(f"a file changed while it was packed: {exc}") from exc
     digests = {name: _digest(held) for name, held in opened.items()}

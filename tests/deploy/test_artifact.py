@@ -21,6 +21,7 @@ from model.checkpoints.graphs import find
 from model.config import ModelConfig
 from sweetspot import main
 from tests.e2e.service import ROOT
+from tests.model.convert.sources import sentence_transformers
 
 PROFILE = Path(__file__).parent / "profile.json"  # of another checkpoint
 
@@ -105,6 +106,16 @@ def test_a_profile_of_any_encoder_of_the_checkpoint_goes_with_it(tmp_path, folde
     for quantized in ("", digest):
         profile = measured(tmp_path, verify(folder), policy, quantized)
         packed(tmp_path, "--model", "builtin", "--quantized", folder, "--profile", profile)
+
+
+def test_a_folder_of_sentence_transformers_is_packed_as_what_it_holds(tmp_path):
+    """Its profile is beside the outer folder, where the service looks for it."""
+    source = sentence_transformers(BUILTIN_FOLDER, tmp_path / "source")
+    measured(source, verify(source))
+    with tarfile.open(packed(tmp_path, "--model", source)) as tar:
+        names = set(tar.getnames())
+    assert {"config.json", "model.safetensors", "sweetspot.json"} <= names
+    assert not any("CLIPModel" in name for name in names)
 
 
 def test_a_profile_of_other_weights_is_refused(tmp_path):
