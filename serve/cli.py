@@ -161,15 +161,17 @@ def export(model: str | None, output: str | None) -> None:
 def convert(source: str, output: str, base: str | None) -> None:
     """Convert a checkpoint of another layout to one that is served.
 
-    FROM is a folder, a file or a hub id: of transformers with pickles, sentence-transformers, a
-    LoRA adapter of PEFT, OpenAI's .pt, or open_clip. Pickles are read for their tensors alone, and
-    run nothing. The result is compared with its source; one that differs is not kept.
+    FROM is a folder, a file, a hub id or openclip:MODEL/TAG: of transformers with pickles,
+    sentence-transformers, a LoRA adapter of PEFT, OpenAI's .pt, or open_clip. Pickles are read
+    for their tensors alone, and run nothing. The result is compared with its source; one that
+    differs is not kept.
 
     \b
     Examples:
       sweetspot convert ./pickled -o ./checkpoint
       sweetspot convert ./adapter --base openai/clip-vit-base-patch32 -o ./checkpoint
       sweetspot convert ViT-B-32.pt -o ./checkpoint
+      sweetspot convert openclip:ViT-H-14/laion2b_s32b_b79k -o ./checkpoint
     """
     from serve.commands.convert import run
 

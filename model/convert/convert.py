@@ -13,6 +13,7 @@ from model.checkpoints.layouts import WEIGHTS, Kind, clip_folder, kind_of
 from model.config import ModelConfig
 from model.convert import adapter, transformers_folder
 from model.convert.openai.plan import plan_file, plan_open_clip
+from model.convert.openai.registry import PREFIX, hub_id
 from model.convert.plan import Plan
 from model.convert.weights import save
 from model.errors import CheckpointError
@@ -27,7 +28,7 @@ def convert(source: str, target: Path, base: str | None, say: Callable[[str], ob
     """Convert a folder, a file or a hub id to a checkpoint in `target`, whole or not at all.
 
     Args:
-        source: where it is.
+        source: where it is; or `openclip:MODEL/TAG`, as open_clip names it.
         target: a folder that does not exist, or is empty.
         base: of an adapter; None is the one that it names.
         say: is told in a line what was found.
@@ -70,6 +71,8 @@ def plan(source: str, base: str | None) -> Plan:
 
 
 def _plan(source: str, base: str | None) -> Plan:
+    if source.startswith(PREFIX):
+        source = hub_id(source)
     found: Path | str = Path(source) if Path(source).is_file() else locate(source)
     path = found if isinstance(found, Path) else download_any(found)
     kind = kind_of(path)

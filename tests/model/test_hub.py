@@ -86,11 +86,15 @@ def downloaded(hub_id, home, endpoint, function="download", **environ):
     return Path(result.stdout.strip())
 
 
+def environ_of(home, endpoint):
+    return os.environ | {"HF_HOME": str(home), "HF_ENDPOINT": endpoint}
+
+
 def python(arguments, home, endpoint, **environ):
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
-        env=os.environ | {"HF_HOME": str(home), "HF_ENDPOINT": endpoint} | environ,
+        env=environ_of(home, endpoint) | environ,
         capture_output=True,
         text=True,
         timeout=120,
