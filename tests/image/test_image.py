@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 import requests
+from click.testing import CliRunner
 from PIL import Image
 
 from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from model.checkpoints.checkpoint import BUILTIN_FOLDER
+from sweetspot import main
+from tests.checkpoints import make_resnet, make_siglip
 from tests.image.engine import AS_NOBODY, IMAGE, MEMORY, engine, run, served
 from tests.image.sbom import bill
 from tests.images import encode, png
@@ -42,6 +45,12 @@ for _ in range(600):
 print(ask('/invocations', b'{"text": "a dark login screen"}').decode())
 """
 
+
+FOREIGN = """
+import importlib.util, json
+names = ("open_clip", "timm", "torchvision", "peft", "sentence_transformers")
+print(json.dumps([name for name in names if importlib.util.find_spec(name)]))
+"""
 
 # Each Python process of the container: its name, its share of all memory, and what only it has.
 PROCESSES = """
@@ -81,6 +90,20 @@ def test_as_the_platform_runs_it(model):
         answer = json.loads(container.ask_inside(ASK))
     assert answer["model"] == "model"
     assert "embedding" in answer["results"][0]
+
+
+@pytest.mark.parametrize("make", [make_resnet, make_siglip])
+def test_other_families_are_served_without_the_libraries_they_come_from(make, tmp_path):
+    """A ResNet that was converted, and a SigLIP, each with its graphs."""
+    folder = make(tmp_path / "model")
+    tmp_path.chmod(0o755)
+    assert CliRunner().invoke(main, ["export", "--model", str(folder)]).exit_code == 0
+    options = ("--network", "none", "-v", f"{folder}:/opt/ml/model:ro")
+    with served("serve", options=options, port_variable="NOTHING", ready=False) as container:
+        answer = json.loads(container.ask_inside(ASK))
+        foreign = container.ask_inside(FOREIGN)
+    assert len(answer["results"][0]["embedding"]) == answer["dimension"]
+    assert json.loads(foreign) == []
 
 
 def test_as_nobody_with_a_read_only_root_and_no_capabilities():
