@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from model.images.geometry import FILTERS
@@ -61,17 +62,30 @@ class Sizes(NamedTuple):
 class Family:
     """Checkpoints of one architecture.
 
-    name: `model_type` in config.json. words: what people call it. sizes: reads the shapes of the
-    weights. image_processors: what their types begin with. image_defaults: of absent keys.
-    pads_texts: to the context length, as in training; else a text ends with its end token.
+    name: `model_type` in config.json. words: what people call it. image_size: reads S, px, from the
+    shapes of the weights. image_end, text_end: a weight whose first side is the dimension of that
+    tower's embedding, and its rank. image_processors: what their types begin with. image_defaults:
+    of absent keys. pads_texts: to the context length, as in training; else a text ends with its end
+    token.
     """
 
     name: str
     words: str
-    sizes: Callable[[Shapes], Sizes]
+    image_size: Callable[[Shapes], int]
+    image_end: tuple[str, int]
+    text_end: tuple[str, int]
     image_processors: tuple[str, ...]
     image_defaults: Mapping[str, Any]
     pads_texts: bool = False
+
+    def sizes(self, shapes: Shapes) -> Sizes:
+        """Read the sizes from the shapes of the weights. Raises LookupError: as `shape_of`."""
+        return Sizes(
+            self.image_size(shapes),
+            shape_of(shapes, *self.image_end)[0],
+            shape_of(shapes, *self.text_end)[0],
+            shape_of(shapes, _TOKEN_POSITIONS, 2)[0],
+        )
 
 
 def shape_of(shapes: Shapes, key: str, rank: int) -> tuple[int, ...]:
@@ -82,56 +96,44 @@ def shape_of(shapes: Shapes, key: str, rank: int) -> tuple[int, ...]:
     return shape
 
 
-def _clip_sizes(shapes: Shapes) -> Sizes:
-    return Sizes(
-        _image_size(shapes, class_tokens=1),
-        shape_of(shapes, "visual_projection.weight", 2)[0],
-        shape_of(shapes, "text_projection.weight", 2)[0],
-        shape_of(shapes, _TOKEN_POSITIONS, 2)[0],
-    )
-
-
-def _siglip_sizes(shapes: Shapes) -> Sizes:
-    return Sizes(
-        _image_size(shapes, class_tokens=0),
-        shape_of(shapes, "vision_model.head.layernorm.weight", 1)[0],
-        shape_of(shapes, "text_model.head.weight", 2)[0],
-        shape_of(shapes, _TOKEN_POSITIONS, 2)[0],
-    )
-
-
-def _resnet_sizes(shapes: Shapes) -> Sizes:
-    places = shape_of(shapes, "visual.attnpool.positional_embedding", 2)[0] - 1
-    return Sizes(
-        RESNET_STRIDE * math.isqrt(places),
-        shape_of(shapes, "visual.attnpool.c_proj.weight", 2)[0],
-        shape_of(shapes, "text_projection.weight", 2)[0],
-        shape_of(shapes, _TOKEN_POSITIONS, 2)[0],
-    )
-
-
-def _image_size(shapes: Shapes, class_tokens: int) -> int:
+def _vit_size(shapes: Shapes, class_tokens: int) -> int:
     """Return S = patch side x patches a side."""
     patch = shape_of(shapes, _PATCH, 4)[-1]
     positions = shape_of(shapes, _PATCH_POSITIONS, 2)[0]
     return patch * math.isqrt(positions - class_tokens)
 
 
+def _resnet_size(shapes: Shapes) -> int:
+    """Return S. The mean of all places has a position, too."""
+    places = shape_of(shapes, "visual.attnpool.positional_embedding", 2)[0] - 1
+    return RESNET_STRIDE * math.isqrt(places)
+
+
 CLIP = Family(
-    "clip",
-    "CLIP",
-    _clip_sizes,
-    ("CLIPImageProcessor", "CLIPFeatureExtractor"),
-    CLIP_IMAGES,
+    name="clip",
+    words="CLIP",
+    image_size=partial(_vit_size, class_tokens=1),
+    image_end=("visual_projection.weight", 2),
+    text_end=("text_projection.weight", 2),
+    image_processors=("CLIPImageProcessor", "CLIPFeatureExtractor"),
+    image_defaults=CLIP_IMAGES,
 )
 SIGLIP = Family(
-    "siglip",
-    "SigLIP",
-    _siglip_sizes,
-    ("SiglipImageProcessor",),
-    SIGLIP_IMAGES,
+    name="siglip",
+    words="SigLIP",
+    image_size=partial(_vit_size, class_tokens=0),
+    image_end=("vision_model.head.layernorm.weight", 1),
+    text_end=("text_model.head.weight", 2),
+    image_processors=("SiglipImageProcessor",),
+    image_defaults=SIGLIP_IMAGES,
     pads_texts=True,
 )
 # transformers has no such model: the text tower is its CLIP's, the image tower has OpenAI's names.
-RESNET = replace(CLIP, name="clip_resnet", words="CLIP's ResNet", sizes=_resnet_sizes)
+RESNET = replace(
+    CLIP,
+    name="clip_resnet",
+    words="CLIP's ResNet",
+    image_size=_resnet_size,
+    image_end=("visual.attnpool.c_proj.weight", 2),
+)
 FAMILIES = {one.name: one for one in (CLIP, SIGLIP, RESNET)}

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import load_file
 from transformers import AutoTokenizer, CLIPModel, CLIPTextModelWithProjection, SiglipModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-from model.checkpoints.checkpoint import family_of, weight_files
+from model.backends.towers.load import float_weights
+from model.backends.towers.resnet import inside
+from model.checkpoints.checkpoint import family_of
 from model.checkpoints.families import CLIP, RESNET, SIGLIP
 from model.checkpoints.layouts import has_safetensors
 from model.checkpoints.quiet import quiet_transformers
@@ -87,35 +88,26 @@ class _Features(NamedTuple):
     context_length: int
 
 
-def _clip(folder: Path, model: Any) -> _Features:
+def _whole(folder: Path, model: Any) -> _Features:
+    """Both towers of one model. A family that pads its texts was trained to see the padding."""
     model = model or load_reference(folder)
+    sees_padding = family_of(folder).pads_texts
+
+    def of_texts(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        features = model.get_text_features(ids, None if sees_padding else mask)
+        pooled: torch.Tensor = features.pooler_output
+        return pooled
+
     return _Features(
         lambda pixels: model.get_image_features(pixels).pooler_output,
-        lambda ids, mask: model.get_text_features(ids, mask).pooler_output,
-        model.config.text_config.max_position_embeddings,
-    )
-
-
-def _siglip(folder: Path, model: Any) -> _Features:
-    """Without a mask: it was trained to see its padding."""
-    model = model or load_reference(folder)
-    return _Features(
-        lambda pixels: model.get_image_features(pixels).pooler_output,
-        lambda ids, _: model.get_text_features(ids).pooler_output,
+        of_texts,
         model.config.text_config.max_position_embeddings,
     )
 
 
 def _resnet(folder: Path, model: Any) -> _Features:
     text = model or load_reference(folder)
-    weights: dict[str, torch.Tensor] = {}
-    for path in weight_files(folder):
-        weights |= load_file(path)
-    of_image = {
-        name.removeprefix("visual."): one.float()
-        for name, one in weights.items()
-        if name.startswith("visual.")
-    }
+    of_image = inside(float_weights(folder))
     return _Features(
         lambda pixels: resnet_reference.embed(of_image, pixels),
         lambda ids, mask: text(ids, mask).text_embeds,
@@ -123,7 +115,7 @@ def _resnet(folder: Path, model: Any) -> _Features:
     )
 
 
-FEATURES = {CLIP.name: _clip, SIGLIP.name: _siglip, RESNET.name: _resnet}
+FEATURES = {CLIP.name: _whole, SIGLIP.name: _whole, RESNET.name: _resnet}
 MODELS: dict[str, Any] = {
     CLIP.name: CLIPModel,
     SIGLIP.name: SiglipModel,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from transformers import (
 
 from model.backends.memory_errors import memory_errors
 from model.backends.towers.fold import fold_normalization
-from model.backends.towers.resnet import ResNetShape, ResNetTower
+from model.backends.towers.resnet import COUNTER, PREFIX, ResNetShape, ResNetTower, inside
 from model.checkpoints.checkpoint import Checkpoint, weight_files
 from model.checkpoints.families import CLIP, RESNET, SIGLIP
 from model.checkpoints.faults import checkpoint_faults
@@ -26,8 +27,6 @@ from model.errors import CheckpointError
 
 # Before transformers 4.31 every configuration of CLIP said 2, which stands for the highest id.
 LEGACY_END = 2
-# What the names of a ResNet begin with. How many batches a normalisation saw means nothing here.
-IMAGE, COUNTERS = "visual.", "num_batches_tracked"
 
 
 class Vocabulary(NamedTuple):
@@ -56,7 +55,8 @@ class _Projected(nn.Module):
         self.tower, self.projection = tower, projection
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        return self.projection(self.tower(batch).pooler_output)  # type: ignore[no-any-return]
+        features: torch.Tensor = self.projection(self.tower(batch).pooler_output)
+        return features
 
 
 class _Pooled(nn.Module):
@@ -67,7 +67,8 @@ class _Pooled(nn.Module):
         self.tower = tower
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        return self.tower(batch).pooler_output  # type: ignore[no-any-return]
+        features: torch.Tensor = self.tower(batch).pooler_output
+        return features
 
 
 def load_towers(checkpoint: Checkpoint, unit: float) -> Towers:
@@ -94,22 +95,27 @@ def _siglip(checkpoint: Checkpoint, unit: float) -> Towers:
 
 def _resnet(checkpoint: Checkpoint, unit: float) -> Towers:
     """Load the text tower as transformers' CLIP, the image tower as `ResNetTower`."""
-    weights: dict[str, torch.Tensor] = {}
     with checkpoint_faults("the model", checkpoint.folder), memory_errors(), quiet_transformers():
-        for path in weight_files(checkpoint.folder):
-            weights |= load_file(path)
-        weights = {name: one.float() for name, one in weights.items() if one.is_floating_point()}
+        weights = float_weights(checkpoint.folder)
         config = CLIPTextConfig.from_pretrained(checkpoint.folder, local_files_only=True)
         text = CLIPTextModelWithProjection(config)
         _fill(text, weights, "", checkpoint)
-        of_image = {name.removeprefix(IMAGE): tuple(one.shape) for name, one in weights.items()}
+        of_image = inside(weights)
         shape = ResNetShape.of(of_image, checkpoint.image_size, checkpoint.dimension)
         image = ResNetTower(shape, checkpoint.mean, checkpoint.std, unit)
-        _fill(image, weights, IMAGE, checkpoint)
+        _fill(image, of_image, PREFIX, checkpoint)
     return Towers(image, *_clip_text(text))
 
 
 LOADERS = {CLIP.name: _clip, SIGLIP.name: _siglip, RESNET.name: _resnet}
+
+
+def float_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Read the weights of a folder in float32, without counters."""
+    found: dict[str, torch.Tensor] = {}
+    for path in weight_files(folder):
+        found |= load_file(path)
+    return {name: one.float() for name, one in found.items() if one.is_floating_point()}
 
 
 def _clip_text(model: Any) -> tuple[nn.Module, Vocabulary]:
@@ -125,11 +131,9 @@ def _rows(text: Any) -> int:
 def _fill(
     module: nn.Module, weights: Mapping[str, torch.Tensor], prefix: str, checkpoint: Checkpoint
 ) -> None:
-    """Put the weights that begin with a prefix into a module. Raises CheckpointError."""
-    own = {name: one for name, one in weights.items() if name.startswith(prefix)}
-    found = {name.removeprefix(prefix): one for name, one in own.items()}
-    missing, _ = module.load_state_dict(found, strict=False)
-    if missing := [name for name in missing if not name.endswith(COUNTERS)]:
+    """Put weights into a module. prefix: of their names in the file. Raises CheckpointError."""
+    missing, _ = module.load_state_dict(weights, strict=False)
+    if missing := [name for name in missing if not name.endswith(COUNTER)]:
         raise CheckpointError(f"the weights in {checkpoint.folder} lack {prefix}{min(missing)}")
 
 

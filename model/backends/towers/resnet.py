@@ -7,17 +7,19 @@ OpenAI's files, which open_clip has, too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from model.checkpoints.families import RESNET_STRIDE, Shapes
+from model.checkpoints.families import RESNET_STRIDE
 
 # The head of an attention, in channels; the factor of channels in the middle of a block to its end.
 HEAD, EXPANSION = 64, 4
 STAGES = 4
+# What its names begin with in a checkpoint. How many batches a normalisation saw means nothing.
+PREFIX, COUNTER = "visual.", "num_batches_tracked"
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,20 @@ class ResNetShape:
     dimension: int
 
     @classmethod
-    def of(cls, shapes: Shapes, image_size: int, dimension: int) -> ResNetShape:
-        """Read layers and width from the shapes of the weights, by their names in the tower."""
-        blocks = [name.split(".")[:2] for name in shapes if name.endswith(".conv1.weight")]
+    def of(
+        cls, weights: Mapping[str, torch.Tensor], image_size: int, dimension: int
+    ) -> ResNetShape:
+        """Read layers and width from the weights, by their names in the tower."""
+        blocks = [name.split(".")[:2] for name in weights if name.endswith(".conv1.weight")]
         stages = [f"layer{number}" for number in range(1, STAGES + 1)]
         layers = tuple(sum(one[0] == stage for one in blocks) for stage in stages)
-        return cls(layers, shapes["conv3.weight"][0], image_size, dimension)
+        return cls(layers, weights["conv3.weight"].shape[0], image_size, dimension)
+
+
+def inside(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the weights of the tower by their names in it."""
+    own = {name: one for name, one in weights.items() if name.startswith(PREFIX)}
+    return {name.removeprefix(PREFIX): one for name, one in own.items()}
 
 
 class ResNetTower(nn.Module):
@@ -80,7 +90,8 @@ class ResNetTower(nn.Module):
         x = nn.functional.avg_pool2d(x, 2)
         for number in range(1, STAGES + 1):
             x = getattr(self, f"layer{number}")(x)
-        return self.attnpool(x)  # type: ignore[no-any-return]
+        pooled: torch.Tensor = self.attnpool(x)
+        return pooled
 
 
 def _stage(channels: int, middle: int, blocks: int, stride: int) -> nn.Sequential:
@@ -133,4 +144,5 @@ class _AttentionPool(nn.Module):
         q, k, v = self.q_proj(tokens[:, :1]), self.k_proj(tokens), self.v_proj(tokens)
         heads = (one.unflatten(-1, (-1, HEAD)).transpose(1, 2) for one in (q, k, v))
         mixed = nn.functional.scaled_dot_product_attention(*heads)  # [N, heads, 1, HEAD]
-        return self.c_proj(mixed.transpose(1, 2).flatten(1))  # type: ignore[no-any-return]
+        features: torch.Tensor = self.c_proj(mixed.transpose(1, 2).flatten(1))
+        return features

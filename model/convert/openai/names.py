@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from model.backends.towers.resnet import COUNTER
 from model.checkpoints.families import Family
 from model.convert.openai import resnet, vit
 from model.convert.openai.blocks import block_shapes, depth, norm_shapes, renamed_blocks
@@ -89,7 +90,7 @@ def checked(path: Path, source: Weights) -> dict[str, torch.Tensor]:
     found = {
         name: one.float()
         for name, one in source.items()
-        if name not in BUFFERS and not name.endswith(resnet.COUNTER)
+        if name not in BUFFERS and not name.endswith(COUNTER)
     }
     required = (*tower.REQUIRED, *TEXT_PARTS, TEXT_PROJECTION)
     if missing := [name for name in required if name not in found]:

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from model.backends.towers.resnet import inside
 from model.checkpoints.families import RESNET
-from model.convert.openai import resnet
 from model.convert.openai.names import Form, tower_of
 from model.convert.plan import Weights
 from model.encoder import Float32Array
@@ -52,9 +52,7 @@ class OpenAiClip:
         normal = (pixels / 255 - self._mean) / self._std  # [N, S, S, 3]
         planes = normal.permute(0, 3, 1, 2)
         if tower_of(self._weights).FAMILY is RESNET:
-            inside = resnet.renamed(self._weights).items()
-            named = {name.removeprefix(resnet.PREFIX): one for name, one in inside}
-            return _unit(resnet_reference.embed(named, planes))
+            return _unit(resnet_reference.embed(inside(self._weights), planes))
         return _unit(self._vit(planes))
 
     def _vit(self, planes: torch.Tensor) -> torch.Tensor:

@@ -7,17 +7,21 @@ from typing import Any
 
 import torch
 
-from model.backends.towers.resnet import HEAD, ResNetShape, ResNetTower
+from model.backends.towers.resnet import (
+    COUNTER,
+    HEAD,
+    PREFIX,
+    ResNetShape,
+    ResNetTower,
+    inside,
+)
 from model.checkpoints.families import RESNET, RESNET_STRIDE
 from model.convert.openai.blocks import last
 from model.convert.plan import Weights
 
 FAMILY = RESNET
-PREFIX = "visual."
 POSITIONS, PROJECTION = "visual.attnpool.positional_embedding", "visual.attnpool.c_proj.weight"
 REQUIRED = ("visual.conv1.weight", "visual.conv3.weight", POSITIONS, PROJECTION)
-# How many batches a normalisation saw.
-COUNTER = "num_batches_tracked"
 
 
 def shapes(source: Weights) -> dict[str, tuple[int, ...]]:
@@ -33,7 +37,7 @@ def renamed(source: Weights) -> dict[str, torch.Tensor]:
     return {name: one for name, one in source.items() if name.startswith(PREFIX)}
 
 
-def config(source: Weights, activation: str, heads: int) -> dict[str, Any]:  # noqa: ARG001
+def config(source: Weights, activation: str, heads: int) -> dict[str, Any]:  # noqa: ARG001 - as of a ViT
     """Return `vision_config` of config.json: for people, since the shapes say all of it."""
     shape = _shape(source)
     return {
@@ -76,5 +80,4 @@ def image_size(source: Weights) -> int:
 
 
 def _shape(source: Weights) -> ResNetShape:
-    named = {name.removeprefix(PREFIX): tuple(one.shape) for name, one in source.items()}
-    return ResNetShape.of(named, image_size(source), dimension(source))
+    return ResNetShape.of(inside(source), image_size(source), dimension(source))
