@@ -10,7 +10,8 @@ COPY constraints.txt ./
 FROM base AS requirements
 ARG VARIANT
 COPY pyproject.toml ./
-RUN python -c "import tomllib; deps = tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']; print('\n'.join(d for d in deps if '$VARIANT' == 'cpu' or d != 'openvino'))" > requirements.txt
+# With the extra `train`: a training job runs the same image.
+RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; deps = project['dependencies'] + [one for extra in ('serve', 'train') for one in project['optional-dependencies'][extra]]; print('\n'.join(d for d in deps if not d.startswith('sweetspot-clip') and ('$VARIANT' == 'cpu' or d != 'openvino')))" > requirements.txt
 
 # What changes seldom: everything that is not our own code.
 FROM base AS packages
@@ -26,10 +27,12 @@ COPY --from=requirements /build/requirements.txt ./
 RUN PYTHONPATH=/srv/packages pip install --no-compile --prefix /srv/rest --no-warn-script-location -r requirements.txt \
     && cp -rn /srv/rest/lib/python3.11/site-packages/. /srv/packages/ \
     && rm -rf /srv/rest
-# Headers, tests, compilers' needs: 0.2 GB that nothing here runs. Byte code is not checked against
+# Headers, tests, compilers' needs, Arrow's servers: 0.25 GB that nothing here runs. Byte code is not checked against
 # times of files, which copies and layers change: stale, half of it was compiled at every start. What is of a later Python stays as it is.
 WORKDIR /srv/packages
 RUN rm -rf torch/test torch/include torch/bin/protoc* torch/share bin \
+    && rm -rf pyarrow/include pyarrow/src pyarrow/tests pyarrow/*flight* pyarrow/*cpp_tests* \
+    && find pyarrow -name "*.p[yx][xi]" -delete \
     && find . -depth \( -name tests -o -name test \) -path "*/numpy/*" -exec rm -rf {} + \
     && find torch/lib -name "*test*.so" -delete \
     && find . -name "*.pyi" -delete \

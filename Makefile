@@ -16,11 +16,11 @@ IMAGE_TORCH_INDEX = $(if $(filter undefined,$(origin TORCH_INDEX)),https://downl
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
-# Duration of `make chaos`, s.
+# Duration of `make chaos`, s, without its bulk jobs.
 CHAOS_SECONDS ?= 240
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos fuzz parity-full parity-openclip sdk-test image image-test sbom serve benchmark benchmark-load benchmark-peers benchmark-gpu lint types check fmt docs clean
+.PHONY: help demo train-demo test chaos fuzz parity-full parity-openclip sdk-test clients-test wheel-test image image-test sbom serve benchmark benchmark-load benchmark-peers benchmark-gpu lint types check fmt docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -28,14 +28,20 @@ help: ## List the targets
 demo: $(VENV)/.run ## Search screens by text with the built-in model, start to end
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/.dev ## Run all tests, some at a time; those that need the machine alone come last
-	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/e2e
-	$(BIN)/python -m pytest -n 3 --dist loadfile tests/e2e -m "not alone"
-	$(BIN)/python -m pytest tests/e2e -m alone
+train-demo: $(VENV)/.train ## Fine-tune the built-in model on screens that it does not know, within minutes
+	$(BIN)/python -m examples.train_demo
 
-chaos: $(VENV)/.dev ## Kill processes, break fetches, drop clients; check every answer (CHAOS_SECONDS=20)
+# Hundreds of processes start from bytecode that is kept. Tests of services wait most of the time, while
+# the others compute.
+test: export PYTHONDONTWRITEBYTECODE =
+test: $(VENV)/.dev ## Run all tests, four at a time; those that need the machine alone come last
+	$(BIN)/python -m pytest -n 4 --dist worksteal
+	$(BIN)/python -m pytest tests/e2e/test_contention.py -m alone
+
+chaos: $(VENV)/.dev ## Kill processes, break fetches, drop clients; check every answer (CHAOS_SECONDS=20 CHAOS_BULK="--rows 600 --kills 1")
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS)
 	$(BIN)/python -m tests.chaos.flood
+	$(BIN)/python -m tests.chaos.bulk $(CHAOS_BULK)
 
 fuzz: $(VENV)/.dev ## Preprocess mutated and hostile images, some 10 minutes (FUZZ="--count 3000")
 	$(BIN)/python -m tests.fuzz $(FUZZ)
@@ -48,6 +54,12 @@ parity-openclip: $(VENV)/.dev .openclip/.ready ## Compare converted models with 
 
 sdk-test: $(VENV)/.dev .sdk/.ready ## Run the SageMaker SDK's predictors against a local endpoint
 	SDK_PYTHON=.sdk/bin/python $(BIN)/python -m pytest -m sdk
+
+clients-test: $(VENV)/.dev .clients/.ready ## Run clients of OpenAI's API and schemathesis against a service (SCHEMATHESIS_EXAMPLES=1000)
+	CLIENTS_PYTHON=.clients/bin/python $(BIN)/python -m pytest tests/clients -m clients
+
+wheel-test: $(VENV)/.dev ## Build the wheel, install the client and the service from it, and use both
+	$(BIN)/python -m pytest tests/packing -m wheel
 
 image: ## Build the container image (VARIANT=cpu or gpu)
 	$(CONTAINER_ENGINE) build $(IMAGE_OPTIONS) --build-arg VARIANT=$(VARIANT) \
@@ -104,7 +116,7 @@ docs: $(VENV)/.run ## Write the generated pages
 	$(BIN)/python -m docs.generate
 
 clean: ## Remove everything that the targets made
-	rm -rf $(VENV) .peers .gpu .sdk .openclip demo fuzz-findings *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .peers .gpu .sdk .clients .openclip demo fuzz-findings *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -115,7 +127,11 @@ $(VENV)/.python:
 $(VENV)/.run: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "installing; torch is large, this takes a minute or more"
 	$(if $(TORCH_INDEX),$(PIP) torch --index-url $(TORCH_INDEX))
-	$(PIP) -e .
+	$(PIP) -e '.[serve]'
+	@touch $@
+
+$(VENV)/.train: $(VENV)/.run
+	$(PIP) -e '.[train]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
@@ -125,6 +141,11 @@ $(VENV)/.dev: $(VENV)/.run
 .sdk/.ready: tests/sdk/requirements.txt
 	$(PYTHON) -m venv .sdk
 	.sdk/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+.clients/.ready: tests/clients/requirements.txt
+	$(PYTHON) -m venv .clients
+	.clients/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
 .openclip/.ready: tests/openclip/requirements.txt constraints.txt

@@ -1,21 +1,63 @@
-"""The command `sweetspot`: one group of the commands of all packages."""
+"""The command `sweetspot`, and the client for applications: `from sweetspot import Client`.
+
+Each is imported when it is first asked for, since an application has no need of the command.
+"""
 
 from __future__ import annotations
 
-import click
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from deploy.cli import deploy
-from serve import cli
+if TYPE_CHECKING:
+    import click
+
+    from deploy.client import (
+        Client,
+        Embedded,
+        EndpointError,
+        Failed,
+        FingerprintChanged,
+        Patience,
+        Result,
+    )
+
+    main: click.Group
+
+__all__ = [
+    "Client", "Embedded", "EndpointError", "Failed", "FingerprintChanged", "Patience", "Result",
+    "main",
+]  # fmt: skip
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="sweetspot")
-def main() -> None:
-    """Turn batches of thumbnail URLs, images and texts into CLIP embeddings in one space."""
+def __getattr__(name: str) -> Any:
+    """Return the command as `main`, or a name of the client (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "main":
+        return _command()
+    from deploy import client
+
+    return getattr(client, name)
 
 
-for command in (*cli.COMMANDS, deploy):
-    main.add_command(command)
+@cache
+def _command() -> click.Group:
+    """Return the commands of all packages in one group."""
+    import click
+
+    from deploy.cli import deploy
+    from model.errors import DISTRIBUTION
+    from serve import cli
+
+    @click.group(cls=cli.Commands, context_settings={"help_option_names": ["-h", "--help"]})
+    @click.version_option(package_name=DISTRIBUTION)
+    def main() -> None:
+        """Turn batches of thumbnail URLs, images and texts into CLIP embeddings in one space."""
+
+    for command in (*cli.COMMANDS, deploy):
+        main.add_command(command)
+    return main
+
 
 if __name__ == "__main__":
-    main()
+    _command()()

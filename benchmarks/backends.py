@@ -66,9 +66,9 @@ def main() -> None:
 def _quantized(checkpoint: Path, folder: Path) -> Path:
     """Return the folder of an artifact with graphs of both precisions."""
     artifact, sweetspot = folder / "artifact", [sys.executable, "-m", "sweetspot"]
-    for command in ("quantize", "export"):
-        where = ["--model", str(checkpoint), "-o", str(artifact)]
-        subprocess.run([*sweetspot, command, *where], check=True)
+    quantize = ["quantize", "--model", str(checkpoint), "-o", str(artifact)]
+    for command in (quantize, ["export", "--model", str(artifact)]):
+        subprocess.run([*sweetspot, *command], check=True)
     return artifact
 
 

@@ -31,6 +31,7 @@ from serve.benchmark.endpoint_load.thumbnails import served
 from serve.compose import fetch_config, model_config
 from serve.plan import Plan, plan
 from serve.wire import answers, protocol
+from serve.wire.media_types import JSON
 
 IMAGES, URLS, LATENCY_MS = 128, 16, 20.0
 ENCODE_S, ANSWERS = 4.0, 100
@@ -136,8 +137,8 @@ def _answer(encoder: Encoder, urls: Sequence[str]) -> float:
 
     def work() -> None:
         for _ in range(ANSWERS):
-            asked = protocol.parse(protocol.JSON, "", body, URLS)
-            answers.render(protocol.JSON, asked, answer, specs, last_newline=True)
+            asked = protocol.parse(JSON, "", body, URLS)
+            answers.render(JSON, asked, answer, specs, last_newline=True)
             answers.render_attributes(asked, specs, answers.counted(answer))
 
     return _core_ms(work, ANSWERS * URLS)

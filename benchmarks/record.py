@@ -11,7 +11,7 @@ from typing import Any
 
 from inference.profile.machine import cores, cpu_name
 from model.files import write_whole
-from serve.benchmark.report.documents import versions
+from serve.observe.versions import versions
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "transformers", "pillow", "numpy", "requests", "flask", "gunicorn", "openvino")

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks.record import record
 from model.encoder import Float32Array
-from model.training.retrieval import (
+from model.training.builtin_model.retrieval import (
     EvaluationSet,
     evaluation_set,
     mean_colour_similarity,

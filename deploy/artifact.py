@@ -16,13 +16,12 @@ from typing import IO, BinaryIO
 from deploy.errors import DeployError
 from inference.profile import profile
 from inference.profile.profile import Profile, ProfileError
-from model.checkpoints import checkpoint, graphs
+from model.checkpoints import checkpoint, graphs, weights
 from model.checkpoints.checkpoint import Checkpoint
 from model.config import POLICY_VERSIONS
 from model.errors import CheckpointError
 from model.files import UNFINISHED, whole_file
 
-PRECISIONS: tuple[graphs.GraphPrecision, ...] = ("float32", "int8")
 # Weights hardly compress; more effort would only take longer.
 COMPRESSION = 1
 FILE_MODE = 0o644
@@ -108,7 +107,7 @@ def write(
 
 def _files(held: Checkpoint, given: Path) -> dict[str, Path]:
     """Return the files of a checkpoint. given: its folder, or the one around it."""
-    files = [*checkpoint.weight_files(held.folder), *checkpoint.companions(held.folder)]
+    files = [*weights.kept_weight_files(held.folder), *checkpoint.companions(held.folder)]
     measured = given / profile.FILE_NAME
     if measured.is_file():
         _read_profiles(measured)
@@ -119,7 +118,9 @@ def _files(held: Checkpoint, given: Path) -> dict[str, Path]:
 def _graphs(held: Checkpoint) -> dict[str, Path]:
     """Return the graphs beside a checkpoint, checked against its weights as the server does."""
     with _in_plain_words():
-        found = [one for precision in PRECISIONS if (one := graphs.find(held, precision))]
+        found = [
+            one for precision in graphs.GRAPH_PRECISIONS if (one := graphs.find(held, precision))
+        ]
     paths = (path for one in found for path in one.files)
     return {path.relative_to(held.folder).as_posix(): path for path in paths}
 

@@ -9,7 +9,9 @@ import click
 
 from deploy.commands import endpoint_cli, stack_cli
 from deploy.commands.artifact_cli import artifact
+from deploy.commands.opensearch_cli import opensearch
 from deploy.commands.options import from_flags, with_config
+from deploy.commands.train_cli import train
 from deploy.commands.transform_cli import transform
 from deploy.errors import DeployError
 from deploy.template.job import transform_job
@@ -72,6 +74,6 @@ def render(*, job: bool, output_file: str | None, **flags: Any) -> None:
 
 for command in (
     artifact, stack_cli.plan, stack_cli.up, stack_cli.status, endpoint_cli.invoke,
-    endpoint_cli.smoke, endpoint_cli.logs, transform, stack_cli.down,
+    endpoint_cli.smoke, endpoint_cli.logs, opensearch, transform, train, stack_cli.down,
 ):  # fmt: skip
     deploy.add_command(command)

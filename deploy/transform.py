@@ -6,18 +6,18 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from deploy import jobs
 from deploy.aws import in_plain_words
 from deploy.errors import DeployError
 from deploy.template import names
 from deploy.template.config import TIMEOUT_S
 from serve import settings
 
-ENDED = ("Completed", "Failed", "Stopped")
-POLL_S = 15.0
-# After this many polls the command stops waiting; the job continues.
-MAX_POLLS = 5 * 24 * 3600 // int(POLL_S)
+# After these the command stops waiting; the job continues.
+MAX_DAYS = 5
 
 
 @dataclass(frozen=True)
@@ -68,33 +68,22 @@ def start(sagemaker: Any, request: dict[str, Any]) -> None:
     Raises:
         DeployError: with AWS's message.
     """
-    from botocore.exceptions import ClientError
-
-    with in_plain_words("the job cannot be started"):
-        try:
-            sagemaker.create_transform_job(**request)
-        except ClientError as exc:
-            if exc.response["Error"]["Code"] != "ResourceInUse":
-                raise
-            said = sagemaker.describe_transform_job(TransformJobName=request["TransformJobName"])
-            if _identity(said) != _identity(request):
-                raise
+    name = request["TransformJobName"]
+    jobs.start(
+        lambda: sagemaker.create_transform_job(**request),
+        lambda: sagemaker.describe_transform_job(TransformJobName=name),
+        lambda said: _identity(said) == _identity(request),
+    )
 
 
 def follow(sagemaker: Any, job: str, pause: Callable[[float], Any]) -> Iterator[dict[str, Any]]:
-    """Yield the answer of DescribeTransformJob, every POLL_S seconds until the job has ended.
+    """Yield the answers of DescribeTransformJob, as `jobs.follow`.
 
     Raises:
-        DeployError: AWS cannot be asked, or the job has not ended after five days.
+        DeployError: AWS cannot be asked, or the job has not ended after MAX_DAYS.
     """
-    for _ in range(MAX_POLLS):
-        with in_plain_words(f"{job} cannot be followed"):
-            said = sagemaker.describe_transform_job(TransformJobName=job)
-        yield said
-        if said["TransformJobStatus"] in ENDED:
-            return
-        pause(POLL_S)
-    raise DeployError(f"{job} has not ended in five days; AWS continues")
+    describe = partial(sagemaker.describe_transform_job, TransformJobName=job)
+    yield from jobs.follow(job, describe, "TransformJobStatus", MAX_DAYS, pause)
 
 
 def report(s3: Any, said: dict[str, Any]) -> Report:

@@ -1,19 +1,27 @@
-"""Writes docs/settings.md from the declarations: `make docs`. A test holds it current."""
+"""Writes what follows from declarations: docs/settings.md, and the table of docs/cloudwatch.md.
+
+`make docs` runs it. A test holds the pages current.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from model.files import write_whole
+from serve.observe.cloudwatch.metrics import METRICS, Metric
 from serve.settings import MAX_HEADER_CHARS, fields, flag_name, variable_name
 
 SETTINGS_PAGE = Path(__file__).parent / "settings.md"
+CLOUDWATCH_PAGE = Path(__file__).parent / "cloudwatch.md"
+METRICS_HEAD = "| metric | unit | dimensions | dashboard | meaning |\n"
 HEAD = """\
 # Settings
 
-A setting is a flag of `sweetspot serve` and `sweetspot embed`, or a variable; the flag comes
-first, then the variable, then the default. A malformed value, or a `SWEETSPOT_*` variable that
+A setting is a flag of `sweetspot serve`, or a variable; the flag comes first, then the variable,
+then the default. Other commands have the flags that concern them; `sweetspot COMMAND --help` lists
+these, with those that only this command has. A malformed value, or a `SWEETSPOT_*` variable that
 does not exist, stops the start with its name, its value and what is allowed; what Kubernetes
 injects for a service called sweetspot is ignored with a warning. `sweetspot settings` shows every
 value and where it came from. Lists repeat the flag or take commas.
@@ -29,6 +37,19 @@ transform job (`SAGEMAKER_BATCH=true`) some defaults are wider; they stand in br
 def settings_page() -> str:
     """The whole page."""
     return HEAD + "".join(map(_row, fields()))
+
+
+def cloudwatch_page(page: str) -> str:
+    """Return the page with its table of metrics written anew."""
+    table = METRICS_HEAD + "| --- | --- | --- | --- | --- |\n" + "".join(map(_metric, METRICS))
+    found = re.compile(re.escape(METRICS_HEAD) + r"(\|.*\n)*")
+    return found.sub(lambda _: table, page, count=1)
+
+
+def _metric(one: Metric) -> str:
+    dimensions = "<br>".join(" x ".join(names) for names in one.dimension_sets)
+    cells = (f"`{one.name}`", one.unit, dimensions, ", ".join(one.shown), one.meaning)
+    return "| " + " | ".join(cells) + " |\n"
 
 
 def _row(one: Any) -> str:
@@ -65,6 +86,8 @@ def _allowed(one: Any) -> str:
             return "a list"
         case "switch":
             return "true, false"
+        case "name":
+            return "1 to 64 of A-Za-z0-9._-"
         case "header":
             return f"ASCII, at most {MAX_HEADER_CHARS} characters"
         case _:
@@ -73,3 +96,4 @@ def _allowed(one: Any) -> str:
 
 if __name__ == "__main__":
     write_whole(SETTINGS_PAGE, settings_page())
+    write_whole(CLOUDWATCH_PAGE, cloudwatch_page(CLOUDWATCH_PAGE.read_text()))

@@ -3,6 +3,7 @@
 Starts a local thumbnail server and the real service with the built-in model, sends a batch of
 thumbnail URLs (one of them dead) and some texts to /invocations, prints the nearest thumbnails
 of each text, and draws a contact sheet: one row per query, its best thumbnails from left to right.
+Leaves the thumbnails in demo/thumbnails, named by what they show, and their URLs in demo/urls.txt.
 
 python examples/demo.py
 """
@@ -29,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inference.loadtest.thumbnail_server import ThumbnailServer
-from model.files import whole_file
+from model.files import whole_file, write_whole
 from model.synthetic.thumbnails import attributes_of, sample
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +49,10 @@ THUMBNAILS, ANSWERS = 160, 5
 FIRST_SEED = 900_000_000
 START_TIMEOUT_S = 60
 BEST = 5
-SHEET = ROOT / "demo" / "contact-sheet.png"
+FOLDER = ROOT / "demo"
+SHEET = FOLDER / "contact-sheet.png"
+# Where `python3 -m http.server`, as in README.md, serves the thumbnails.
+SERVED = "http://127.0.0.1:8000"
 CELL_PX, GAP_PX, LABEL_PX = 200, 16, 230
 
 console = Console()
@@ -56,15 +60,19 @@ console = Console()
 
 def main() -> None:
     """Run the demo, then stop the server and the service."""
+    seeds = choose_seeds()
+    leave_thumbnails(seeds)
     with ThumbnailServer() as thumbnails, service() as url:
-        urls = [thumbnails.url(f"/{seed}.jpg") for seed in choose_seeds()]
+        urls = [thumbnails.url(f"/{seed}.jpg") for seed in seeds]
         urls.insert(THUMBNAILS // 2, thumbnails.url("/this-one-is-gone.jpg"))
         images = invoke(url, {"urls": urls, "parameters": {"timings": True}})
         texts = invoke(url, {"texts": list(QUERIES)})
         found = nearest(urls, images, texts)
         print_found(found)
         draw_sheet(found)
-    console.print(f"\nThe contact sheet is [bold]{SHEET.relative_to(ROOT)}[/]")
+    console.print(
+        f"\nThe contact sheet is [bold]{SHEET.relative_to(ROOT)}[/], beside thumbnails to try"
+    )
 
 
 def choose_seeds() -> list[int]:
@@ -78,6 +86,19 @@ def choose_seeds() -> list[int]:
         chosen.update(itertools.islice(matching, ANSWERS))
     chosen.update(itertools.islice(seeds, THUMBNAILS - len(chosen)))
     return sorted(chosen)
+
+
+def leave_thumbnails(seeds: list[int]) -> None:
+    """Write the thumbnails into a folder, and a list of the URLs at which it may be served."""
+    folder = FOLDER / "thumbnails"
+    folder.mkdir(parents=True, exist_ok=True)
+    names = []
+    for seed in seeds:
+        thumbnail = sample(seed)
+        suffix = thumbnail.mime.removeprefix("image/")
+        names.append(f"{'-'.join(attributes_of(seed))}-{seed - FIRST_SEED}.{suffix}")
+        (folder / names[-1]).write_bytes(thumbnail.data)
+    write_whole(FOLDER / "urls.txt", "".join(f"{SERVED}/{name}\n" for name in names))
 
 
 @contextmanager
@@ -105,7 +126,7 @@ def wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
         try:
             if requests.get(f"{url}/ping", timeout=2).ok:
                 return
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             pass
         time.sleep(0.05)
     raise SystemExit("the service did not start; see its messages above")
@@ -176,7 +197,6 @@ def draw_sheet(found: list[tuple[str, list[tuple[float, int]]]]) -> None:
             place = (left + (CELL_PX - picture.width) // 2, top + (CELL_PX - picture.height) // 2)
             sheet.paste(picture, place)
             pen.text((left + CELL_PX // 2 - 14, top + CELL_PX + 4), f"{cosine:.3f}", "gray", small)
-    SHEET.parent.mkdir(exist_ok=True)
     with whole_file(SHEET) as file:
         sheet.save(file, "PNG")
 

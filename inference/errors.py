@@ -10,6 +10,7 @@ ItemError                     one item; becomes a Failure, other items are not a
 │   ├── FetchHttpStatus       a status without a complete image
 │   ├── FetchTooLarge         more bytes than allowed
 │   ├── FetchRedirects        too many hops, or one from https to http
+│   ├── NotModified           still the image of the ETag that the caller gave
 │   ├── S3Denied              no credentials, or no permission
 │   └── S3NotFound            no such bucket or key
 ├── FileUnreadable            a local file is missing or cannot be read
@@ -33,13 +34,20 @@ class ItemError(Exception):
 
     code = "encode_failed"
     retryable = False
+    retry_after_s: float | None = None
 
 
 class FetchError(ItemError):
-    """An image's bytes cannot be fetched."""
+    """An image's bytes cannot be fetched.
 
-    def __init__(self, message: str, *, retryable: bool | None = None) -> None:
+    retry_after_s: for how long the server asked not to be asked again, at most one hour.
+    """
+
+    def __init__(
+        self, message: str, *, retryable: bool | None = None, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
+        self.retry_after_s = retry_after_s
         if retryable is not None:
             self.retryable = retryable
 
@@ -92,6 +100,12 @@ class FetchRedirects(FetchError):
     """Too many redirects, or one from https to http."""
 
     code = "fetch_redirects"
+
+
+class NotModified(FetchError):
+    """The image is still that of the ETag that the caller gave. No request can give one."""
+
+    code = "not_modified"
 
 
 class S3Denied(FetchError):

@@ -24,10 +24,14 @@ class StageTimes:
             first, last = self._spans.get(stage, (start_s, end_s))
             self._spans[stage] = (min(first, start_s), max(last, end_s))
 
+    def spans(self) -> dict[str, tuple[float, float]]:
+        """Return the first start and the last end of each stage so far: of `time.perf_counter`."""
+        with self._lock:
+            return dict(self._spans)
+
     def as_ms(self) -> dict[str, float]:
         """`fetch_ms`, `decode_ms`, `queue_ms`, `encode_ms`, and `total_ms` until now."""
-        with self._lock:
-            spans = dict(self._spans)
+        spans = self.spans()
         spans["total"] = (self._begun_s, time.perf_counter())
         durations_s = ((stage, *spans.get(stage, (0.0, 0.0))) for stage in (*STAGES, "total"))
         return {f"{stage}_ms": round(1000 * (end - start), 3) for stage, start, end in durations_s}
@@ -37,7 +41,7 @@ class ItemTimes:
     """The time each stage spent on one item; it also widens the spans of the item's request."""
 
     def __init__(self, request: StageTimes) -> None:
-        self._request = request
+        self.request = request
         self._lock = threading.Lock()
         self.spent_s: dict[str, float] = {}
 
@@ -45,7 +49,7 @@ class ItemTimes:
         """Add a stage of the item from start to end, instants of `time.perf_counter`."""
         with self._lock:
             self.spent_s[stage] = self.spent_s.get(stage, 0.0) + end_s - start_s
-        self._request.add(stage, start_s, end_s)
+        self.request.add(stage, start_s, end_s)
 
 
 @contextmanager

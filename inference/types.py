@@ -76,45 +76,72 @@ class Unreadable:
 Item = ImageUrl | ImageBase64 | ImageBytes | ImageFile | Text | Unreadable
 
 
+@dataclass(frozen=True)
+class ImageDetails:
+    """What is known of an image once all of its encoded bytes are here.
+
+    sha256: of the encoded bytes, 32 bytes. fetched_s: Unix time at which the last of them came.
+    etag: as the server sent it, with its quotes and `W/`; None if it sent none that can be sent
+    back. width, height: px of the whole picture as a viewer shows it, with its EXIF orientation;
+    None if it could not be decoded.
+    """
+
+    sha256: bytes
+    fetched_s: float
+    etag: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Embedding:
     """vector: float32 [D], unit norm. truncated: the text was cut to the context length.
 
-    times_s: seconds that each stage spent on this item.
+    tokens: of a text, after the cut; 0 for an image. times_s: seconds that each stage spent on this
+    item. details: of an image, if asked for.
     """
 
     vector: NDArray[np.float32]
     truncated: bool = False
+    tokens: int = 0
     times_s: Mapping[str, float] = field(default_factory=dict)
+    details: ImageDetails | None = None
 
 
 @dataclass(frozen=True)
 class Failure:
     """An item's error as a value: a code of the closed list, a short message for people.
 
-    times_s: seconds that each stage spent on this item.
+    times_s: seconds that each stage spent on this item. retry_after_s: for how long the server
+    asked not to be asked again, at most one hour. details: of an image, if asked for and if its
+    bytes were fetched.
     """
 
     code: str
     message: str
     retryable: bool
     times_s: Mapping[str, float] = field(default_factory=dict, compare=False)
+    retry_after_s: float | None = None
+    details: ImageDetails | None = None
 
     @classmethod
     def of(cls, error: ItemError | DecodeError) -> Failure:
         """Return an item's error as a value."""
-        retryable = error.retryable if isinstance(error, ItemError) else False
+        retryable, retry_after_s = False, None
+        if isinstance(error, ItemError):
+            retryable, retry_after_s = error.retryable, error.retry_after_s
         # A URL's host may be of any length, and may have characters that JSON cannot hold.
         message = str(error).encode("ascii", "backslashreplace").decode()[:MAX_MESSAGE_CHARS]
-        return cls(error.code, message, retryable)
+        return cls(error.code, message, retryable, retry_after_s=retry_after_s)
 
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
-    """One item's embeddings by model name. times_s: seconds that each stage spent on this item."""
+    """One item's embeddings by model name. times_s, details: as of `Embedding`."""
 
     by_model: Mapping[str, Embedding]
     times_s: Mapping[str, float] = field(default_factory=dict)
+    details: ImageDetails | None = None
 
 
 Result = Embedding | Embeddings | Failure

@@ -1,4 +1,4 @@
-"""The model's configuration: frozen, created once by the composition root."""
+"""The model's configuration, frozen and created once by the composition root; its scores."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["auto", "torch", "openvino", "fake"]
 Precision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 Policy = Literal["display", "reference"]
+ScoreKind = Literal["softmax", "sigmoid"]
 # Part of the fingerprint. Raise the number with every change in preprocess.py that changes the
 # pixels of a policy.
 POLICY_VERSIONS: dict[Policy, str] = {"display": "display-2", "reference": "reference-1"}
@@ -38,3 +39,15 @@ class ModelConfig:
     max_image_pixels: int = 50_000_000
     threads: int = 0
     cuda_graphs: bool = False
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How the cosine of an image and a text becomes a score: scale x cosine + bias, then `kind`.
+
+    softmax: over the texts that are compared. sigmoid: of each text by itself.
+    """
+
+    kind: ScoreKind
+    scale: float
+    bias: float

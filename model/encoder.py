@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.config import Precision
+from model.config import Precision, Scores
 from model.memory_budget import UNLIMITED, MemoryBudget
 
 UInt8Array = NDArray[np.uint8]
 Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
+Int64Array = NDArray[np.int64]
 # N images, each uint8 [S, S, 3] RGB: one array, or arrays in memory of their own.
 Pixels = UInt8Array | Sequence[UInt8Array]
 TowerName = Literal["image", "text"]
+# Takes the width and height of a picture, px.
+TellSize = Callable[[int, int], None]
 
 
 class Preprocessing(Protocol):
@@ -30,10 +33,13 @@ class Preprocessing(Protocol):
     def size(self) -> int:
         """S, the side of the pixels."""
 
-    def __call__(self, data: bytes, budget: MemoryBudget = UNLIMITED) -> UInt8Array:
+    def __call__(
+        self, data: bytes, budget: MemoryBudget = UNLIMITED, tell_size: TellSize | None = None
+    ) -> UInt8Array:
         """Decode one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError.
 
-        budget: memory shared with other images; waits until enough is free.
+        budget: memory shared with other images; waits until enough is free. tell_size: called with
+        the size of the whole picture as a viewer shows it, once it is decoded.
         """
 
 
@@ -45,6 +51,7 @@ class EncoderSpec:
     context_length: tokens a text is cut to. mean, std: of pixels / 255, per RGB channel.
     fingerprint: only embeddings with equal fingerprints are comparable.
     preprocessing: makes the pixels; encoders with equal values take the same pixels.
+    scores: as in training; None if the checkpoint does not say.
     """
 
     name: str
@@ -58,6 +65,7 @@ class EncoderSpec:
     precision: Precision
     fingerprint: str
     preprocessing: Preprocessing
+    scores: Scores | None = None
 
 
 class Encoder(Protocol):
@@ -76,8 +84,11 @@ class Encoder(Protocol):
         Arrays in memory of their own are copied once, to where the forward pass reads them.
         """
 
-    def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
-        """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
+    def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, Int64Array]:
+        """Embed N texts. Returns float32 [N, D], unit norm, and int64 [N]: tokens of each text.
+
+        Texts with more tokens than `context_length` were cut to it.
+        """
 
     def use_threads(self, threads: int, streams: int = 1) -> None:
         """Run up to `streams` forward passes at once, each on `threads` CPU threads.

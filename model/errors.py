@@ -2,6 +2,7 @@
 
 ModelError
 ├── CheckpointError        the service does not start; the message names the file and the fault
+├── TrainingError          a training cannot start, or its result is not kept
 └── DecodeError            an image cannot be decoded; `code` is part of the interface
     ├── UnsupportedImage   not an image, or an unsupported format or mode
     ├── CorruptImage       an image of a known format that is damaged
@@ -10,6 +11,18 @@ ModelError
 
 from __future__ import annotations
 
+# The name under which pip knows this package; command and import are `sweetspot`.
+DISTRIBUTION = "sweetspot-clip"
+
+
+def install(extra: str) -> str:
+    """Return the command that installs the packages of an extra, for a message.
+
+    pip takes the distribution that is installed, whether from a wheel or from a clone, and adds
+    what the extra needs.
+    """
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
+
 
 class ModelError(Exception):
     """Base of every error this package raises on purpose."""
@@ -17,6 +30,10 @@ class ModelError(Exception):
 
 class CheckpointError(ModelError):
     """The checkpoint cannot be used. The message is one sentence that names the file."""
+
+
+class TrainingError(ModelError):
+    """A training cannot start, or its result is not kept. The message is one sentence."""
 
 
 class OutOfMemory(ModelError):

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.checkpoints.checkpoint import Checkpoint, locate, verify
+from model.checkpoints.graphs import GRAPH_PRECISIONS, check_int8, graphs_folder
+from model.checkpoints.layouts import clip_folder
+from model.checkpoints.weights import weight_files
 from model.config import Backend, Device, ModelConfig, Precision
 from model.errors import CheckpointError
 
@@ -40,8 +43,25 @@ def precheck(config: ModelConfig) -> None:
     found = locate(config.model)
     if isinstance(found, Path):
         verify(found)
+    if config.device == "cuda" and not _has_driver():
+        raise CheckpointError("device cuda was requested, but there is no CUDA driver here")
     if config.device != "auto" or not _has_driver():
-        settle(config)
+        settled = settle(config)
+        if isinstance(found, Path) and not _has_graphs(settled, found):
+            weight_files(clip_folder(found))
+    if isinstance(found, Path) and config.precision == "int8":
+        check_int8(clip_folder(found))
+
+
+def _has_graphs(config: ModelConfig, folder: Path) -> bool:
+    """Whether graphs in the folder run a configuration, so that it needs no weights."""
+    if config.backend != "openvino":
+        return False
+    inside = clip_folder(folder)
+    made = {one for one in GRAPH_PRECISIONS if graphs_folder(inside, one).is_dir()}
+    if config.precision == "auto":
+        return bool(made)
+    return ("int8" if config.precision == "int8" else "float32") in made
 
 
 def load(config: ModelConfig) -> Encoder:

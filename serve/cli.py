@@ -3,30 +3,66 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+from errno import EADDRINUSE
+from importlib.util import find_spec
 from typing import Any
 
 import click
 
+from model.errors import install
 from serve import settings as declared
 from serve.benchmark.commands import benchmark
-from serve.commands.embed.signals import guarded
-from serve.options import FiniteRange, Writable, load_settings, with_settings
+from serve.commands.bulk.command import bulk
+from serve.commands.embed.chosen_form import FORMS, chosen_form
+from serve.commands.signals import guarded
+from serve.commands.train.command import train
+from serve.options import (
+    SERVER_ONLY,
+    FiniteRange,
+    NewFolder,
+    Writable,
+    load_settings,
+    with_settings,
+)
 
 BACKLOG = 2048
 
-# Settings without effect in a command that serves no requests.
-SERVER_ONLY = (
-    "models",
-    "host", "port", "body_timeout_ms", "max_body_bytes", "max_bodies_bytes", "max_items",
-    "max_requests", "max_deadline_ms",
+# What the packages of the extra `serve` are imported as.
+OF_THE_SERVICE = (
+    "cachetools", "certifi", "flask", "google", "gunicorn", "idna", "numpy", "openvino", "orjson",
+    "PIL", "plotext", "prometheus_client", "pythonjsonlogger", "requests", "safetensors",
+    "sentencepiece", "tokenizers", "torch", "transformers",
 )  # fmt: skip
+
+# Of these, what `serve` needs with every back end and checkpoint.
+OF_EVERY_SERVICE = ("numpy", "flask", "gunicorn", "orjson", "PIL")
+
 # Settings without effect in `quantize`, which runs on the CPU, in int8, without batches.
 NOT_FOR_QUANTIZE = (
     "device", "backend", "precision", "batch_size", "text_batch_size", "latency_target_ms",
     "profile", "interactive_wait_ms", "decode_threads", "io_threads", "deadline_ms",
     "max_items_in_flight",
 )  # fmt: skip
+
+
+class Commands(click.Group):
+    """Says in one line how to install what a command needs, where the client alone is installed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See click."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as exc:
+            package = (exc.name or "").partition(".")[0]
+            if package not in OF_THE_SERVICE:
+                raise
+            raise _missing(package) from exc
+
+
+def _missing(package: str) -> click.ClickException:
+    return click.ClickException(f"this needs {package}: {install('serve')}")
 
 
 @click.command()
@@ -42,7 +78,12 @@ def serve(**flags: Any) -> None:
       sweetspot serve --models designs=./designs,components=./components
     """
     settings, _ = load_settings(flags)
-    # Listen first: the platform connects within 250 ms, and the imports take longer.
+    if settings.otel and not _has("opentelemetry.exporter.otlp.proto.http"):
+        raise click.ClickException(f"--otel needs OpenTelemetry: {install('otel')}")
+    for package in OF_EVERY_SERVICE:
+        if not _has(package):
+            raise _missing(package)
+    # Then listen: the platform connects within 250 ms, and the imports take longer.
     listener = _listen(settings.host, settings.port)
     from model.errors import CheckpointError
     from model.load import precheck
@@ -61,12 +102,22 @@ def serve(**flags: Any) -> None:
     Server(settings, listener).run()
 
 
+def _has(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # not even the package around it
+        return False
+
+
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as exc:
-        raise click.ClickException(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
+        reason = exc.strerror
+        if exc.errno == EADDRINUSE:
+            reason = f"{os.strerror(EADDRINUSE)}; --port chooses another"
+        raise click.ClickException(f"cannot listen on {host}:{port}: {reason}") from exc
 
 
 @click.command()
@@ -75,32 +126,35 @@ def _listen(host: str, port: int) -> socket.socket:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "jsonl", "npy"]),
-    default="table",
-    show_default=True,
-    help="how to write the embeddings",
+    type=click.Choice(FORMS),
+    help="how to write the embeddings  [default: as the suffix of the output; else a table]",
 )
-@click.option("-o", "--output", type=Writable(dir_okay=False), help="file to write to")
+@click.option(
+    "-o", "--output", type=Writable(dir_okay=False), help="file to write to, .jsonl or .npy"
+)
 @with_settings(without=SERVER_ONLY)
 def embed(
     inputs: tuple[str, ...],
     texts: tuple[str, ...],
-    form: str,
+    form: str | None,
     output: str | None,
     **flags: Any,
 ) -> None:
-    """Embed files, URLs and texts without a server.
+    """Embed files, folders, URLs and texts without a server.
 
-    `-` reads a list of files and URLs from standard input.
+    `-` reads a list of them from standard input. Of a folder, all files are embedded that are not
+    hidden, with those of its folders.
 
     \b
     Examples:
       sweetspot embed shots/*.png --text "dark login screen"
       sweetspot embed https://example.com/a.jpg s3://bucket/b.png --allow-bucket bucket
-      find thumbnails -name '*.jpg' | sweetspot embed - --format npy -o embeddings.npy
+      sweetspot embed thumbnails -o embeddings.npy
+      find thumbnails -name '*.jpg' | sweetspot embed - -o embeddings.jsonl
     """
     if not inputs and not texts:
-        raise click.UsageError("nothing to embed: name files, URLs, or --text")
+        raise click.UsageError("nothing to embed: name files, folders, URLs, or --text")
+    form = chosen_form(form, output)
     with guarded():
         settings, _ = load_settings(flags)
         from serve.commands.embed.command import Asked, run
@@ -132,8 +186,8 @@ def check(model: str | None, count: int, *, as_json: bool) -> None:
 @click.command()
 @click.option("--model", help="checkpoint: a folder, a hub id, or builtin")
 @click.option(
-    "-o", "--output", type=Writable(file_okay=False),
-    help="write a whole artifact here  [default: the graphs beside the checkpoint]",
+    "-o", "--output", type=NewFolder(),
+    help="write a whole artifact into this new folder  [default: the graphs beside the checkpoint]",
 )  # fmt: skip
 def export(model: str | None, output: str | None) -> None:
     """Save the graphs of a checkpoint, for quick starts.
@@ -154,9 +208,8 @@ def export(model: str | None, output: str | None) -> None:
 @click.command()
 @click.argument("source", metavar="FROM")
 @click.option(
-    "-o", "--output", required=True, type=Writable(file_okay=False),
-    help="a new folder for the artifact",
-)  # fmt: skip
+    "-o", "--output", required=True, type=NewFolder(), help="a new folder for the artifact"
+)
 @click.option("--base", help="what an adapter belongs to  [default: as it says]")
 def convert(source: str, output: str, base: str | None) -> None:
     """Convert a checkpoint of another layout to one that is served.
@@ -179,7 +232,9 @@ def convert(source: str, output: str, base: str | None) -> None:
 
 
 @click.command()
-@click.option("-o", "--output", required=True, type=Writable(file_okay=False), help="artifact")
+@click.option(
+    "-o", "--output", required=True, type=NewFolder(), help="a new folder for the artifact"
+)
 @click.option(
     "--thumbnails",
     type=click.Path(exists=True),
@@ -237,16 +292,17 @@ def settings(*, as_json: bool, **flags: Any) -> None:
     if as_json:
         click.echo(json.dumps({n: {"value": v, "source": s} for n, v, s in rows}, indent=2))
         return
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from serve.observe.console import open_console
 
     table = Table("setting", "value", "from", "meaning", box=None, pad_edge=False)
     for (name, value, source), one in zip(rows, declared.fields(), strict=True):
         shown = ", ".join(value) if isinstance(value, tuple) else value
         text = "-" if shown in (None, "") else str(shown)
         table.add_row(declared.flag_name(name), escape(text), source, escape(one.metadata["help"]))
-    Console().print(table)
+    open_console().print(table)
 
 
-COMMANDS = (serve, embed, benchmark, check, convert, quantize, export, settings)
+COMMANDS = (serve, embed, bulk, train, benchmark, check, convert, quantize, export, settings)

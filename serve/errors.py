@@ -12,6 +12,7 @@ CODES: dict[str, tuple[HTTPStatus, bool]] = {
     "model_exists": (HTTPStatus.CONFLICT, False),
     "insufficient_memory": (HTTPStatus.INSUFFICIENT_STORAGE, True),
     "not_acceptable": (HTTPStatus.NOT_ACCEPTABLE, False),
+    "item_failed": (HTTPStatus.UNPROCESSABLE_ENTITY, False),
     "payload_too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, False),
     "unsupported_media_type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, False),
     "internal": (HTTPStatus.INTERNAL_SERVER_ERROR, False),
@@ -32,7 +33,7 @@ class HttpError(Exception):
         self.status, self.retryable = CODES[code]
         self.retry_after_ms = retry_after_ms
 
-    def body(self) -> dict[str, object]:
+    def body(self) -> dict[str, dict[str, object]]:
         """Return the answer's JSON: code, message, retryable."""
         # JSON needs six characters for a control character.
         message = _NOT_PLAIN.sub(lambda found: ascii(found[0])[1:-1], str(self))
@@ -51,3 +52,19 @@ class BadRequest(HttpError):
 
     def __init__(self, message: str) -> None:
         super().__init__("bad_request", message)
+
+
+class ItemFailed(HttpError):
+    """An item failed, and the form of the answer has no place for a failure.
+
+    index: of the item in the request. item_code: of the item codes of docs/protocol.md.
+    """
+
+    def __init__(self, index: int, item_code: str, message: str, *, retryable: bool) -> None:
+        super().__init__("item_failed", f"item {index}: {item_code}: {message}")
+        self.index, self.item_code, self.retryable = index, item_code, retryable
+
+    def body(self) -> dict[str, dict[str, object]]:
+        """Return the answer's JSON, with the item's index and code."""
+        error = super().body()["error"]
+        return {"error": error | {"index": self.index, "item_code": self.item_code}}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
+from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
 
+from inference.profile.price import MOST, Price, PriceError, chosen
 from model.files import check_folder, check_writable
 from serve import settings as declared
 from serve.settings import Settings, SettingsError
@@ -24,6 +27,14 @@ class FiniteRange(click.FloatRange):
 
 
 SHARE = FiniteRange(0, 1)
+PRICE = FiniteRange(0, MOST, min_open=True)
+# Settings without effect in a command that serves no requests.
+SERVER_ONLY = (
+    "models",
+    "host", "port", "body_timeout_ms", "max_body_bytes", "max_bodies_bytes", "max_items",
+    "max_requests", "max_deadline_ms", "emf", "emf_endpoint",
+    "playground", "otel",
+)  # fmt: skip
 
 
 class Writable(click.Path):
@@ -36,6 +47,20 @@ class Writable(click.Path):
             (check_writable if self.file_okay else check_folder)(path)
         except OSError as exc:
             self.fail(f"cannot write {path}: {exc.strerror}", param, ctx)
+        return path
+
+
+class NewFolder(Writable):
+    """A folder to write that holds nothing yet: a server may run from one that holds something."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """See click. Raises click.BadParameter."""
+        path = super().convert(value, param, ctx)
+        if (folder := Path(path)).exists() and any(folder.iterdir()):
+            self.fail(f"{path} is not empty; choose another folder", param, ctx)
         return path
 
 
@@ -67,6 +92,41 @@ def _option(one: Any) -> Any:
         metavar="|".join(choices) if choices else one.name.rsplit("_", 1)[-1].upper(),
         help=f"{one.metadata['help']}{default}",
     )
+
+
+PRICE_PER_HOUR = click.option(
+    "--price-per-hour", type=PRICE, help="of the machine: shows the price of a million items"
+)
+PRICES = click.option(
+    "--prices", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+    help="JSON: prices of an hour by instance type, in place of --price-per-hour",
+)  # fmt: skip
+_INSTANCE_TYPE = click.option("--instance-type", help="whose price --prices holds")
+
+
+def with_price(command: Any) -> Any:
+    """Give a command the options of a price, and pass it `price`: a Price, or None."""
+
+    @wraps(command)
+    def priced(
+        *args: Any, price_per_hour: float | None, instance_type: str | None,
+        prices: Path | None, **given: Any,
+    ) -> Any:  # fmt: skip
+        if instance_type is not None and price_per_hour is None and prices is None:
+            raise click.UsageError("--instance-type needs its price: --prices, or --price-per-hour")
+        return command(*args, price=asked_price(price_per_hour, instance_type, prices), **given)
+
+    return PRICE_PER_HOUR(_INSTANCE_TYPE(PRICES(priced)))
+
+
+def asked_price(
+    per_hour: float | None, instance_type: str | None, prices: Path | None
+) -> Price | None:
+    """Return the price that was asked for; see `chosen`. Raises click.UsageError."""
+    try:
+        return chosen(per_hour, instance_type, prices)
+    except PriceError as exc:
+        raise click.UsageError(str(exc)) from exc
 
 
 def load_settings(flags: dict[str, Any]) -> tuple[Settings, dict[str, str]]:

@@ -211,6 +211,12 @@ class _Planner:
             "%s batches of %d by a quick, coarse tune: %s; T(n) = %.1f + %.2f n ms",
             name, tuned.spot.batch_size, tuned.spot.sentence, tuned.curve.a_ms, tuned.curve.b_ms,
         )  # fmt: skip
+        if tuned.is_noisy:
+            log.info(
+                "the tune of %s batches is too noisy to decide: repeats differ by %.0f %%; for a "
+                "profile stop other programs and run: sweetspot benchmark encoder --write-profile "
+                "FOLDER", name, 100 * tuned.noise,
+            )  # fmt: skip
         return _config(tuned.curve, tuned.spot.batch_size)
 
 

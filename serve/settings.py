@@ -24,11 +24,15 @@ _INJECTED = re.compile(r"SWEETSPOT_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\
 _INJECTED_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 MODEL_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NOT_A_HOST = re.compile(r"[*/@\s]")
+_NOT_A_BUCKET = re.compile(r"[/\s]")
 # A header's value: visible ASCII, with spaces only between other characters.
 _HEADER = re.compile(r"[!-~]([ -~]*[!-~])?")
 MAX_HEADER_CHARS = 256
 MIB = 2**20
 SWITCH = {"true": True, "false": False}
+# Variables that only SageMaker sets. The first two are also set to false elsewhere.
+_BATCH, _MULTI_MODEL = "SAGEMAKER_BATCH", "SAGEMAKER_MULTI_MODEL"
+_PORTS = ("SAGEMAKER_BIND_TO_PORT", "SAGEMAKER_SAFE_PORT_RANGE")
 # Request places on top of `max_requests`, for interactive requests only.
 INTERACTIVE_REQUESTS = 16
 # Most requests whose bodies are arriving: each holds a thread, but no request place yet.
@@ -41,6 +45,10 @@ class SettingsError(Exception):
 
 def _text(help_text: str, default: str | None = None) -> Any:
     return field(default=default, metadata={"kind": "text", "help": help_text})
+
+
+def _name(default: str, help_text: str) -> Any:
+    return field(default=default, metadata={"kind": "name", "help": help_text})
 
 
 def _header(help_text: str) -> Any:
@@ -134,7 +142,8 @@ class Settings:
     fetch_timeout_ms: int = _whole(10_000, 1, 600_000, "timeout of one whole fetch")
     body_timeout_ms: int = _whole(20_000, 1, 600_000, "timeout to receive a request's body")
     allow_host: tuple[str, ...] = _names(
-        "host (or .suffix, with optional :port) exempt from address and port checks"
+        "host (or .suffix, with optional :port) exempt from address and port checks; localhost, "
+        "127.0.0.1 and ::1 are three hosts"
     )
     only_host: tuple[str, ...] = _names("fetch from these hosts (or .suffixes) only")
     deny_host: tuple[str, ...] = _names("never fetch from these hosts (or .suffixes)")
@@ -166,10 +175,29 @@ class Settings:
     local_endpoint: bool = _switch(
         "also answer SageMaker's runtime routes, for boto3 on this machine; not for production"
     )
+    emf: str = _choice(
+        "auto",
+        ("auto", "on", "off"),
+        "metrics for CloudWatch, once a minute, as lines of the log; auto is on inside SageMaker",
+    )
+    emf_endpoint: str = _name("sweetspot", "name of the endpoint in these metrics")
+    playground: bool = _switch(
+        "also serve a page at / to try the model in a browser; never on SageMaker"
+    )
+    otel: bool = _switch(
+        "send traces by OTLP, as OpenTelemetry's variables (OTEL_*) say; needs the extra otel"
+    )
     # Set by SAGEMAKER_BATCH: a batch transform job.
     in_batch: bool = False
     # Set by SAGEMAKER_MULTI_MODEL: the platform loads and unloads models.
     multi_model: bool = False
+    # Set by any of the platform's variables.
+    on_sagemaker: bool = False
+
+    @property
+    def emits_metrics(self) -> bool:
+        """Whether the log gets metrics for CloudWatch."""
+        return self.on_sagemaker if self.emf == "auto" else self.emf == "on"
 
     @property
     def named_models(self) -> dict[str, str]:
@@ -214,24 +242,19 @@ def load(
     """
     environ = os.environ if environ is None else environ
     _refuse_unknown(environ)
-    in_batch, multi_model = (
-        environ.get(name, "").lower() == "true"
-        for name in ("SAGEMAKER_BATCH", "SAGEMAKER_MULTI_MODEL")
-    )
+    in_batch, multi_model = _is_true(environ, _BATCH), _is_true(environ, _MULTI_MODEL)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for one in fields():
         values[one.name], sources[one.name] = _read(one, flags or {}, environ, in_batch=in_batch)
-    if values["max_bodies_bytes"] < values["max_body_bytes"]:
-        raise SettingsError(
-            f"--max-bodies-bytes {values['max_bodies_bytes']}: must be at least "
-            f"--max-body-bytes, {values['max_body_bytes']}"
-        )
-    if values["models"] and (values["model"] or values["model_name"]):
-        raise SettingsError("--models: not together with --model or --model-name")
-    if multi_model and values["models"]:
-        raise SettingsError("--models: not with SAGEMAKER_MULTI_MODEL: the platform loads models")
-    return Settings(**values, in_batch=in_batch, multi_model=multi_model), sources
+    _refuse_conflicts(values, environ)
+    settings = Settings(
+        **values,
+        in_batch=in_batch,
+        multi_model=multi_model,
+        on_sagemaker=_platform(environ) is not None,
+    )
+    return settings, sources
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
@@ -239,6 +262,62 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
     environ = os.environ if environ is None else environ
     base = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "/tmp")) / ".cache"  # noqa: S108 - no HOME
     return Path(base) / "sweetspot"
+
+
+@dataclass(frozen=True)
+class Launched:
+    """Where this process is among those that torchrun started: of all, and of this machine's.
+
+    here: how many there are on this machine. Process 0 of all is the first.
+    """
+
+    rank: int = 0
+    local_rank: int = 0
+    here: int = 1
+
+
+def launched(environ: Mapping[str, str] | None = None) -> Launched:
+    """Return this process's place; the only one if torchrun's variables are missing.
+
+    Raises:
+        SettingsError: one of them is no number.
+    """
+    environ = os.environ if environ is None else environ
+    found: dict[str, int] = {}
+    for name, variable in (("rank", "RANK"), ("local_rank", "LOCAL_RANK"),
+                           ("here", "LOCAL_WORLD_SIZE")):  # fmt: skip
+        if variable in environ:
+            try:
+                found[name] = int(environ[variable])
+            except ValueError:
+                raise SettingsError(f"{variable}={environ[variable]}: must be a number") from None
+    return Launched(**found)
+
+
+def _refuse_conflicts(values: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    if values["max_bodies_bytes"] < values["max_body_bytes"]:
+        raise SettingsError(
+            f"--max-bodies-bytes {values['max_bodies_bytes']}: must be at least "
+            f"--max-body-bytes, {values['max_body_bytes']}"
+        )
+    if values["models"] and (values["model"] or values["model_name"]):
+        raise SettingsError("--models: not together with --model or --model-name")
+    if _is_true(environ, _MULTI_MODEL) and values["models"]:
+        raise SettingsError("--models: not with SAGEMAKER_MULTI_MODEL: the platform loads models")
+    platform = _platform(environ)
+    if values["playground"] and platform:
+        raise SettingsError(f"--playground: not with {platform}: the page is never on SageMaker")
+
+
+def _is_true(environ: Mapping[str, str], variable: str) -> bool:
+    return environ.get(variable, "").lower() == "true"
+
+
+def _platform(environ: Mapping[str, str]) -> str | None:
+    """Return a variable that shows that SageMaker started the service; None if none does."""
+    found = [name for name in (_BATCH, _MULTI_MODEL) if _is_true(environ, name)]
+    found += [name for name in _PORTS if name in environ]
+    return found[0] if found else None
 
 
 def _read(
@@ -254,14 +333,14 @@ def _read(
         if variable in environ and not _is_injected(variable, environ[variable]):
             return _parse(one, environ[variable], variable + "="), variable
     if in_batch and one.metadata.get("batch") is not None:
-        return one.metadata["batch"], "SAGEMAKER_BATCH"
+        return one.metadata["batch"], _BATCH
     return one.default, "default"
 
 
 def _variables(name: str) -> tuple[str, ...]:
     """Return a setting's variables; the platform's variable for the port comes before ours."""
     ours = variable_name(name)
-    return ("SAGEMAKER_BIND_TO_PORT", ours) if name == "port" else (ours,)
+    return (_PORTS[0], ours) if name == "port" else (ours,)
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
@@ -298,6 +377,13 @@ def _parse(one: dataclasses.Field[Any], raw: Any, given: str) -> Any:
         return _parse_whole(value, one.metadata["low"], one.metadata["high"], given)
     if kind == "header":
         return _parse_header(value, given)
+    return _parse_text(one, value, given)
+
+
+def _parse_text(one: dataclasses.Field[Any], value: str, given: str) -> str:
+    kind = one.metadata["kind"]
+    if kind == "name" and not MODEL_NAME.fullmatch(value):
+        raise SettingsError(f"{given}{value!a}: must be 1 to 64 of A-Za-z0-9._-")
     if kind == "choice" and value not in one.metadata["choices"]:
         raise SettingsError(f"{given}{value}: must be one of {', '.join(one.metadata['choices'])}")
     if not value:
@@ -326,12 +412,17 @@ def _listed(raw: Any) -> tuple[str, ...]:
 
 
 def _parse_names(listed: tuple[str, ...], given: str, *, hosts: bool) -> tuple[str, ...]:
-    wrong = [name for name in listed if hosts and _NOT_A_HOST.search(name)]
+    wrong = [name for name in listed if (_NOT_A_HOST if hosts else _NOT_A_BUCKET).search(name)]
     if wrong:
-        raise SettingsError(
-            f"{given}{wrong[0]}: must be a host or a .suffix, with or without :port"
-        )
+        form = "a host or a .suffix, with or without :port" if hosts else _bucket_form(wrong[0])
+        raise SettingsError(f"{given}{wrong[0]}: must be {form}")
     return listed
+
+
+def _bucket_form(wrong: str) -> str:
+    name = wrong.removeprefix("s3://").partition("/")[0]
+    usable = name and not _NOT_A_BUCKET.search(name)
+    return f"a bucket's name: {name}" if usable else "a bucket's name, or *"
 
 
 def _parse_named(listed: tuple[str, ...], given: str) -> tuple[str, ...]:

@@ -18,8 +18,9 @@ from transformers import (
     SiglipModel,
 )
 
+from model.backends.towers.convnext import ConvNextShape, ConvNextTower
 from model.backends.towers.resnet import ResNetShape, ResNetTower
-from model.synthetic.thumbnails import sample
+from model.synthetic.thumbnails import caption_of
 
 # OpenAI's vocabulary, where it is at hand; nothing depends on it.
 OPENAI_TOKENIZER = Path(__file__).parents[2] / "shared" / "data" / "clip-tokenizer"
@@ -31,6 +32,7 @@ SIZES = {
     "vit-l-14": ((1024, 4096, 24, 16, 224, 14), (768, 3072, 12, 12), 768),
     "small": ((32, 64, 2, 2, 32, 8), (32, 64, 2, 2), 24),
     "shallow": ((32, 64, 1, 2, 32, 8), (32, 64, 1, 2), 24),
+    "no blocks": ((32, 64, 0, 2, 32, 8), (32, 64, 0, 2), 24),
 }
 
 
@@ -114,6 +116,8 @@ SIGLIP_SIZES = {
     "siglip2-base": ((768, 3072, 12, 12, 224, 16), (768, 3072, 12, 12), 256_000),
     "siglip": ((32, 64, 2, 2, 32, 8), (32, 64, 2, 2), 1_000),
     "siglip2": ((32, 64, 2, 2, 32, 8), (32, 64, 2, 2), 1_000),
+    # As so400m-patch14-384: px at the right and at the bottom fill no patch.
+    "siglip-spare": ((32, 64, 2, 2, 37, 8), (32, 64, 2, 2), 1_000),
 }
 SIGLIP_CONTEXT = 64
 
@@ -145,9 +149,18 @@ def make_siglip(folder: Path, size: str = "siglip", seed: int = 0) -> Path:
 
 
 def _make_sentencepiece(folder: Path) -> dict[str, int]:
-    """Train pieces on captions, with the special tokens where SigLIP has them."""
-    captions = [sample(seed).caption for seed in range(200)]
-    with (folder / "spiece.model").open("wb") as file:
+    """Write pieces as SigLIP's, with the special tokens where SigLIP has them."""
+    train_pieces(folder / "spiece.model")
+    config = {"tokenizer_class": "SiglipTokenizer", "model_max_length": SIGLIP_CONTEXT}
+    config |= {"eos_token": "</s>", "pad_token": "</s>", "unk_token": "<unk>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"do_lower_case": True}))
+    return {"eos_token_id": 1, "pad_token_id": 1, "bos_token_id": 1}
+
+
+def train_pieces(path: Path, **options: Any) -> None:
+    """Write a model of sentencepiece, trained on captions. options: more of its trainer's."""
+    captions = [caption_of(seed) for seed in range(200)]
+    with path.open("wb") as file:
         SentencePieceTrainer.train(
             sentence_iterator=iter(captions),
             model_writer=file,
@@ -159,11 +172,8 @@ def _make_sentencepiece(folder: Path) -> dict[str, int]:
             bos_id=-1,
             hard_vocab_limit=False,
             minloglevel=2,
+            **options,
         )
-    config = {"tokenizer_class": "SiglipTokenizer", "model_max_length": SIGLIP_CONTEXT}
-    config |= {"eos_token": "</s>", "pad_token": "</s>", "unk_token": "<unk>"}
-    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"do_lower_case": True}))
-    return {"eos_token_id": 1, "pad_token_id": 1, "bos_token_id": 1}
 
 
 def _make_gemma(folder: Path) -> dict[str, int]:
@@ -201,27 +211,80 @@ RESNET_SIZES = {
 
 def make_resnet(folder: Path, size: str = "resnet", seed: int = 0) -> Path:
     """Write a random-weight CLIP with a ResNet; its normalisations have seen something."""
-    folder.mkdir(parents=True, exist_ok=True)
     shape, text = RESNET_SIZES[size]
-    _make_tokenizer(folder, shape.image_size, 77)
+    torch.manual_seed(seed)
+    described = {"model_type": "clip_resnet"}
+    weights = resnet_weights(shape)
+    return _beside_clips_text(folder, weights, text, described, shape.image_size, shape.dimension)
+
+
+# open_clip's configurations of ConvNeXts: image tower, side, text.
+CONVNEXT_SIZES = {
+    "convnext-base-w": (
+        ConvNextShape((3, 3, 27, 3), (128, 256, 512, 1024), 0, False, 640, 1e-6),
+        256, (640, 2560, 12, 10),
+    ),
+    "convnext": (
+        ConvNextShape((1, 1, 2, 1), (8, 16, 24, 32), 0, False, 24, 1e-6), 64, (32, 64, 2, 2),
+    ),
+    "convnext-mlp": (
+        ConvNextShape((1, 2, 1, 1), (8, 12, 16, 24), 40, True, 24, 1e-2), 90, (32, 64, 2, 2),
+    ),
+}  # fmt: skip
+
+
+def make_convnext(folder: Path, size: str = "convnext", seed: int = 0) -> Path:
+    """Write a random-weight CLIP with a ConvNeXt."""
+    shape, side, text = CONVNEXT_SIZES[size]
+    torch.manual_seed(seed)
+    described = {
+        "model_type": "clip_convnext",
+        "vision_config": {"layer_norm_eps": shape.epsilon, "image_size": side},
+    }
+    weights = convnext_weights(shape)
+    return _beside_clips_text(folder, weights, text, described, side, shape.dimension)
+
+
+def _beside_clips_text(
+    folder: Path,
+    image: dict[str, torch.Tensor],
+    text: tuple[int, ...],
+    described: dict[str, Any],
+    side: int,
+    dimension: int,
+) -> Path:
+    """Write an image tower and a text tower of CLIP. described: the rest of config.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _make_tokenizer(folder, side, 77)
     vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
     end = vocabulary["<|endoftext|>"]
     names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
     sizes: dict[str, Any] = dict(zip(names, text, strict=True))
-    torch.manual_seed(seed)
     config = CLIPTextConfig(
         **sizes,
         vocab_size=len(vocabulary),
-        projection_dim=shape.dimension,
+        projection_dim=dimension,
         bos_token_id=vocabulary["<|startoftext|>"],
         eos_token_id=end,
         pad_token_id=end,
     )
-    weights = resnet_weights(shape) | CLIPTextModelWithProjection(config).state_dict()
+    weights = image | CLIPTextModelWithProjection(config).state_dict()
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    described = {"model_type": "clip_resnet", "text_config": config.to_dict()}
-    (folder / "config.json").write_text(json.dumps(described))
+    (folder / "config.json").write_text(json.dumps(described | {"text_config": config.to_dict()}))
     return folder
+
+
+def convnext_weights(shape: ConvNextShape) -> dict[str, torch.Tensor]:
+    """Random weights of a ConvNeXt, none of which is without effect."""
+    weights = {f"visual.{name}": one for name, one in ConvNextTower(shape).state_dict().items()}
+    for name, one in weights.items():
+        if name.endswith("gamma"):
+            one.uniform_(0.2, 0.5)
+        elif one.ndim == 1:
+            one.add_(torch.randn_like(one) * 0.1)
+        elif one.ndim == 4:
+            torch.nn.init.kaiming_normal_(one)
+    return weights
 
 
 def resnet_weights(shape: ResNetShape) -> dict[str, torch.Tensor]:

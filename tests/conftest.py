@@ -3,12 +3,14 @@
 import errno
 import ipaddress
 import os
+import signal
 import socket
 
 import pytest
 from hypothesis import settings
 
 from inference.loadtest.thumbnail_server import ThumbnailServer
+from model.load import SPIN_COUNT
 from tests.servers import GatedServer
 
 # Before boto3 is imported anywhere: no credentials but these, no metadata service.
@@ -20,6 +22,14 @@ os.environ |= {
 }
 for name in [name for name in os.environ if name.startswith(("SWEETSPOT_", "SAGEMAKER_"))]:
     del os.environ[name]
+
+# A shell that starts the tests in the background has them ignore SIGINT, and all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# As `load` sets it, which comes too late where a test module has imported torch: the threads of
+# two processes of tests that spin take the cores from each other.
+os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 
 # A slow machine is no wrong answer.
 settings.register_profile("sweetspot", deadline=None)

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import SETTINGS_PAGE, settings_page
+from benchmarks import instances
+from docs.generate import CLOUDWATCH_PAGE, SETTINGS_PAGE, cloudwatch_page, settings_page
 from inference import errors as item_errors
 from inference.errors import ItemError
+from inference.types import LANES, TOWERS
 from model import errors as model_errors
 from model.errors import DecodeError
 from serve.errors import CODES
+from serve.observe.cloudwatch.metrics import ALL, BY_LANE, BY_TOWER, METRICS
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,12 +22,28 @@ def test_the_settings_page_is_current():
     assert SETTINGS_PAGE.read_text() == settings_page(), "run `make docs`"
 
 
+def test_the_metrics_of_cloudwatch_are_those_of_the_page_and_so_is_their_number():
+    page = CLOUDWATCH_PAGE.read_text()
+    assert page == cloudwatch_page(page), "run `make docs`"
+    assert all(f"| `{one.name}` |" in page for one in METRICS)
+    sets = [names for one in METRICS for names in one.dimension_sets]
+    fixed = sets.count(ALL) + len(LANES) * sets.count(BY_LANE)
+    a_model = len(TOWERS) * sets.count(BY_TOWER)
+    assert f"| {fixed}, and {a_model} for each model | {0.3 * (fixed + a_model):.2f} " in page
+
+
+def test_the_hours_on_paper_follow_from_the_measurements():
+    lines = "\n".join(instances.table(instances.measured()))
+    assert lines in (ROOT / "docs" / "cost.md").read_text()
+
+
 @pytest.mark.parametrize("code", CODES)
 def test_every_request_code_is_documented(code):
     assert f"`{code}`" in (ROOT / "docs" / "protocol.md").read_text()
 
 
 def test_every_item_code_is_documented():
+    """But one that no answer can have: requests name no ETag."""
     classes = [
         one
         for module in (item_errors, model_errors)
@@ -33,14 +52,14 @@ def test_every_item_code_is_documented():
     ]
     page = (ROOT / "docs" / "protocol.md").read_text()
     assert len(classes) > 10
-    assert [one.code for one in classes if f"`{one.code}`" not in page] == []
+    assert [one for one in classes if f"`{one.code}`" not in page] == [item_errors.NotModified]
 
 
 def test_every_make_target_of_the_readme_exists():
     makefile = (ROOT / "Makefile").read_text()
     for document in ("README.md", "CONTRIBUTING.md"):
         targets = re.findall(
-            r"(?:^    |`)make ([a-z]+)", (ROOT / document).read_text(), re.MULTILINE
+            r"(?:^    |`)make ([a-z-]+)", (ROOT / document).read_text(), re.MULTILINE
         )
         assert targets
         for target in targets:
@@ -64,7 +83,7 @@ def test_every_sweetspot_command_of_the_documents_is_one():
 
 
 def test_every_fact_of_the_platform_has_a_test_that_exists():
-    page = (ROOT / "docs" / "sagemaker.md").read_text()
+    page = (ROOT / "tests" / "README.md").read_text()
     table = page[page.index("| fact | test |") :].splitlines()[2:]
     rows = [line.strip("|").split("|") for line in table if line.startswith("|")]
     facts = [(fact.strip(), test.strip()) for fact, test in rows]

@@ -8,8 +8,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("deploy", "serve", "inference", "model")
 MOST_ENTRIES, MOST_LAYERS = 14, 10
-# Data and drawings.
-ASIDE = {"builtin", "screens", "known", "__pycache__"}
+# Data, drawings and the files of a page.
+ASIDE = {"builtin", "screens", "known", "page", "drawing", "__pycache__"}
 
 
 def folders():

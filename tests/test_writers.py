@@ -74,6 +74,11 @@ def test_what_was_there_outlives_a_full_disk(tmp_path, monkeypatch, name, write)
         ("embed", "--text", "a", "--model", "./nosuch", "-o", "{folder}"),
         ("export", "-o", "{file}/graphs"),
         ("quantize", "-o", "{file}/graphs"),
+        ("export", "-o", "{folder}"),
+        ("quantize", "-o", "{folder}"),
+        ("convert", "./nosuch", "-o", "{folder}"),
+        ("train", "--data", "./nosuch", "-o", "{file}/graphs"),
+        ("train", "--data", "./nosuch", "-o", "out", "--report", "{nowhere}"),
     ],
     ids=" ".join,
 )

@@ -32,11 +32,16 @@ def python_of(container: Container) -> Path:
     """Return the interpreter of a container. Raises LeftOut when its packages do not install."""
     if container.requirements is None:
         return Path(sys.executable)
-    folder = ENVIRONMENTS / container.requirements
+    return environment(container.requirements)
+
+
+def environment(requirements: str) -> Path:
+    """Return the interpreter of an environment, made if missing. Raises LeftOut."""
+    folder = ENVIRONMENTS / requirements
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        _install(container.requirements, folder, python)
+        _install(requirements, folder, python)
         (folder / "complete").touch()
     return python
 

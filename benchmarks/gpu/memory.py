@@ -21,7 +21,7 @@ from inference.config import BatchConfig, EngineConfig, FetchConfig
 from inference.engine.engine import Engine
 from inference.types import Embedding, ImageBytes, Result
 from model.backends.torch_encoder import TorchEncoder
-from model.encoder import BoolArray, Encoder, EncoderSpec, Float32Array, Pixels, UInt8Array
+from model.encoder import Encoder, EncoderSpec, Float32Array, Int64Array, Pixels, UInt8Array
 from model.errors import OutOfMemory
 from model.fidelity.check import FLOORS
 from model.synthetic.thumbnails import sample
@@ -75,7 +75,7 @@ class Refusing:
             raise OutOfMemory(f"there is room for {self._most}")
         return self._encoder.encode_images(pixels)
 
-    def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
+    def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, Int64Array]:
         """Embed texts."""
         return self._encoder.encode_texts(texts)
 

@@ -48,7 +48,8 @@ class Client:
         fingerprint: of the first answer; all later answers must have the same.
 
     Raises:
-        ValueError: an argument is invalid, or AWS is not configured here.
+        ValueError: an argument is invalid.
+        EndpointError: AWS is not configured here; this one is a ValueError, too.
         ProfileError: the profile cannot be read.
     """
 
@@ -77,6 +78,7 @@ class Client:
         self._patience = patience or Patience()
         self._transport = connect(endpoint, client, concurrency, model)
         self._lock = threading.Lock()
+        self._reached = threading.Event()
         self.fingerprint: str | None = None
 
     def embed_urls(
@@ -141,7 +143,9 @@ class Client:
         return _with_bar(walk.results(), total) if progress else walk.results()
 
     def _ask(self, items: list[Item], bulk: bool, leaving: threading.Event) -> tuple[Result, ...]:
-        answer = ask(self._transport, items, self._patience, leaving, bulk=bulk)
+        answer = ask(
+            self._transport, items, self._patience, leaving, bulk=bulk, reached=self._reached
+        )
         with self._lock:
             self.fingerprint = self.fingerprint or answer.fingerprint
             if answer.fingerprint != self.fingerprint:

@@ -10,9 +10,17 @@ from dataclasses import dataclass
 from functools import partial
 
 import tenacity
+from tenacity.stop import stop_base
 
 from serve.asking.transports import Transport
-from serve.wire.client_side import Answer, EndpointError, Item, decode_answer, encode_body
+from serve.wire.client_side import (
+    Answer,
+    EndpointError,
+    Item,
+    NotReached,
+    decode_answer,
+    encode_body,
+)
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +40,7 @@ class Patience:
         total_s: for one request, or one item: no try begins later.
         first_s: the first pause is at most this long, each later one at most twice as long.
         most_s: no pause is longer, unless the container asks for it.
+        contact_s: until the endpoint was reached once, no try to connect begins later.
     """
 
     requests: int = 20
@@ -39,6 +48,17 @@ class Patience:
     total_s: float = 180.0
     first_s: float = 0.5
     most_s: float = 10.0
+    contact_s: float = 5.0
+
+
+class _NothingAnswers(stop_base):
+    """Stops early where nothing ever answered: the address is wrong, rather than the moment."""
+
+    def __init__(self, contact_s: float, reached: threading.Event) -> None:
+        self._reached, self._late = reached, tenacity.stop_before_delay(contact_s)
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        return not self._reached.is_set() and self._late(retry_state)
 
 
 def ask(
@@ -48,23 +68,37 @@ def ask(
     leaving: threading.Event,
     *,
     bulk: bool,
+    reached: threading.Event | None = None,
 ) -> Answer:
-    """Send a request until it is answered. leaving: set when the caller stops waiting.
+    """Send a request until it is answered.
+
+    Args:
+        transport: to the endpoint.
+        items: of the request.
+        patience: limits of retries.
+        leaving: set when the caller stops waiting.
+        bulk: ask for that lane, else the endpoint decides by size.
+        reached: set here once a connection was made; shared by all requests of a client.
 
     Raises:
         EndpointError: not retryable, or a limit of `patience` is reached.
     """
+    reached = reached or threading.Event()
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_may_pass),
         stop=tenacity.stop_after_attempt(patience.requests)
         | tenacity.stop_before_delay(patience.total_s)
+        | _NothingAnswers(patience.contact_s, reached)
         | tenacity.stop_when_event_set(leaving),
         wait=partial(_pause_s, patience),
-        before_sleep=_tell,
+        before_sleep=_Telling(patience, reached),
         sleep=tenacity.sleep_using_event(leaving),
         reraise=True,
     )
-    return retrying(_once, transport, items, bulk)
+    try:
+        return retrying(_once, transport, items, bulk, reached)
+    except NotReached as exc:
+        raise NotReached(f"nothing answers at {transport.name}: {exc.message}") from exc
 
 
 def pause_s(patience: Patience, tries: int) -> float:
@@ -73,8 +107,18 @@ def pause_s(patience: Patience, tries: int) -> float:
     return random.uniform(0, min(patience.most_s, patience.first_s * 2**doublings))
 
 
-def _once(transport: Transport, items: Sequence[Item], bulk: bool) -> Answer:
-    return decode_answer(transport.send(encode_body(items, bulk=bulk)), items)
+def _once(
+    transport: Transport, items: Sequence[Item], bulk: bool, reached: threading.Event
+) -> Answer:
+    try:
+        said = transport.send(encode_body(items, bulk=bulk))
+    except NotReached:
+        raise
+    except EndpointError:
+        reached.set()
+        raise
+    reached.set()
+    return decode_answer(said, items)
 
 
 def _pause_s(patience: Patience, state: tenacity.RetryCallState) -> float:
@@ -89,7 +133,18 @@ def _may_pass(exc: BaseException) -> bool:
     return isinstance(exc, EndpointError) and exc.retryable
 
 
-def _tell(state: tenacity.RetryCallState) -> None:
-    pause = state.next_action.sleep if state.next_action else 0.0
-    error = state.outcome and state.outcome.exception()
-    log.warning("retrying in %.1f s: %s", pause, error)
+class _Telling:
+    """Says once for each code that a request is sent again, and for how long at most."""
+
+    def __init__(self, patience: Patience, reached: threading.Event) -> None:
+        self._patience, self._reached = patience, reached
+        self._said: set[str] = set()
+
+    def __call__(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome and state.outcome.exception()
+        if not isinstance(error, EndpointError) or error.code in self._said:
+            return
+        self._said.add(error.code)
+        limits = self._patience
+        most_s = limits.total_s if self._reached.is_set() else limits.contact_s
+        log.warning("retrying for at most %g s: %s", most_s, error)

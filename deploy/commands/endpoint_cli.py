@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deploy.commands.asking import asking
 from deploy.errors import DeployError
 from deploy.template import names
 
 if TYPE_CHECKING:
-    from deploy.smoke import Ask
     from serve.wire.client_side import Result
 
-# A user waits for the answer; a serverless endpoint takes this long to start.
-PATIENCE_S = 30.0
 _model = click.option("--model", help="one of the models that it serves  [default: the first]")
 
 
@@ -49,7 +44,7 @@ def invoke(
 
     if not inputs and not texts:
         raise click.UsageError("nothing to embed: name files, URLs, or --text")
-    with _asking(endpoint, model) as ask:
+    with asking(endpoint, model) as ask:
         given = [*map(_item, inputs), *({"text": one} for one in texts)]
         answer = ask([encode_item(*one) for one in enumerate(given)])
     for name, result in zip((*inputs, *texts), answer.results, strict=True):
@@ -74,21 +69,20 @@ def smoke(endpoint: str, against: str | None, model: str | None, *, as_json: boo
       sweetspot deploy smoke designs
       sweetspot deploy smoke both --model components --against http://localhost:8080
     """
-    from rich.console import Console
-
     from deploy.commands import tables
     from deploy.smoke import smoke as checks_of
+    from serve.observe.console import open_console
 
-    with _asking(endpoint, model) as ask:
+    with asking(endpoint, model) as ask:
         if against is None:
             found = checks_of(ask)
         else:
-            with _asking(against, None) as other:
+            with asking(against, None) as other:
                 found = checks_of(ask, other)
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found]))
     else:
-        Console().print(tables.checks(found))
+        open_console().print(tables.checks(found))
     raise SystemExit(1 if any(one.ok is False for one in found) else 0)
 
 
@@ -120,19 +114,6 @@ def logs(name: str, lines: int, *, job: bool) -> None:
     for line in found:
         at = datetime.fromtimestamp(line.at_ms / 1000, UTC)
         click.echo(f"{at:%Y-%m-%dT%H:%M:%S}Z {line.stream} {line.text}")
-
-
-@contextmanager
-def _asking(endpoint: str, model: str | None) -> Iterator[Ask]:
-    """Yield a function that sends one request to an endpoint, with retries."""
-    from deploy.client.retrying import Patience, ask
-    from deploy.stack.resolve_target import resolve_target
-
-    transport, leaving = resolve_target(endpoint, model), threading.Event()
-    try:
-        yield lambda items: ask(transport, items, Patience(total_s=PATIENCE_S), leaving, bulk=False)
-    finally:
-        transport.close()
 
 
 def _item(given: str) -> dict[str, Any]:

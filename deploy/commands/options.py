@@ -13,6 +13,7 @@ from deploy.template import capacity, config, hardware
 from deploy.template.config import Config, Network, Objects, Serverless
 from inference.profile import profile
 from inference.profile.profile import ProfileError
+from serve.options import asked_price
 
 _OPTIONS = (
     click.argument("name"),
@@ -128,14 +129,14 @@ def from_flags(
         if concurrency is not None:
             raise ConfigError("give --concurrency, or --profile to compute it, not both")
         gpu = hardware.is_gpu(flags["instance_type"])
-        concurrency = capacity.concurrency(_read(profile_file), gpu=gpu, items=items)
+        concurrency = capacity.concurrency(read_profiles(profile_file), gpu=gpu, items=items)
     elif items is not None:
         raise ConfigError("--items needs --profile")
     if concurrency is not None:
         flags["concurrency"] = concurrency
     if instances_min is None:
         instances_min = 0 if flags["mode"] == "async" else 1
-    return Config(
+    config = Config(
         instances_min=instances_min,
         variables=dict(_pair(one) for one in variables),
         network=Network(subnets, security_groups, vpc),
@@ -143,9 +144,37 @@ def from_flags(
         objects=Objects(input_uri, output_uri, success_topic, error_topic),
         **flags,
     )
+    if config.artifact is None and not (config.service.model or config.service.models):
+        click.echo(
+            f"{config.name}: without --artifact this deploys the built-in model, a demonstration",
+            err=True,
+        )
+    return config
 
 
-def _read(path: str) -> list[profile.Profile]:
+def expected_price(
+    config: Config, profile_file: str | None, per_hour: float | None, prices: Path | None
+) -> str | None:
+    """Return what to expect to pay, in a sentence; None when no price was given.
+
+    Raises:
+        ConfigError: a price without a profile or of something that is no instance.
+        click.UsageError: the price is missing or impossible.
+    """
+    price = asked_price(per_hour, config.instance_type, prices)
+    if price is None:
+        return None
+    if profile_file is None:
+        raise ConfigError("a price needs --profile, which says how fast an instance is")
+    if config.mode == "serverless":
+        raise ConfigError("a price is of instances: serverless is billed by the time of a request")
+    gpu = hardware.is_gpu(config.instance_type)
+    best = capacity.fastest(read_profiles(profile_file), gpu=gpu)
+    return capacity.price_sentence(best, price, (config.instances_min, config.instances_max))
+
+
+def read_profiles(path: str) -> list[profile.Profile]:
+    """Return the profiles of a file. Raises ConfigError."""
     try:
         return profile.read(Path(path))
     except ProfileError as exc:

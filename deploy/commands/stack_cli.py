@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from deploy import aws
-from deploy.commands.options import from_flags, with_config
+from deploy.commands.options import expected_price, from_flags, with_config
 from deploy.errors import DeployError
 from deploy.template.role import log_group
 from deploy.template.template import template
+from serve.options import PRICE_PER_HOUR, PRICES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,20 +29,27 @@ _json = click.option("--json", "as_json", is_flag=True, help="print JSON")
 
 @click.command()
 @with_config
+@PRICE_PER_HOUR
+@PRICES
 @_json
-def plan(*, as_json: bool, **flags: Any) -> None:
+def plan(
+    *, as_json: bool, price_per_hour: float | None, prices: Path | None, **flags: Any
+) -> None:  # fmt: skip
     """Show what `up` would change, and change nothing.
 
-    Asks CloudFormation for a change set, and deletes it afterwards.
+    Asks CloudFormation for a change set, and deletes it afterwards. With --profile and the price
+    of an instance it says what a million images would cost.
 
     \b
-    Example:
+    Examples:
       sweetspot deploy plan designs --image IMAGE --artifact s3://BUCKET/model.tar.gz
+      sweetspot deploy plan designs --image IMAGE --profile sweetspot.json --prices prices.json
     """
     from deploy.commands import tables
     from deploy.stack.plan import plan as changes_of
 
     config = from_flags(**flags)
+    expected = expected_price(config, flags["profile_file"], price_per_hour, prices)
     found = changes_of(_stacks(config.name), template(config))
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found]))
@@ -48,6 +57,8 @@ def plan(*, as_json: bool, **flags: Any) -> None:
         click.echo(f"{config.name}: nothing would change")
     else:
         _print(tables.changes(found))
+    if expected is not None:
+        click.echo(expected, err=as_json)
 
 
 @click.command()
@@ -170,6 +181,6 @@ def _stacks(name: str, *listeners: Callable[[Event], None]) -> Stacks:
 
 
 def _print(table: Table) -> None:
-    from rich.console import Console
+    from serve.observe.console import open_console
 
-    Console().print(table)
+    open_console().print(table)

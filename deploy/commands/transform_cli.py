@@ -94,13 +94,14 @@ def _wait(sagemaker: Any, s3: Any, job: str) -> Report:
 
 
 def _show(found: Report) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from serve.observe.console import open_console
 
     table = Table("outcome", "items", box=None, pad_edge=False)
     table.add_row("embedded", f"{found.embedded:,}")
     for code, count in found.failed.items():
         table.add_row(code, f"{count:,}")
-    console = Console()
+    console = open_console()
     console.print(table)
     console.print(found.output, markup=False)

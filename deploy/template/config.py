@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from deploy.errors import ConfigError
 from deploy.template import environment, hardware, names
+from serve.settings import Settings
 
 Mode = Literal["realtime", "async", "serverless", "transform"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -87,7 +88,7 @@ class Config:
         _check_mode(self)
         _check_sizes(self)
         _check_network(self)
-        environment.check(self.environment, in_batch=self.mode == "transform")
+        _ = self.service  # raises for what the service would refuse
 
     @property
     def machine_image(self) -> str | None:
@@ -105,6 +106,16 @@ class Config:
             name=self.name, buckets=self.buckets, models=self.models,
             timeout_s=self.request_timeout_s, in_batch=self.mode == "transform",
         ) | dict(self.variables)  # fmt: skip
+
+    @property
+    def service(self) -> Settings:
+        """The settings of the service in the container."""
+        return environment.check(self.environment, in_batch=self.mode == "transform")
+
+    @property
+    def emits_metrics(self) -> bool:
+        """Whether the container writes metrics for CloudWatch; inside SageMaker, `auto` is on."""
+        return self.service.emf != "off"
 
     @property
     def scales(self) -> bool:

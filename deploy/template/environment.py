@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from deploy.errors import ConfigError
 from serve import settings
-from serve.settings import MIB, SettingsError
+from serve.settings import MIB, Settings, SettingsError
 
 UNPACKED = "/opt/ml/model"
 # The deadline's share of a request's time limit; the rest is for reading and answering.
@@ -38,6 +38,8 @@ def of(
             raise ConfigError(f"--model-folder {','.join(models)}: a name is given twice")
     else:
         found[settings.variable_name("model_name")] = name
+    found[settings.variable_name("emf")] = "on"
+    found[settings.variable_name("emf_endpoint")] = name
     if buckets:
         found[settings.variable_name("allow_bucket")] = ",".join(buckets)
     if timeout_s is not None:
@@ -50,17 +52,19 @@ def of(
     return found
 
 
-def check(variables: Mapping[str, str], *, in_batch: bool) -> None:
-    """Check variables with the service's settings, and against SageMaker's limits.
+def check(variables: Mapping[str, str], *, in_batch: bool) -> Settings:
+    """Return the service's settings of variables, which are checked against SageMaker's limits.
 
     Raises:
         ConfigError: with the message of the settings.
     """
     batch = {"SAGEMAKER_BATCH": "true"} if in_batch else {}
     try:
-        settings.load(environ=dict(variables) | batch)
+        found, _ = settings.load(environ=dict(variables) | batch)
     except SettingsError as exc:
         raise ConfigError(f"--env {exc}") from exc
+    if found.playground:
+        raise ConfigError(f"--env {settings.variable_name('playground')}: never on SageMaker")
     sizes = [len(part.encode()) for pair in variables.items() for part in pair]
     if len(variables) > MAX_ENTRIES or max(sizes) > MAX_BYTES or sum(sizes) > MAX_BYTES_TOGETHER:
         raise ConfigError(
@@ -70,6 +74,7 @@ def check(variables: Mapping[str, str], *, in_batch: bool) -> None:
     for one in variables:
         if not re.fullmatch(r"[A-Za-z_]\w*", one, re.ASCII):
             raise ConfigError(f"--env {one}: not the name of a variable")
+    return found
 
 
 def _folder(name: str) -> str:

@@ -57,6 +57,19 @@ def cuda_major(cuda: str) -> int:
     return int(major)
 
 
+def check_capability(instance_type: str, cuda: str) -> None:
+    """Raise ConfigError if an instance has a GPU that is too old for the image's CUDA."""
+    if not is_gpu(instance_type):
+        return
+    oldest = OLDEST_CAPABILITY[cuda_major(cuda)]
+    capability = OLD_CAPABILITY.get(family(instance_type))
+    if capability is not None and capability < oldest:
+        raise ConfigError(
+            f"--instance-type {instance_type}: its GPU has compute capability {capability}, and "
+            f"the image's CUDA {cuda} needs {oldest} or more"
+        )
+
+
 def machine_image(instance_type: str, cuda: str, *, transform: bool) -> str | None:
     """Return the machine image with the newest driver, which runs older CUDA; None without GPU.
 
@@ -65,13 +78,8 @@ def machine_image(instance_type: str, cuda: str, *, transform: bool) -> str | No
     """
     if not is_gpu(instance_type):
         return None
+    check_capability(instance_type, cuda)
     major = cuda_major(cuda)
-    capability = OLD_CAPABILITY.get(family(instance_type))
-    if capability is not None and capability < OLDEST_CAPABILITY[major]:
-        raise ConfigError(
-            f"--instance-type {instance_type}: its GPU has compute capability {capability}, and "
-            f"the image's CUDA {cuda} needs {OLDEST_CAPABILITY[major]} or more"
-        )
     amis = TRANSFORM_AMIS if transform else ENDPOINT_AMIS
     newest = max(amis, key=amis.__getitem__)
     if amis[newest] < OLDEST_DRIVER[major]:

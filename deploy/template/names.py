@@ -9,6 +9,7 @@ from deploy.errors import ConfigError
 # An endpoint's name has at most 63 characters; the model's and the configuration's add nine.
 _NAME = re.compile(r"(?=.{1,54}$)[A-Za-z](-?[A-Za-z0-9])*")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+BUCKET_RULE = "a bucket's name has 3 to 63 lower-case letters, digits, hyphens and dots"
 _IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.(?P<domain>amazonaws\.com(\.cn)?)/"
     r"(?P<repository>[a-z0-9][a-z0-9._/-]*)(:(?P<tag>\w[\w.-]{0,127})|@(?P<digest>sha256:[0-9a-f]{64}))"
@@ -40,8 +41,10 @@ def parse_uri(uri: str, flag: str) -> tuple[str, str]:
         ConfigError: the URI has another form. flag: named in the message.
     """
     found = _URI.fullmatch(uri)
-    if not found or not _BUCKET.fullmatch(found["bucket"]) or not _KEY.fullmatch(found["key"]):
+    if not found or not _KEY.fullmatch(found["key"]):
         raise ConfigError(f"{flag} {uri}: must look like s3://bucket/key")
+    if not _BUCKET.fullmatch(found["bucket"]):
+        raise ConfigError(f"{flag} {uri}: {BUCKET_RULE}")
     return found["bucket"], found["key"]
 
 
@@ -73,7 +76,7 @@ def check_artifact(artifact: str) -> None:
 def check_bucket(bucket: str) -> None:
     """Raise ConfigError for an invalid bucket name, wildcards included."""
     if not _BUCKET.fullmatch(bucket):
-        raise ConfigError(f"--bucket {bucket}: not the name of a bucket; name each one")
+        raise ConfigError(f"--bucket {bucket}: {BUCKET_RULE}; name each one")
 
 
 def check_topic(topic: str, flag: str) -> None:

@@ -6,13 +6,14 @@ from typing import Any
 
 from deploy.template import alarms, endpoint, role
 from deploy.template.config import Config
+from deploy.template.dashboard import dashboard
 from deploy.template.scaling import scaling
 
 Template = dict[str, Any]
 
 
 def template(config: Config) -> Template:
-    """Return the template of a deployment; a transform has only a model and a role."""
+    """Return the template of a deployment; a transform has no endpoint."""
     rollback = alarms.rollback(config)
     resources = {"ExecutionRole": role.role(config, rollback)}
     if config.network.vpc:
@@ -23,6 +24,7 @@ def template(config: Config) -> Template:
         resources |= alarms.alarms(config)
         resources["Endpoint"] = endpoint.endpoint(config, rollback)
         resources |= scaling(config)
+    resources |= dashboard(config)
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": f"Sweetspot: CLIP embeddings of thumbnails, {config.mode}",
@@ -47,4 +49,6 @@ def _outputs(config: Config) -> Template:
     values |= {name: value for name, value in found.items() if value is not None}
     if config.mode != "transform":
         values["EndpointName"] = {"Fn::GetAtt": ["Endpoint", "EndpointName"]}
+    if config.emits_metrics:
+        values["Dashboard"] = {"Ref": "Dashboard"}
     return {name: {"Value": value} for name, value in values.items()}

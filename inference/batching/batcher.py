@@ -46,8 +46,11 @@ class TowerReport:
 
 
 @dataclass(frozen=True)
-class _Encoded:
-    """A batch that ran from `start_s` to `end_s`, with a result per entry."""
+class Encoded:
+    """A batch that ran from `start_s` to `end_s`, instants of the batcher's clock, and its results.
+
+    There is one result per entry; none if all entries were shed.
+    """
 
     batch: Batch
     results: Sequence[Result]
@@ -75,6 +78,8 @@ class Batcher:
         processor_times: Callable[[], ProcessorTimes | None] = processor_times,
     ) -> None:
         """processor_times: returns the CPU times of all processes of the service."""
+        # Told of every batch before its results are handed over, in the thread that does that.
+        self.watch: Callable[[Encoded], None] | None = None
         self._stalls = stalls
         self._clock, self._processor_times = clock, processor_times
         self._forwards: dict[str, Forward] = {}
@@ -88,7 +93,7 @@ class Batcher:
             threading.Thread(target=self._run, name=f"batcher-{number}", daemon=True)
             for number in range(config.streams)
         ]
-        self._encoded: queue.SimpleQueue[_Encoded | None] = queue.SimpleQueue()
+        self._encoded: queue.SimpleQueue[Encoded | None] = queue.SimpleQueue()
         self._finisher = threading.Thread(target=self._finish, name="batcher-results", daemon=True)
         for thread in (*self._threads, self._finisher):
             thread.start()
@@ -174,6 +179,8 @@ class Batcher:
     def _finish(self) -> None:
         """Hand over the results of batches in the order in which they ended."""
         while encoded := self._encoded.get():
+            if self.watch is not None and encoded.results:
+                self.watch(encoded)
             encoded.finish()
             self._ended(encoded.batch.target.model)
 
@@ -199,16 +206,16 @@ class Batcher:
                     return None
                 self._changed.wait(self._scheduler.wait_s(now_s))
 
-    def _encode(self, batch: Batch) -> _Encoded:
+    def _encode(self, batch: Batch) -> Encoded:
         if not batch.entries:
-            return _Encoded(batch, [], 0.0, 0.0)
+            return Encoded(batch, [], 0.0, 0.0)
         start_s = self._clock()
         payloads = [entry.payload for entry in batch.entries]
         with self._stalls.watch(f"a forward pass of {len(payloads)} {batch.tower}s"):
             results = self._forwards[batch.target.model].run(batch.tower, payloads)
         end_s = self._clock()
         self._note(batch, start_s, end_s)
-        return _Encoded(batch, results, start_s, end_s)
+        return Encoded(batch, results, start_s, end_s)
 
     def _note(self, batch: Batch, start_s: float, end_s: float) -> None:
         """Record a batch's time; log when other processes start or stop slowing batches."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from inference.errors import EncodeFailed
 from inference.types import Embedding, Failure, Result, Tower
-from model.encoder import BoolArray, Encoder, Float32Array
+from model.encoder import Encoder, Float32Array, Int64Array
 from model.errors import OutOfMemory
 
 log = logging.getLogger(__name__)
@@ -59,19 +59,22 @@ class Forward:
         ]
 
     def _pass(self, tower: Tower, payloads: Sequence[Any]) -> list[Result]:
-        vectors, truncated = self._encode(tower, payloads)
+        vectors, lengths = self._encode(tower, payloads)
         if len(vectors) != len(payloads):
             raise RuntimeError(f"{len(vectors)} embeddings of {len(payloads)} items")
+        context = self._encoder.spec.context_length
         return [
-            Embedding(vector, bool(cut)) if np.isfinite(vector).all() else NOT_FINITE
-            for vector, cut in zip(vectors, truncated, strict=True)
+            Embedding(vector, length > context, min(length, context))
+            if np.isfinite(vector).all()
+            else NOT_FINITE
+            for vector, length in zip(vectors, lengths.tolist(), strict=True)
         ]
 
-    def _encode(self, tower: Tower, payloads: Sequence[Any]) -> tuple[Float32Array, BoolArray]:
+    def _encode(self, tower: Tower, payloads: Sequence[Any]) -> tuple[Float32Array, Int64Array]:
         if tower == "text":
             return self._encoder.encode_texts(payloads)
         vectors = self._encoder.encode_images(payloads)
-        return vectors, np.zeros(len(vectors), dtype=np.bool_)
+        return vectors, np.zeros(len(vectors), dtype=np.int64)
 
     def _works(self, tower: Tower) -> bool:
         """Return whether a black image, or a word, can be embedded."""

@@ -6,17 +6,20 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Self
 
-from inference.batching.batcher import Batcher, TowerReport
+from inference.batching.batcher import Batcher, Encoded, TowerReport
 from inference.config import BatchConfig, EngineConfig, FetchConfig
 from inference.engine.loaded_models import LoadedModel, LoadedModels
 from inference.engine.pipeline import Pipeline
-from inference.engine.request import LATE, Request, Single
+from inference.engine.request import LATE, Extras, Request, Single
+from inference.engine.reuse import EmbeddingsByDigest
 from inference.engine.stream import Group, Stream
 from inference.engine.text_cache import TextCache, TextCacheReport
 from inference.errors import ClientLeft
+from inference.fetching.header_values import is_etag
 from inference.preparation.processes.forking import ForkServer
 from inference.profile.machine import ProcessorTimes, processor_times
 from inference.stalls import Stalls
+from inference.stats import StageTimes
 from inference.types import Answer, Item, Lane, Result, Target, Tower, lane_of
 from model.encoder import Encoder, EncoderSpec
 
@@ -129,6 +132,13 @@ class Engine:
         """Return a model's text cache statistics. model: None is the default."""
         return self._models[model or self._models.names()[0]].texts.report()
 
+    def watch_batches(self, watch: Callable[[Encoded], None]) -> None:
+        """Have every batch told from now on, before its results are handed over.
+
+        watch: must be quick and may not raise; all results wait for it.
+        """
+        self._batcher.watch = watch
+
     def trouble(self) -> str | None:
         """Return a fault that only a restart fixes, in words; None when there is none."""
         troubles = (self._batcher.trouble, self._stalls.found, self._pipeline.preparation.trouble)
@@ -141,6 +151,7 @@ class Engine:
         client_left: Callable[[], bool] = lambda: False,
         lane: Lane | None = None,
         models: str | Sequence[str] = (),
+        times: StageTimes | None = None,
     ) -> Answer:
         """Embed all items; equal items are fetched and encoded once.
 
@@ -154,6 +165,7 @@ class Engine:
             lane: None is `lane_of` the items.
             models: one name, or several; () is the default. With several, results are `Embeddings`:
                 each item is fetched once, and decoded once for models of equal preprocessing.
+            times: takes the time of each stage, and becomes the answer's; None is new ones.
 
         Returns:
             One result per item, in order.
@@ -162,7 +174,7 @@ class Engine:
             Overloaded: no permit is free. ClientLeft: the client left. UnknownModel: not loaded.
         """
         results: list[Result] = [LATE] * len(items)
-        with self._stream(items, deadline_s, client_left, lane, models) as done:
+        with self._stream(items, deadline_s, client_left, lane, models, times) as done:
             for group in done:
                 for index, result in group:
                     results[index] = result
@@ -175,6 +187,7 @@ class Engine:
         client_left: Callable[[], bool] = lambda: False,
         lane: Lane | None = None,
         models: str | Sequence[str] = (),
+        times: StageTimes | None = None,
     ) -> Stream:
         """As `embed`, but return each result as soon as it is ready.
 
@@ -185,7 +198,7 @@ class Engine:
             Overloaded, UnknownModel: at once. ClientLeft: while iterating.
         """
         keep = 2 * self.config.window
-        return self._stream(items, deadline_s, client_left, lane, models, keep)
+        return self._stream(items, deadline_s, client_left, lane, models, times, keep)
 
     def submit(
         self,
@@ -193,6 +206,10 @@ class Engine:
         deadline_s: float,
         done: Callable[[Result], None],
         lane: Lane = "bulk",
+        *,
+        details: bool = False,
+        etag: str | None = None,
+        reuse: EmbeddingsByDigest | None = None,
     ) -> Single:
         """Start one item on the default model and return without waiting.
 
@@ -202,17 +219,28 @@ class Engine:
                 then call `give_up` of the returned request: the engine sets no timer for it.
             done: called once with the result, in the thread that produced it; must be quick.
             lane: the lane in which the item queues.
+            details: whether the result has `ImageDetails`. A text has none, and neither has an item
+                that was given up. A busy server's Retry-After is then the caller's to obey: the
+                item fails with it at once.
+            etag: as an earlier result's details have it. If the server of the item's URL still has
+                that image, the item fails with `not_modified`. Other items than URLs ignore it.
+            reuse: embeddings of the default model. An image whose bytes are known there, or which
+                another item with the same `reuse` is having encoded, gets that embedding without a
+                forward pass, and any other is stored there. The result has details.
 
         Raises:
-            Overloaded: no permit is free.
+            Overloaded: no permit is free. ValueError: `etag` cannot be sent.
         """
+        if etag is not None and not is_etag(etag):
+            raise ValueError(f"not an ETag: {etag!r}")
         used = self._models.use(())
 
         def ended(result: Result) -> None:
             self._models.release(used)
             done(result)
 
-        request = Single(item, deadline_s, lane, used, ended)
+        extras = Extras(details or reuse is not None, etag, reuse)
+        request = Single(item, deadline_s, lane, used, ended, extras)
         self._enter(request)
         return request
 
@@ -226,11 +254,14 @@ class Engine:
         client_left: Callable[[], bool],
         lane: Lane | None,
         models: str | Sequence[str],
+        times: StageTimes | None,
         keep: int | None = None,
     ) -> Stream:
         several = not isinstance(models, str) and bool(models)
         used = self._models.use(models)
-        request = Request(items, deadline_s, lane or lane_of(items), keep, used, several=several)
+        request = Request(
+            items, deadline_s, lane or lane_of(items), keep, used, several=several, times=times
+        )
         self._enter(request)
 
         def leave() -> None:

@@ -35,7 +35,7 @@ class Pipeline:
     ) -> None:
         self.admission = Admission(config)
         self.preparation = Preparation(
-            fetch, config, models, stalls, ready=self._submit, failed=self._fail, forks=forks
+            fetch, config, models, stalls, ready=self._ready, failed=self._fail, forks=forks
         )
         self._models = models
         self._batcher = batcher
@@ -91,6 +91,44 @@ class Pipeline:
         for target in job.targets:
             self._batcher.withdraw(target, job.lane)
 
+    def _ready(self, job: Job, payloads: Payloads) -> None:
+        """Submit a prepared item, unless it gets the embedding of another of the same bytes.
+
+        Raises EncodeFailed as `_submit`.
+        """
+        if job.shared is None:
+            self._submit(job, payloads)
+            return
+        reuse, sha256 = job.shared
+        claimed = reuse.claim(sha256, partial(self._waited, job, payloads))
+        if claimed == "encode":
+            try:
+                self._submit(job, payloads)
+            except EncodeFailed:
+                reuse.settle(sha256, None)
+                raise
+            return
+        self._withdraw(job)
+        if claimed != "wait":
+            self._end(job, claimed)
+
+    def _waited(self, job: Job, payloads: Payloads, embedding: Embedding | None) -> bool:
+        """End an item that waited for another; None if that one failed: then submit this one.
+
+        Returns whether it was submitted.
+        """
+        if embedding is not None or job.request.closed:
+            self._end(job, embedding)
+            return False
+        self._announced([job])
+        try:
+            self._submit(job, payloads)
+        except EncodeFailed as exc:  # the service is stopping
+            job.release()
+            self._fail(job, exc)
+            return False
+        return True
+
     def _submit(self, job: Job, payloads: Payloads) -> None:
         """Submit an item to each of its models. Raises EncodeFailed if the first refuses it."""
         for index, (target, payload) in enumerate(zip(job.targets, payloads, strict=True)):
@@ -116,11 +154,19 @@ class Pipeline:
             self._models[model].texts.put(job.item.text, result)
         if not job.part(model, result):
             return
+        merged = job.merged()
+        if job.shared is not None:
+            reuse, sha256 = job.shared
+            reuse.settle(sha256, merged if isinstance(merged, Embedding) else None)
+        self._end(job, merged)
+
+    def _end(self, job: Job, result: Result | None) -> None:
+        """End a prepared item; None if nobody waits for its result."""
         job.release()
         # Before the result is stored: once a request is answered, its permits are free.
         self._start(self.admission.done(job))
-        if (merged := job.merged()) is not None:
-            job.finish(merged)
+        if result is not None:
+            job.finish(result)
 
     def _fail(self, job: Job, exc: Exception) -> None:
         """End an item that failed before it was submitted to the batcher."""

@@ -10,17 +10,14 @@ from inference.config import EngineConfig, FetchConfig
 from inference.engine.loaded_models import LoadedModels
 from inference.engine.request import Job
 from inference.errors import EncodeFailed, TextInvalid
-from inference.preparation.in_threads import ThreadCounts, ThreadStage
+from inference.preparation.open_stage import open_stage
 from inference.preparation.order import STOPPING, Stage, Task
 from inference.preparation.processes.forking import ForkServer
-from inference.preparation.processes.setup import setup_of
 from inference.preparation.processes.shared_pixels import SLOT_BYTES, pixel_bytes
-from inference.preparation.processes.stage import ProcessStage
 from inference.stalls import Stalls
-from inference.types import Text, Unreadable, is_unicode
+from inference.types import ImageDetails, Text, Unreadable, is_unicode
 from model.encoder import Preprocessing, UInt8Array
 from model.errors import CheckpointError
-from model.memory_budget import MemoryBudget
 
 # The input of each model of a job: uint8 [S, S, 3] for an image, str for a text.
 Payloads = Sequence[object]
@@ -69,7 +66,7 @@ class Preparation:
                 f"the limit is {SLOT_BYTES:,}"
             )
         if self._stage is None:
-            self._stage = self._new_stage(way)
+            self._stage = open_stage(self._fetch, self._config, way, self._forks)
 
     def start(self, job: Job) -> None:
         """Start an item.
@@ -116,15 +113,6 @@ class Preparation:
         elif self._forks is not None:
             self._forks.close()
 
-    def _new_stage(self, way: Preprocessing) -> Stage:
-        config = self._config
-        if config.processes:
-            forks = self._forks or ForkServer(way)
-            setup = setup_of(self._fetch, config)
-            return ProcessStage(setup, config.processes, config.stall_s, forks)
-        threads = ThreadCounts(config.io_threads, config.cpu_threads)
-        return ThreadStage(self._fetch, threads, MemoryBudget(config.decode_bytes))
-
     def _check_text(self, text: str) -> None:
         if not text.strip():
             raise TextInvalid("the text is empty")
@@ -140,7 +128,9 @@ class _ImageOrder:
     def __init__(self, owner: Preparation, job: Job, wanted: Sequence[Preprocessing]) -> None:
         self._owner, self._job, self._wanted = owner, job, wanted
         ways = tuple(dict.fromkeys(wanted)) if len(wanted) > 1 else tuple(wanted)
-        self.task = Task(job.item, job.lane, job.request.deadline_s, ways)
+        extras = job.request.extras
+        asked = (extras.details, extras.etag)
+        self.task = Task(job.item, job.lane, job.request.deadline_s, ways, *asked)
 
     def wanted(self) -> bool:
         return not self._job.request.closed
@@ -150,6 +140,9 @@ class _ImageOrder:
 
     def decoding(self) -> AbstractContextManager[None]:
         return self._owner.stalls.watch("the decoding of an image")
+
+    def noted(self, details: ImageDetails) -> None:
+        self._job.details = details
 
     def ready(self, pixels: Sequence[UInt8Array], release: Callable[[], None]) -> None:
         self._owner.count(len(pixels))

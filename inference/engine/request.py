@@ -6,14 +6,38 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from inference.engine.reuse import EmbeddingsByDigest
 from inference.errors import DeadlineExceeded
 from inference.stats import ItemTimes, StageTimes
-from inference.types import Embedding, Embeddings, Failure, Item, Lane, Result, Target, tower_of
+from inference.types import (
+    Embedding,
+    Embeddings,
+    Failure,
+    ImageDetails,
+    Item,
+    Lane,
+    Result,
+    Target,
+    tower_of,
+)
 
 LATE_MESSAGE = "not done before the request's deadline"
 LATE = Failure.of(DeadlineExceeded(LATE_MESSAGE))
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a caller asks for beside the embedding of an image.
+
+    details: whether the result has them. etag: of an image that is not fetched again. reuse: gives
+    the item the embedding of another of the same bytes; it needs the details.
+    """
+
+    details: bool = False
+    etag: str | None = None
+    reuse: EmbeddingsByDigest | None = None
 
 
 class Request:
@@ -21,8 +45,10 @@ class Request:
 
     keep: no more items start while this many results wait to be taken; None is no limit, for a
     caller that takes all results at the end. models: each embeds every item. several: a result maps
-    model names to embeddings, even if there is only one model.
+    model names to embeddings, even if there is only one model. times: None is new ones.
     """
+
+    extras = Extras()
 
     def __init__(
         self,
@@ -33,11 +59,12 @@ class Request:
         models: tuple[str, ...] = ("",),
         *,
         several: bool = False,
+        times: StageTimes | None = None,
     ) -> None:
         self.deadline_s = deadline_s
         self.lane = lane
         self.models, self.several = models, several
-        self.times = StageTimes()
+        self.times = StageTimes() if times is None else times
         self.closed = False
         self._keep = keep
         self._indices: dict[Item, list[int]] = {}
@@ -119,9 +146,10 @@ class Single(Request):
         lane: Lane,
         models: tuple[str, ...],
         done: Callable[[Result], None],
+        extras: Extras,
     ) -> None:
         super().__init__([item], deadline_s, lane, models=models)
-        self._done = done
+        self._done, self.extras = done, extras
 
     def finish(self, item: Item, result: Result) -> None:  # noqa: ARG002 - the only item
         """Pass the result to `done`, unless `give_up` came first."""
@@ -143,10 +171,17 @@ class Job:
         self.tower, self.lane = tower_of(item), request.lane
         self.targets = tuple(Target(model, self.tower) for model in request.models)
         self.times = ItemTimes(request.times)
+        self.details: ImageDetails | None = None
         # Called once the inputs of all models are not read any more.
         self.release: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._parts: dict[str, Result | None] = {}
+
+    @property
+    def shared(self) -> tuple[EmbeddingsByDigest, bytes] | None:
+        """The embeddings it shares with others of the same bytes, and the digest of those."""
+        reuse, details = self.request.extras.reuse, self.details
+        return None if reuse is None or details is None else (reuse, details.sha256)
 
     def part(self, model: str, result: Result | None) -> bool:
         """Store one model's result; None if it was shed. Return whether it was the last one."""
@@ -159,8 +194,9 @@ class Job:
         return merge({one: self._parts[one] for one, _ in self.targets}, self.request.several)
 
     def finish(self, result: Result) -> None:
-        """Store the item's result, with its times."""
-        self.request.finish(self.item, replace(result, times_s=self.times.spent_s))
+        """Store the item's result, with its times and what is known of its image."""
+        result = replace(result, times_s=self.times.spent_s, details=self.details)
+        self.request.finish(self.item, result)
 
 
 def merge(parts: Mapping[str, Result | None], several: bool) -> Result | None:

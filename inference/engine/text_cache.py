@@ -32,6 +32,7 @@ class _Known(NamedTuple):
 
     vector: bytes
     truncated: bool
+    tokens: int
     size: int
 
 
@@ -55,7 +56,8 @@ class TextCache:
                 self._misses += 1
                 return None
             self._hits += 1
-        return Embedding(np.frombuffer(known.vector, np.float32), known.truncated)
+        vector = np.frombuffer(known.vector, np.float32)
+        return Embedding(vector, known.truncated, known.tokens)
 
     def put(self, text: str, embedding: Embedding) -> None:
         """Store a copy, unless it is larger than the whole cache."""
@@ -64,7 +66,7 @@ class TextCache:
         size = ENTRY_BYTES + sys.getsizeof(text) + sys.getsizeof(vector)
         if size <= self._max_bytes:
             with self._lock:
-                self._known[text] = _Known(vector, embedding.truncated, size)
+                self._known[text] = _Known(vector, embedding.truncated, embedding.tokens, size)
 
     def report(self) -> TextCacheReport:
         """Return the current counts."""

@@ -1,6 +1,6 @@
 """Reads the head of an HTTP answer; passes on to http.client only the lines that are used.
 
-Content networks send some 20 headers, fetching uses 5 of them. To parse the others, the email
+Content networks send some 20 headers, fetching uses 7 of them. To parse the others, the email
 package and urllib3 take a fifth of the time of a fetch.
 """
 
@@ -17,7 +17,7 @@ MAX_LINES = 100
 # A header that is not used. Lines that are not written like this are left to http.client.
 _UNUSED = re.compile(
     rb"(?!(?:Connection|Keep-Alive|Proxy-Connection|Content-Length|Content-Encoding|Location"
-    rb"|Transfer-Encoding):)[!#$%&'*+.^_`|~0-9a-z-]+:[^\r\n]*\r?\n",
+    rb"|Transfer-Encoding|ETag|Retry-After):)[!#$%&'*+.^_`|~0-9a-z-]+:[^\r\n]*\r?\n",
     re.IGNORECASE,
 )
 

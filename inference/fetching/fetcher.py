@@ -10,9 +10,11 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import NamedTuple
 
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import (
@@ -36,8 +38,10 @@ from inference.errors import (
     FetchTimeout,
     FetchTls,
     FetchTooLarge,
+    NotModified,
 )
 from inference.fetching.dns import NameLookups, Resolver, system_resolver
+from inference.fetching.header_values import etag_of, retry_after_s
 from inference.fetching.s3 import S3Reader, split
 from inference.fetching.transport import GuardedPools
 from inference.fetching.urls import Target, UrlPolicy, follow
@@ -50,8 +54,17 @@ REDIRECTS = {301, 302, 303, 307, 308}
 # Success statuses that come without a complete image.
 NOT_WHOLE = {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.PARTIAL_CONTENT}
 RETRYABLE_STATUSES = {408, 429}
+# Statuses whose Retry-After is obeyed.
+BUSY_STATUSES = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.1, 2.0
 HEADERS = {"Accept": "image/*", "Accept-Encoding": "identity"}
+
+
+class Fetched(NamedTuple):
+    """An encoded image. etag: the server's, if it can be sent back; else None."""
+
+    data: bytes
+    etag: str | None = None
 
 
 class Fetcher:
@@ -69,13 +82,26 @@ class Fetcher:
         )
 
     def fetch(self, url: str, deadline_s: float) -> bytes:
+        """Return what `fetch_if_new` fetches."""
+        return self.fetch_if_new(url, deadline_s, None).data
+
+    def fetch_if_new(
+        self, url: str, deadline_s: float, etag: str | None, *, waits: bool = True
+    ) -> Fetched:
         """Fetch one http, https or s3 URL; retry transient errors after a pause.
+
+        The pause is at least as long as a busy server's Retry-After. If the time limit comes before
+        its end, or it is not this call that waits, there is no further try.
 
         Args:
             url: as `urls.tidy` returns it; remaining blanks are refused.
             deadline_s: an instant of `time.monotonic`; the configured timeout may come sooner.
+            etag: of the image that the caller has, as `header_values.is_etag`; None fetches any. It
+                is sent to each hop of a redirect, as HTTP clients do: only the last one knows it.
+            waits: whether it waits for a busy server; else its Retry-After is the caller's to obey.
 
         Raises:
+            NotModified: the server's image is still the one of `etag`.
             FetchError: by phase, see `inference.errors`.
         """
         limit_s = min(deadline_s, time.monotonic() + self._config.fetch_timeout_s)
@@ -84,13 +110,15 @@ class Fetcher:
         with self._watchdog.limit(limit_s) as self._fuse.current:
             for attempt in range(1, self._config.attempts):
                 try:
-                    return self._attempt(url, limit_s)
+                    return self._attempt(url, limit_s, etag)
                 except FetchError as exc:
-                    pause_s = _back_off_s(attempt)
+                    pause_s = max(_back_off_s(attempt), exc.retry_after_s or 0.0)
                     if not exc.retryable or time.monotonic() + pause_s >= limit_s:
                         raise
+                    if exc.retry_after_s is not None and not waits:
+                        raise
                 time.sleep(pause_s)
-            return self._attempt(url, limit_s)
+            return self._attempt(url, limit_s, etag)
 
     def close(self) -> None:
         """Close all kept connections."""
@@ -102,21 +130,22 @@ class Fetcher:
         """Shut this connection at the time limit of this thread's fetch, in any phase."""
         self._fuse.current.watch(connection)
 
-    def _attempt(self, url: str, limit_s: float) -> bytes:
+    def _attempt(self, url: str, limit_s: float, etag: str | None) -> Fetched:
         once = self._fetch_s3 if url[:5].lower() == "s3://" else self._fetch_http
         try:
-            return once(url, limit_s)
+            return once(url, limit_s, etag)
         except Exception as exc:
             _forget_frames(exc)
             raise
 
-    def _fetch_http(self, url: str, limit_s: float) -> bytes:
+    def _fetch_http(self, url: str, limit_s: float, etag: str | None) -> Fetched:
         target = self._policy.target(url)
+        headers = self._headers if etag is None else self._headers | {"If-None-Match": etag}
         for _ in range(self._config.max_redirects + 1):
-            response = self._get(target, limit_s)
+            response = self._get(target, headers, limit_s)
             try:
                 if response.status not in REDIRECTS:
-                    return self._read_http(response, limit_s)
+                    return self._read_http(response, limit_s, etag)
                 url = follow(target.url, _location(response))
             finally:
                 response.close()  # closes the connection too, unless all was read
@@ -126,11 +155,11 @@ class Fetcher:
                 raise FetchRedirects("redirected from https to http")
         raise FetchRedirects(f"more than {self._config.max_redirects} redirects")
 
-    def _get(self, target: Target, limit_s: float) -> BaseHTTPResponse:
+    def _get(self, target: Target, headers: Mapping[str, str], limit_s: float) -> BaseHTTPResponse:
         left_s = _left(limit_s)
         connect_s = min(self._config.connect_timeout_s, left_s)
         try:
-            return self._pools.get(target, self._headers, connect_s, left_s)
+            return self._pools.get(target, headers, connect_s, left_s)
         except SSLError as exc:
             _left(limit_s)
             raise FetchTls("the TLS handshake failed") from exc
@@ -142,13 +171,24 @@ class Fetcher:
             _left(limit_s)
             raise FetchConnect("the connection broke before an answer") from exc
 
-    def _read_http(self, response: BaseHTTPResponse, limit_s: float) -> bytes:
+    def _read_http(self, response: BaseHTTPResponse, limit_s: float, etag: str | None) -> Fetched:
         status = response.status
+        if etag is not None and status == HTTPStatus.NOT_MODIFIED:
+            self._read_body(response, limit_s)  # it is empty; the connection is kept
+            raise NotModified(_phrase(status))
         if not 200 <= status < 300 or status in NOT_WHOLE:
-            raise FetchHttpStatus(_phrase(status), retryable=_status_may_pass(status))
+            raise FetchHttpStatus(
+                _phrase(status),
+                retryable=_status_may_pass(status),
+                retry_after_s=_retry_after_s(response) if status in BUSY_STATUSES else None,
+            )
         declared = response.headers.get("Content-Length", "")
         if declared.isdigit() and int(declared[:15]) > self._config.max_image_bytes:
             raise self._too_large()
+        data = self._read_body(response, limit_s)
+        return Fetched(data, etag_of(response.headers.get("ETag")))
+
+    def _read_body(self, response: BaseHTTPResponse, limit_s: float) -> bytes:
         try:
             return self._read(lambda: response.read1(CHUNK_BYTES, decode_content=True), limit_s)
         except ReadTimeoutError as exc:
@@ -162,14 +202,16 @@ class Fetcher:
             _left(limit_s)
             raise FetchConnect("the connection broke before the last byte") from exc
 
-    def _fetch_s3(self, url: str, limit_s: float) -> bytes:
+    def _fetch_s3(self, url: str, limit_s: float, etag: str | None) -> Fetched:
         from botocore.exceptions import BotoCoreError
 
         bucket, key = split(url)
         self._policy.check_bucket(bucket)
         try:
-            with closing(self._s3.open(bucket, key)) as body:
-                return self._read(lambda: body.read(CHUNK_BYTES), limit_s)
+            body, found = self._s3.open(bucket, key, etag)
+            with closing(body):
+                data = self._read(lambda: body.read(CHUNK_BYTES), limit_s)
+                return Fetched(data, etag_of(found))
         except FetchConnect:
             _left(limit_s)
             raise
@@ -224,6 +266,10 @@ def _forget_frames(error: BaseException | None) -> None:
 def _back_off_s(attempt: int) -> float:
     """Return the pause after a failed attempt: random, up to a limit that doubles."""
     return random.uniform(0, min(LONGEST_BACK_OFF_S, FIRST_BACK_OFF_S * 2 ** (attempt - 1)))
+
+
+def _retry_after_s(response: BaseHTTPResponse) -> float | None:
+    return retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
 
 
 def _status_may_pass(status: int) -> bool:

@@ -6,6 +6,7 @@ import functools
 import socket
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from inference.config import FetchConfig
@@ -15,9 +16,11 @@ from inference.errors import (
     FetchError,
     FetchHttpStatus,
     FetchTimeout,
+    NotModified,
     S3Denied,
     S3NotFound,
 )
+from inference.fetching.header_values import retry_after_s
 from inference.fetching.transport import watched
 
 _DENIED = {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}
@@ -45,21 +48,25 @@ class S3Reader:
         self._on_use = on_use
         self._lock = threading.Lock()
 
-    def open(self, bucket: str, key: str) -> Readable:
-        """Open an object for reading.
+    def open(self, bucket: str, key: str, etag: str | None = None) -> tuple[Readable, str | None]:
+        """Open an object for reading. Return it and its ETag.
+
+        etag: of the object that the caller has.
 
         Raises:
+            NotModified: the object is still the one of `etag`.
             S3Denied, S3NotFound, FetchError: S3 answered with an error, or the connection failed.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
+        condition = {} if etag is None else {"IfNoneMatch": etag}
         try:
             with self._lock:
                 client = self._client
-            body: Readable = client.get_object(Bucket=bucket, Key=key)["Body"]
+            answer = client.get_object(Bucket=bucket, Key=key, **condition)
         except (ClientError, BotoCoreError) as exc:
-            raise translate(exc) from exc
-        return body
+            raise translate(exc, conditional=bool(condition)) from exc
+        return answer["Body"], answer.get("ETag")
 
     def close(self) -> None:
         """Close all kept connections."""
@@ -100,12 +107,12 @@ def split(url: str) -> tuple[str, str]:
     return bucket, key
 
 
-def translate(exc: Exception) -> FetchError:
-    """Translate an error of botocore into a FetchError."""
+def translate(exc: Exception, *, conditional: bool = False) -> FetchError:
+    """Translate an error of botocore into a FetchError. conditional: an ETag was sent."""
     from botocore import exceptions as boto
 
     if isinstance(exc, boto.ClientError):
-        return _translate_answer(exc.response)
+        return _translate_answer(exc.response, conditional)
     if isinstance(exc, boto.NoCredentialsError | boto.PartialCredentialsError):
         return S3Denied("no AWS credentials were found")
     if isinstance(exc, boto.ParamValidationError):
@@ -115,11 +122,19 @@ def translate(exc: Exception) -> FetchError:
     return FetchConnect("S3 cannot be reached")
 
 
-def _translate_answer(response: Any) -> FetchError:
+def _translate_answer(response: Any, conditional: bool) -> FetchError:
     code = str(response.get("Error", {}).get("Code", ""))
-    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    about = response.get("ResponseMetadata", {})
+    status = int(about.get("HTTPStatusCode", 0))
+    if conditional and status == 304:
+        return NotModified("304 Not Modified")
     if code in _NOT_FOUND or status == 404:
         return S3NotFound(f"S3 has no such object ({code})")
     if code in _DENIED or status in {401, 403}:
         return S3Denied(f"S3 denied access ({code})")
-    return FetchHttpStatus(f"{status} {code}", retryable=status in {408, 429} or status >= 500)
+    asked_s = retry_after_s(about.get("HTTPHeaders", {}).get("retry-after"), datetime.now(UTC))
+    return FetchHttpStatus(
+        f"{status} {code}",
+        retryable=status in {408, 429} or status >= 500,
+        retry_after_s=asked_s if status in {429, 503} else None,
+    )

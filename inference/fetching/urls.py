@@ -16,6 +16,8 @@ from inference.config import UrlConfig
 from inference.errors import FetchBlocked
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+# The usual names of this machine. They are different hosts to a rule.
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 MAX_URL_CHARS = 8192
 # Hosts whose normal form is kept. Most batches have few hosts.
 HOSTS = 256
@@ -116,12 +118,13 @@ class UrlPolicy:
         target = parse(url)
         config = self._config
         if _any_matches(config.deny_hosts, target.host, target.port):
-            raise FetchBlocked(f"the host {target.host} is denied")
+            raise FetchBlocked(f"the host {target.host} is denied by --deny-host")
         if config.only_hosts and not _any_matches(config.only_hosts, target.host, target.port):
-            raise FetchBlocked(f"the host {target.host} is not one of the hosts allowed")
+            raise FetchBlocked(f"the host {target.host} is not one of the hosts of --only-host")
         exempt = self._is_exempt(target.host, target.port)
         if not exempt and target.port not in DEFAULT_PORTS.values():
-            raise FetchBlocked(f"port {target.port} is not allowed")
+            needed = self._needed(target.host, target.port)
+            raise FetchBlocked(f"port {target.port} is not allowed without {needed}")
         return target
 
     def check_addresses(self, host: str, port: int, addresses: list[str]) -> None:
@@ -131,20 +134,32 @@ class UrlPolicy:
             FetchBlocked: an address is not public, and the host is not exempt.
         """
         if any(_any_matches(self._config.deny_hosts, one, port) for one in addresses):
-            raise FetchBlocked(f"the address of {host} is denied")
+            raise FetchBlocked(f"the address of {host} is denied by --deny-host")
         if self._is_exempt(host, port):
             return
         if not all(is_public(address) for address in addresses):
-            raise FetchBlocked(f"the address of {host} is not public")
+            needed = self._needed(host, port)
+            raise FetchBlocked(f"the address of {host} is not public, nor allowed by {needed}")
 
     def check_bucket(self, bucket: str) -> None:
         """Raise FetchBlocked unless the bucket may be read."""
         allowed = self._config.allow_buckets
         if bucket not in allowed and "*" not in allowed:
-            raise FetchBlocked(f"the bucket {bucket} is not allowed")
+            raise FetchBlocked(
+                f"the bucket {bucket!r} is not allowed without --allow-bucket {bucket}"
+            )
 
     def _is_exempt(self, host: str, port: int) -> bool:
         return _any_matches(self._config.allow_hosts, host, port)
+
+    def _needed(self, host: str, port: int) -> str:
+        """Return the flag that would allow a host and a port, for a message."""
+        flag = f"--allow-host {_rule(host, port)}"
+        if host in LOOPBACK:
+            for other in LOOPBACK:
+                if self._is_exempt(other, port):
+                    return f"{flag} ({other} is another host)"
+        return flag
 
 
 def tidy(url: str) -> str:
@@ -259,6 +274,13 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _rule(host: str, port: int) -> str:
+    """Write the narrowest rule that matches a host and a port, for a message."""
+    if port in DEFAULT_PORTS.values():
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _any_matches(rules: tuple[str, ...], host: str, port: int) -> bool:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
 
-PACKAGE = "sweetspot"
+from model.errors import DISTRIBUTION
+
+PRODUCT = "sweetspot"
 
 
 def own() -> str:
     """Return the header of the installed package; the bare name if it is not installed."""
     try:
-        return of(metadata(PACKAGE))
+        return of(metadata(DISTRIBUTION))
     except PackageNotFoundError:
-        return PACKAGE
+        return PRODUCT
 
 
 def of(about: PackageMetadata) -> str:
@@ -21,4 +23,4 @@ def of(about: PackageMetadata) -> str:
     urls = [entry.partition(",") for entry in about.get_all("Project-URL", [])]
     urls.sort(key=lambda one: one[0].strip().lower() != "homepage")
     home = f" (+{urls[0][2].strip()})" if urls else ""
-    return f"{PACKAGE}/{about['Version']}{home}"
+    return f"{PRODUCT}/{about['Version']}{home}"

@@ -1,7 +1,8 @@
 """A local web server of thumbnails, with a set latency: for the demo, benchmarks and tests.
 
 `/17.jpg` is the generated thumbnail of seed 17; any suffix gives the same. Other paths return their
-entry in `replies`, or 404. `peak` is the most requests in progress at once.
+entry in `replies`, or 404. A reply with an ETag becomes a 304 when the client has that one. `peak`
+is the most requests in progress at once.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import functools
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
@@ -115,6 +116,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         reply = self._thumbnails.reply(self.path)
+        etag = reply.headers.get("ETag")
+        if etag is not None and etag == self.headers.get("If-None-Match"):
+            reply = replace(reply, body=b"", status=304)
         length = len(reply.body) if reply.content_length is None else reply.content_length
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.content_type)

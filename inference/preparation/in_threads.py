@@ -7,20 +7,30 @@ do not wait for slow servers.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from inference.config import FetchConfig
 from inference.errors import DeadlineExceeded, EncodeFailed
-from inference.fetching.fetcher import Fetcher
+from inference.fetching.fetcher import Fetched, Fetcher
 from inference.fetching.files import read_file
 from inference.fetching.inline import check_size, decode_base64, decode_data_url, is_data_url
 from inference.fetching.urls import tidy
 from inference.preparation.order import SHED, STOPPING, Order, Task
 from inference.stats import measured
-from inference.types import LANES, ImageBase64, ImageBytes, ImageFile, ImageUrl, Lane
-from model.encoder import UInt8Array
+from inference.types import (
+    LANES,
+    ImageBase64,
+    ImageBytes,
+    ImageDetails,
+    ImageFile,
+    ImageUrl,
+    Lane,
+)
+from model.encoder import TellSize, UInt8Array
 from model.memory_budget import MemoryBudget
 
 
@@ -76,10 +86,11 @@ class ThreadStage:
         """
         try:
             self._check_wanted(order)
-            data = self._data(order)
+            fetched = self._data(order)
+            tell_size = _note(order, fetched) if order.task.details else None
             with self._may_decode[order.task.lane]:
                 self._check_wanted(order)
-                pixels = self._decode(order, data)
+                pixels = self._decode(order, fetched.data, tell_size)
             order.ready(pixels, _nothing)
         except Exception as exc:  # noqa: BLE001 - any error fails this item only
             order.failed(exc)
@@ -91,24 +102,37 @@ class ThreadStage:
         if self._closing:
             raise EncodeFailed(STOPPING)
 
-    def _data(self, order: Order) -> bytes:
+    def _data(self, order: Order) -> Fetched:
         if not order.task.fetches:
-            return _inline(order.task, self._max_bytes)
+            return Fetched(_inline(order.task, self._max_bytes))
         with measured("fetch", order.spent):
             return self._fetched(order)
 
-    def _fetched(self, order: Order) -> bytes:
-        match order.task.item:
+    def _fetched(self, order: Order) -> Fetched:
+        task = order.task
+        match task.item:
             case ImageUrl(url):
-                return self._fetcher.fetch(tidy(url), order.task.deadline_s)
+                # Who asks for details has many images of a host, and waits for all of them.
+                waits = not task.details
+                return self._fetcher.fetch_if_new(
+                    tidy(url), task.deadline_s, task.etag, waits=waits
+                )
             case ImageFile(path):
-                return read_file(path, self._max_bytes, order.wanted)
+                return Fetched(read_file(path, self._max_bytes, order.wanted))
             case other:
                 raise TypeError(f"{type(other).__name__} is not fetched")
 
-    def _decode(self, order: Order, data: bytes) -> list[UInt8Array]:
+    def _decode(self, order: Order, data: bytes, tell_size: TellSize | None) -> list[UInt8Array]:
         with measured("decode", order.spent), order.decoding():
-            return [way(data, self._budget) for way in order.task.ways]
+            return [way(data, self._budget, tell_size) for way in order.task.ways]
+
+
+def _note(order: Order, fetched: Fetched) -> TellSize:
+    """Tell the order the details of a fetched image. Return what tells it the size, too."""
+    now_s = datetime.now(UTC).timestamp()
+    details = ImageDetails(hashlib.sha256(fetched.data).digest(), now_s, fetched.etag)
+    order.noted(details)
+    return lambda width, height: order.noted(replace(details, width=width, height=height))
 
 
 def _inline(task: Task, max_bytes: int) -> bytes:

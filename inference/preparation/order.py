@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from inference.fetching.inline import is_data_url
-from inference.types import ImageFile, ImageUrl, Item, Lane
+from inference.types import ImageDetails, ImageFile, ImageUrl, Item, Lane
 from model.encoder import Preprocessing, UInt8Array
 
 SHED = "shed: the request has ended"
@@ -20,13 +20,16 @@ class Task:
     """What is to be done. Can be pickled.
 
     item: an image. deadline_s: an instant of `time.monotonic`, which is one clock for all processes
-    of a machine. ways: at least one, all different.
+    of a machine. ways: at least one, all different. details: whether the order is told those. etag:
+    of an image that is not fetched again.
     """
 
     item: Item
     lane: Lane
     deadline_s: float
     ways: tuple[Preprocessing, ...]
+    details: bool = False
+    etag: str | None = None
 
     @property
     def fetches(self) -> bool:
@@ -55,6 +58,9 @@ class Order(Protocol):
 
     def decoding(self) -> AbstractContextManager[None]:
         """Return what is held while the image is decoded: it shows decodings that never end."""
+
+    def noted(self, details: ImageDetails) -> None:
+        """Take what is known of the image by now, if the task asks for it. May come again."""
 
     def ready(self, pixels: Sequence[UInt8Array], release: Callable[[], None]) -> None:
         """Take uint8 [S, S, 3] of each way. release: to be called once they are not read any more.

@@ -137,6 +137,8 @@ def _within(curve: Curve, target_ms: float) -> SweetSpot:
     keeping = [point.n for point in curve.points if point.p95_ms <= target_ms]
     if keeping:
         sentence = f"the largest size whose p95 keeps the target of {target_ms:g} ms"
+        if max(keeping) == curve.points[-1].n:
+            sentence += ", and the largest that fits or was measured"
         return SweetSpot(max(keeping), "latency", sentence)
     smallest = curve.points[0]
     return SweetSpot(

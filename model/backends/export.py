@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from model.backends.runtime import openvino
-from model.checkpoints.checkpoint import Checkpoint, companions, verify, weight_files
+from model.checkpoints.checkpoint import Checkpoint, companions, verify
 from model.checkpoints.graphs import (
     TOKENIZER,
     GraphPrecision,
@@ -20,6 +20,7 @@ from model.checkpoints.graphs import (
     write_manifest,
 )
 from model.checkpoints.tokenizer import Tokenizer
+from model.checkpoints.weights import weight_files
 from model.encoder import TowerName
 from model.errors import CheckpointError
 from model.files import whole_files, whole_folder

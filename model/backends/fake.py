@@ -12,14 +12,16 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from model.config import POLICY_VERSIONS, ModelConfig
-from model.encoder import BoolArray, EncoderSpec, Float32Array, Pixels
+from model.config import POLICY_VERSIONS, ModelConfig, Scores
+from model.encoder import EncoderSpec, Float32Array, Int64Array, Pixels
 from model.images.geometry import Geometry
 from model.images.preprocess import ImagePreprocessing
 
 IMAGE_SIZE = 32
 DIMENSION = 16
 CONTEXT_LENGTH = 77
+# The scale is the largest that OpenAI's CLIPs may have.
+SCORES = Scores("softmax", scale=100.0, bias=0.0)
 
 
 class FakeEncoder:
@@ -58,6 +60,7 @@ class FakeEncoder:
             preprocessing=ImagePreprocessing(
                 Geometry.clip(size), config.policy, config.max_image_pixels, light=True
             ),
+            scores=SCORES,
         )
 
     @property
@@ -70,12 +73,12 @@ class FakeEncoder:
         self._serve(len(pixels))
         return np.stack([_embedding(image.tobytes() + self._salt.encode()) for image in pixels])
 
-    def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
-        """Embed N texts; a word counts as a token. Returns float32 [N, D] and bool [N]."""
+    def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, Int64Array]:
+        """Embed N texts; a word is a token, and so are start and end. Returns as any encoder."""
         self._serve(len(texts))
-        truncated = [len(text.split()) > CONTEXT_LENGTH - 2 for text in texts]
+        lengths = [2 + len(text.split()) for text in texts]
         embeddings = np.stack([_embedding((text + self._salt).encode()) for text in texts])
-        return embeddings, np.array(truncated, dtype=np.bool_)
+        return embeddings, np.array(lengths, dtype=np.int64)
 
     def use_threads(self, threads: int, streams: int = 1) -> None:
         """Do nothing: there is no computation."""

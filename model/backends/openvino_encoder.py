@@ -21,10 +21,10 @@ from model.backends.mapped import release_pages
 from model.backends.runtime import core, cpu_has_bfloat16
 from model.backends.spec import spec_of
 from model.checkpoints.checkpoint import Checkpoint
-from model.checkpoints.graphs import Graphs, find
+from model.checkpoints.graphs import Graphs, check_int8, find
 from model.checkpoints.tokenizer import Tokenizer
 from model.config import ModelConfig, Precision
-from model.encoder import BoolArray, EncoderSpec, Float32Array, Pixels, TowerName, UInt8Array
+from model.encoder import EncoderSpec, Float32Array, Int64Array, Pixels, TowerName, UInt8Array
 from model.errors import CheckpointError, OutOfMemory
 
 log = logging.getLogger(__name__)
@@ -83,11 +83,11 @@ class OpenVinoEncoder:
             wide = is_first and len(batch) == 1 and self._has_wide
             return self._tower("image", wide=wide).run(batch)
 
-    def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
-        """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
-        tokens, truncated = self.tokenizer(texts)
+    def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, Int64Array]:
+        """Embed N texts. Returns float32 [N, D], unit norm, and int64 [N]: tokens of each."""
+        tokens, lengths = self.tokenizer(texts)
         with self._counted():
-            return self._tower("text").run(tokens), truncated
+            return self._tower("text").run(tokens), lengths
 
     def use_threads(self, threads: int, streams: int = 1) -> None:
         """Compile again at the next batch. Graphs compiled for other numbers are kept."""
@@ -177,10 +177,7 @@ def _graphs(checkpoint: Checkpoint, precision: Precision) -> Graphs | None:
     if precision in ("auto", "int8") and (quantized := find(checkpoint, "int8")):
         return quantized
     if precision == "int8":
-        raise CheckpointError(
-            f"precision int8 was requested, but {checkpoint.folder} holds no int8 graphs; "
-            f"create them: sweetspot quantize --model {checkpoint.folder} -o DIR"
-        )
+        check_int8(checkpoint.folder)
     return find(checkpoint, "float32")
 
 

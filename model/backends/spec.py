@@ -36,4 +36,5 @@ def spec_of(
         preprocessing=ImagePreprocessing(
             checkpoint.geometry, config.policy, config.max_image_pixels
         ),
+        scores=checkpoint.scores,
     )

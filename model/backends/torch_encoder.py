@@ -17,7 +17,7 @@ from model.backends.towers.load import Towers, Vocabulary, load_towers
 from model.checkpoints.checkpoint import Checkpoint
 from model.checkpoints.tokenizer import Tokenizer
 from model.config import ModelConfig, Precision
-from model.encoder import BoolArray, EncoderSpec, Float32Array, Pixels
+from model.encoder import EncoderSpec, Float32Array, Int64Array, Pixels
 from model.errors import CheckpointError
 
 DTYPES: dict[Precision, torch.dtype] = {
@@ -63,11 +63,11 @@ class TorchEncoder:
             return _to_host(forward(self.staging.upload(pixels)))
 
     @torch.inference_mode()
-    def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, BoolArray]:
-        """Embed N texts. Returns float32 [N, D], unit norm, and bool [N]: cut to the context."""
-        tokens, truncated = self.tokenizer(texts)
+    def encode_texts(self, texts: Sequence[str]) -> tuple[Float32Array, Int64Array]:
+        """Embed N texts. Returns float32 [N, D], unit norm, and int64 [N]: tokens of each."""
+        tokens, lengths = self.tokenizer(texts)
         with memory_errors(), self.staging.stream():
-            return _to_host(self.embed_tokens(self.staging.upload(tokens))), truncated
+            return _to_host(self.embed_tokens(self.staging.upload(tokens))), lengths
 
     @torch.inference_mode()
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:

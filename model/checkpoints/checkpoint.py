@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,20 +18,22 @@ from pathlib import Path
 from typing import Any
 
 from model.checkpoints import image_processor
-from model.checkpoints.families import CLIP, FAMILIES, Family, Shapes, Sizes
+from model.checkpoints.families import CLIP, FAMILIES, Family
 from model.checkpoints.layouts import (
     CONFIG,
-    OPEN_CLIP_WEIGHTS,
-    PICKLE,
-    PICKLE_INDEX,
-    WEIGHTS,
+    GRAPHS,
     WEIGHTS_INDEX,
     Kind,
     clip_folder,
     convert_with,
     kind_of,
     read_json,
+    refuse_pointer,
+    unpack_with,
 )
+from model.checkpoints.weights import describe, hash_files, scale_and_bias, sizes_of
+from model.checkpoints.weights_record import WeightsRecord
+from model.config import Scores
 from model.errors import CheckpointError
 from model.images.geometry import Geometry
 
@@ -40,12 +42,9 @@ BUILTIN_FOLDER = Path(__file__).parents[1] / "builtin"
 # Where SageMaker unpacks an artifact.
 PLATFORM_FOLDER = Path("/opt/ml/model")
 
-PICKLES = (PICKLE, PICKLE_INDEX, OPEN_CLIP_WEIGHTS[1])
 SENTENCEPIECE = "spiece.model"
 TOKENIZER_OPTIONS = ("tokenizer_config.json", "special_tokens_map.json")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
-# safetensors' own limit.
-MAX_HEADER_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,17 @@ class Checkpoint:
         return self.geometry.size
 
     @cached_property
+    def weights(self) -> WeightsRecord:
+        """What its weights say beside their numbers; reads every file once if they are here."""
+        return describe(self.folder, self.family)
+
+    @cached_property
+    def scores(self) -> Scores | None:
+        """How its similarities become scores; None if the weights lack the scale."""
+        scale, bias = scale_and_bias(self.folder)
+        return None if scale is None else Scores(self.family.score, math.exp(scale), bias or 0.0)
+
+    @cached_property
     def digest(self) -> str:
         """Hex digest over weights, architecture, sizes and tokenizer; reads every file once."""
         digest = hashlib.sha256()
@@ -81,9 +91,9 @@ class Checkpoint:
         if self.family is not CLIP:
             facts.append(self.family.name)
         digest.update(json.dumps(facts, sort_keys=True).encode())
-        files = weight_files(self.folder) + tokenizer_files(self.folder)
         options = (self.folder / name for name in TOKENIZER_OPTIONS)
-        digest.update(hash_files([*files, *(path for path in options if path.is_file())]))
+        files = [*tokenizer_files(self.folder), *(path for path in options if path.is_file())]
+        digest.update(self.weights.sha256 + hash_files(files))
         return digest.hexdigest()
 
 
@@ -103,6 +113,8 @@ def locate(model: str | None) -> Path | str:
     if Path(model).is_dir():
         return Path(model)
     if Path(model).exists():
+        if unpack := unpack_with(Path(model)):
+            raise CheckpointError(f"{model} is a packed artifact; {unpack}")
         how = f"; {convert_with(model)}" if kind_of(Path(model)) is Kind.FILE else ""
         raise CheckpointError(f"{model} is a file; a checkpoint is a folder{how}")
     if HUB_ID.fullmatch(model):
@@ -125,11 +137,15 @@ def verify(folder: Path, name: str | None = None) -> Checkpoint:
 
 
 def weights_bytes(model: str) -> int:
-    """Return the size of the weights in a folder, bytes; 0 without weights or without a folder."""
+    """Return the size of the weights in a folder, bytes; of its graphs if it has no weights.
+
+    0 without either, or without a folder.
+    """
     folder = Path(model)
     with suppress(CheckpointError):
         folder = clip_folder(folder)
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    files = [*folder.glob("*.safetensors")] or [*folder.glob(f"{GRAPHS}/*/*.bin")]
+    return sum(file.stat().st_size for file in files)
 
 
 def family_of(folder: Path) -> Family:
@@ -152,9 +168,9 @@ def _verify(given: Path, name: str | None) -> Checkpoint:
             f"{folder} holds {kind.value}, which is not served as it is; {convert_with(folder)}"
         )
     family = family_of(folder)
-    sizes = _sizes(folder, family)
+    sizes = sizes_of(folder, family)
     tokenizer_files(folder)
-    processor = image_processor.read(*_preprocessor(folder), sizes.image_size, family)
+    processor = image_processor.read(*_preprocessor(folder), sizes.image_sides, family)
     return Checkpoint(
         folder=folder,
         name=name or (BUILTIN if folder == BUILTIN_FOLDER else given.resolve().name),
@@ -167,26 +183,6 @@ def _verify(given: Path, name: str | None) -> Checkpoint:
     )
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files of the folder, in a stable order."""
-    if (folder / WEIGHTS).is_file():
-        return [folder / WEIGHTS]
-    if (folder / WEIGHTS_INDEX).is_file():
-        names = sorted(set(read_json(folder / WEIGHTS_INDEX)["weight_map"].values()))
-        if any(name != Path(name).name for name in names):
-            raise CheckpointError(f"{folder / WEIGHTS_INDEX} names files outside the folder")
-        return [folder / name for name in names]
-    pickles = [name for name in PICKLES if (folder / name).exists()]
-    if pickles:
-        raise CheckpointError(
-            f"{folder / pickles[0]} is a pickle, and pickles are not served; {convert_with(folder)}"
-        )
-    raise CheckpointError(
-        f"{folder / WEIGHTS} is missing; if the weights are in another format, "
-        f"{convert_with(folder)}"
-    )
-
-
 def tokenizer_files(folder: Path) -> list[Path]:
     """Return the files that define the tokenizer.
 
@@ -196,6 +192,7 @@ def tokenizer_files(folder: Path) -> list[Path]:
         read_json(folder / "tokenizer.json")
         return [folder / "tokenizer.json"]
     if (folder / SENTENCEPIECE).is_file():
+        refuse_pointer(folder / SENTENCEPIECE)
         return [folder / SENTENCEPIECE]
     pair = [folder / "vocab.json", folder / "merges.txt"]
     missing = [path for path in pair if not path.is_file()]
@@ -203,16 +200,9 @@ def tokenizer_files(folder: Path) -> list[Path]:
         raise CheckpointError(f"{folder / 'tokenizer.json'} is missing")
     if missing:
         raise CheckpointError(f"{missing[0]} is missing")
+    for path in pair:
+        refuse_pointer(path)
     return pair
-
-
-def hash_files(paths: Iterable[Path]) -> bytes:
-    """Return the SHA-256 digests of the files, concatenated."""
-    digests = []
-    for path in paths:
-        with path.open("rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").digest())
-    return b"".join(digests)
 
 
 def companions(folder: Path) -> list[Path]:
@@ -237,56 +227,6 @@ def _architecture(config: dict[str, Any]) -> list[Any]:
         for tower in ("text_config", "vision_config")
     ]
     return [[tower.get(key) for key in keys] for tower in towers]
-
-
-def _weight_shapes(folder: Path) -> Shapes:
-    shapes: dict[str, tuple[int, ...]] = {}
-    for path in weight_files(folder):
-        try:
-            shapes |= _read_header(path)
-        except FileNotFoundError as exc:
-            raise CheckpointError(f"{path} is missing") from exc
-        except (ValueError, KeyError, TypeError, AttributeError) as exc:
-            raise CheckpointError(f"{path} is damaged or half-written: {exc}") from exc
-        except OSError as exc:
-            raise CheckpointError(f"{path} cannot be read: {exc.strerror}") from exc
-    return shapes
-
-
-def _read_header(path: Path) -> dict[str, tuple[int, ...]]:
-    """Read shapes by name from the header of a safetensors file, and check the file's length.
-
-    The library's own reader imports NumPy. Format: a little-endian uint64 length, that many
-    bytes of JSON, then the tensors (https://github.com/huggingface/safetensors#format).
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 0 < length <= min(size - 8, MAX_HEADER_BYTES):
-            raise ValueError(f"{size} bytes cannot hold its header")
-        header = json.loads(file.read(length))
-    tensors = {name: one for name, one in header.items() if name != "__metadata__"}
-    expected = 8 + length + max((one["data_offsets"][1] for one in tensors.values()), default=0)
-    if size != expected:
-        raise ValueError(f"{size} bytes of {expected}")
-    return {name: tuple(one["shape"]) for name, one in tensors.items()}
-
-
-def _sizes(folder: Path, family: Family) -> Sizes:
-    """Read the sizes from the shapes of the weights."""
-    shapes = _weight_shapes(folder)
-    try:
-        sizes = family.sizes(shapes)
-    except LookupError as exc:
-        raise CheckpointError(
-            f"{folder / WEIGHTS} holds no {exc}: not the weights of a whole model"
-        ) from exc
-    if sizes.image != sizes.text:
-        raise CheckpointError(
-            f"{folder / WEIGHTS} embeds images in {sizes.image} and texts in {sizes.text} "
-            "dimensions"
-        )
-    return sizes
 
 
 def _preprocessor(folder: Path) -> tuple[Path, dict[str, Any]]:

@@ -17,16 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from model.checkpoints.checkpoint import Checkpoint, hash_files
+from model.checkpoints.checkpoint import Checkpoint
+from model.checkpoints.layouts import GRAPHS, MANIFEST
+from model.checkpoints.weights import hash_files
 from model.errors import CheckpointError
 
-FOLDER = "openvino"
-MANIFEST = "graphs.json"
+FOLDER = GRAPHS
 TOKENIZER = "tokenizer.json"
 VERSION = 1
 FILES = ("image.xml", "image.bin", "text.xml", "text.bin")
 # bfloat16 uses the float32 graphs.
 GraphPrecision = Literal["float32", "int8"]
+GRAPH_PRECISIONS: tuple[GraphPrecision, ...] = ("float32", "int8")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,16 @@ class Graphs:
         return [*(self.folder / name for name in FILES), *tokenizer, self.folder / MANIFEST]
 
     @property
+    def cosine(self) -> float | None:
+        """The smallest recorded cosine to float32, at the first percentile; None if not recorded.
+
+        It is the smallest of both towers, in float32 and in bfloat16 where layers are not int8.
+        """
+        towers = [self.fidelity[name] for name in ("image", "text") if name in self.fidelity]
+        measured = [*towers, *(one["in_bfloat16"] for one in towers if one.get("in_bfloat16"))]
+        return min((one["plain"]["p1"] for one in measured), default=None)
+
+    @property
     def tokenizer(self) -> Path | None:
         """The tokenizer's file; None if only the checkpoint's own will do."""
         path = self.folder / TOKENIZER
@@ -61,6 +73,15 @@ class Graphs:
 def graphs_folder(checkpoint_folder: Path, precision: GraphPrecision) -> Path:
     """Return the folder for the graphs of a precision."""
     return checkpoint_folder / FOLDER / precision
+
+
+def check_int8(checkpoint_folder: Path) -> None:
+    """Raise CheckpointError if a checkpoint has no int8 graphs."""
+    if not graphs_folder(checkpoint_folder, "int8").is_dir():
+        raise CheckpointError(
+            f"precision int8 was requested, but {checkpoint_folder} holds no int8 graphs; "
+            f"create them: sweetspot quantize --model {checkpoint_folder} -o DIR"
+        )
 
 
 def find(checkpoint: Checkpoint, precision: GraphPrecision) -> Graphs | None:
@@ -112,6 +133,7 @@ def write_manifest(
         "digest": _digest(folder, names),
         "end": end,
         "bytes": {name: (folder / name).stat().st_size for name in names},
+        "weights": checkpoint.weights.as_dict(),
     }
     if pad is not None:
         manifest["pad"] = pad

@@ -14,13 +14,11 @@ from typing import Any, NamedTuple
 
 from model.checkpoints.families import CLIP_IMAGES, Family
 from model.errors import CheckpointError
-from model.images.geometry import FILTERS, Geometry
+from model.images.geometry import FILTERS, MAX_SIDE, Geometry
 
 RGB = tuple[float, float, float]
 
 EDGES = {"shortest_edge", "longest_edge"}
-# A square of this side has the most px that `model.images.preprocess` resizes to.
-MAX_SIDE = 4000
 MIN_FACTOR, MAX_FACTOR = 1e-6, 1e3
 MAX_SHOWN_CHARS = 80
 
@@ -33,13 +31,13 @@ class ImageProcessor(NamedTuple):
     std: RGB
 
 
-def read(path: Path, found: Mapping[str, Any], image_size: int, family: Family) -> ImageProcessor:
+def read(path: Path, found: Mapping[str, Any], sides: range, family: Family) -> ImageProcessor:
     """Read the configuration of an image processor.
 
     Args:
         path: its file, for messages.
         found: its keys and values.
-        image_size: S, the side in px of what the image tower takes.
+        sides: of the squares that the image tower takes, px.
         family: of the checkpoint.
 
     Raises:
@@ -54,7 +52,7 @@ def read(path: Path, found: Mapping[str, Any], image_size: int, family: Family) 
     if config.flag("do_pad"):
         raise config.refusal("do_pad", "pictures are not padded")
     mean, std = _normalization(config)
-    return ImageProcessor(_geometry(config, image_size), mean, std)
+    return ImageProcessor(_geometry(config, sides), mean, std)
 
 
 class _Config:
@@ -87,26 +85,36 @@ class _Config:
         return CheckpointError(f'{self._path}: "{key}" is {shown}{given}: {why}')
 
 
-def _geometry(config: _Config, image_size: int) -> Geometry:
+def _geometry(config: _Config, sides: range) -> Geometry:
     resize, crop = _resize(config), _crop(config)
     if not config.flag("do_resize"):
         raise config.refusal("do_resize", "pictures must be resized to what the image tower takes")
-    square = (image_size, image_size)
-    if config.flag("do_center_crop"):
-        if crop != square:
-            raise config.refusal(
-                "crop_size", f"the image tower takes {image_size} x {image_size} px"
-            )
-        if min(resize if isinstance(resize, tuple) else (resize,)) < image_size:
-            raise config.refusal(
-                "size", f"the crop of {image_size} px would be larger than the picture"
-            )
-    elif resize != square:
+    cropped = config.flag("do_center_crop")
+    size = _side(crop if cropped else resize, sides)
+    if cropped and size is None:
+        raise config.refusal("crop_size", f"the image tower takes {_squares(sides)}")
+    if size is None:
         raise config.refusal(
-            "do_center_crop",
-            f'"size" alone does not give the {image_size} x {image_size} px of the image tower',
+            "do_center_crop", f'"size" alone does not give the {_squares(sides)} of the image tower'
         )
-    return Geometry(image_size, resize, FILTERS[_resample(config)])
+    if min(resize if isinstance(resize, tuple) else (resize,)) < size:
+        raise config.refusal("size", f"the crop of {size} px would be larger than the picture")
+    return Geometry(size, resize, FILTERS[_resample(config)])
+
+
+def _side(size: int | tuple[int, int], sides: range) -> int | None:
+    """Return the side of a square that the image tower takes, or None of anything else."""
+    match size:
+        case (height, width) if height == width and height in sides:
+            return height
+        case _:
+            return None
+
+
+def _squares(sides: range) -> str:
+    least, most = sides.start, sides.stop - 1
+    more = f" to {most} x {most}" if most > least else ""
+    return f"{least} x {least}{more} px"
 
 
 def _resize(config: _Config) -> int | tuple[int, int]:

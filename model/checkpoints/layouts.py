@@ -16,11 +16,17 @@ WEIGHTS_INDEX = "model.safetensors.index.json"
 PICKLE = "pytorch_model.bin"
 PICKLE_INDEX = "pytorch_model.bin.index.json"
 MODULES = "modules.json"
+# Of graphs made from the weights: a folder for each precision, each with its manifest.
+GRAPHS, MANIFEST = "openvino", "graphs.json"
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 FILE_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
+# Such as SageMaker's artifacts.
+ARCHIVES = (".tar.gz", ".tgz", ".tar")
+# https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 # Modules of sentence-transformers after its CLIP that leave embeddings of unit norm as they are.
 HARMLESS_MODULES = ("Normalize",)
 
@@ -96,6 +102,28 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def refuse_pointer(path: Path) -> None:
+    """Raise CheckpointError for a Git LFS pointer: a clone without LFS holds these for large files.
+
+    Of a file that cannot be read, nothing is said here.
+    """
+    try:
+        with path.open("rb") as file:
+            is_pointer = file.read(len(LFS_POINTER)) == LFS_POINTER
+    except OSError:
+        return
+    if is_pointer:
+        raise CheckpointError(f"{path} is a Git LFS pointer; get the file itself: git lfs pull")
+
+
+def unpack_with(path: Path) -> str | None:
+    """Return how to unpack an archive, for a message; None if its name is not one's."""
+    if not path.name.lower().endswith(ARCHIVES):
+        return None
+    quoted = shlex.quote(str(path))
+    return f"unpack it: mkdir FOLDER && tar -xf {quoted} -C FOLDER"
+
+
 def _has(folder: Path, *names: str) -> bool:
     return any((folder / name).is_file() for name in names)
 
@@ -118,6 +146,7 @@ def _module(listed: Path, one: Any) -> tuple[str, str]:
 
 
 def _json(path: Path) -> Any:
+    refuse_pointer(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as exc:

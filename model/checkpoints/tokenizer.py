@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer as FastTokenizer
 
 from model.checkpoints.checkpoint import Checkpoint
 from model.checkpoints.faults import checkpoint_faults
 from model.checkpoints.quiet import quiet_transformers
-from model.encoder import BoolArray
+from model.encoder import Int64Array
 from model.errors import CheckpointError
 
 
@@ -84,17 +83,20 @@ class Tokenizer:
         """The length of all texts; None if it varies."""
         return None if self.pad is None else self._context_length
 
-    def __call__(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], BoolArray]:
-        """Tokenise N texts. Returns int64 [N, L], L <= context length, and bool [N]: was cut."""
+    def __call__(self, texts: Sequence[str]) -> tuple[Int64Array, Int64Array]:
+        """Tokenise N texts. Returns int64 [N, L], L <= context length, and [N]: tokens of each.
+
+        Texts with more tokens than the context length are cut to it.
+        """
         ids = self._tokens(texts)
-        truncated = np.array([len(row) > self._context_length for row in ids], dtype=np.bool_)
-        length = self.fixed_length or min(max(map(len, ids)), self._context_length)
+        lengths = np.array([len(row) for row in ids], dtype=np.int64)
+        length = self.fixed_length or min(int(lengths.max()), self._context_length)
         pad = self.end if self.pad is None else self.pad
         tokens = np.full((len(ids), length), pad, dtype=np.int64)
         for row, values in zip(tokens, ids, strict=True):
             kept = values if len(values) <= length else [*values[: length - 1], self.end]
             row[: len(kept)] = kept
-        return tokens, truncated
+        return tokens, lengths
 
 
 class _Fast:

@@ -7,15 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model.backends.torch_encoder import TorchEncoder
+from model.backends.weights_file import write_weights
 from model.checkpoints.checkpoint import locate, verify
 from model.checkpoints.hub import download_any
-from model.checkpoints.layouts import WEIGHTS, Kind, clip_folder, kind_of
+from model.checkpoints.layouts import WEIGHTS, Kind, clip_folder, kind_of, unpack_with
 from model.config import ModelConfig
 from model.convert import adapter, transformers_folder
+from model.convert.open_clip.registry import PREFIX, hub_id
 from model.convert.openai.plan import plan_file, plan_open_clip
-from model.convert.openai.registry import PREFIX, hub_id
 from model.convert.plan import Plan
-from model.convert.weights import save
+from model.convert.siglip import plan as siglip
+from model.convert.siglip.settings import is_siglip
 from model.errors import CheckpointError
 from model.fidelity.check import Expected, Row
 from model.files import whole_folder
@@ -52,7 +54,7 @@ def write(planned: Plan, target: Path) -> Row:
     """Write a plan and compare the result with its source. Raises as `convert` does."""
     with whole_folder(target) as folder:
         with _speaking_of(planned.path, folder):
-            save(planned.weights, folder / WEIGHTS)
+            write_weights(planned.weights, folder / WEIGHTS)
             planned.write_rest(folder)
             row = _compare(planned, folder)
         if row.below:
@@ -73,7 +75,8 @@ def plan(source: str, base: str | None) -> Plan:
 def _plan(source: str, base: str | None) -> Plan:
     if source.startswith(PREFIX):
         source = hub_id(source)
-    found: Path | str = Path(source) if Path(source).is_file() else locate(source)
+    is_weights = Path(source).is_file() and unpack_with(Path(source)) is None
+    found: Path | str = Path(source) if is_weights else locate(source)
     path = found if isinstance(found, Path) else download_any(found)
     kind = kind_of(path)
     if base is not None and kind is not Kind.ADAPTER:
@@ -90,7 +93,7 @@ def _plan(source: str, base: str | None) -> Plan:
         case Kind.ADAPTER:
             return adapter.plan(path, base)
         case Kind.OPEN_CLIP:
-            return plan_open_clip(path)
+            return siglip.plan(path) if is_siglip(path) else plan_open_clip(path)
         case Kind.FILE:
             return plan_file(path)
         case None:

@@ -11,12 +11,17 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from model.checkpoints.checkpoint import weight_files
-from model.checkpoints.layouts import PICKLE, PICKLE_INDEX, has_safetensors, read_json
+from model.checkpoints.layouts import (
+    PICKLE,
+    PICKLE_INDEX,
+    has_safetensors,
+    read_json,
+    refuse_pointer,
+)
+from model.checkpoints.weights import weight_files
 from model.convert.archive import entries, is_torchscript, is_zip
-from model.convert.plan import Weights
 from model.convert.torchscript import read_torchscript
 from model.errors import CheckpointError
 
@@ -34,6 +39,7 @@ def read_file(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise CheckpointError(f"{path} is missing")
+    refuse_pointer(path)
     try:
         return _read(path)
     except OSError as exc:  # also of a damaged zip, which leads outside
@@ -65,19 +71,6 @@ def read_folder(folder: Path) -> dict[str, torch.Tensor]:
     for path in files:
         found |= tensors(path, read_file(path))
     return {name: one for name, one in found.items() if not name.endswith(BUFFERS)}
-
-
-def save(weights: Weights, path: Path) -> None:
-    """Write safetensors. Raises OSError."""
-    # A copy each: safetensors takes no two tensors of one storage.
-    copies = {name: one.detach().clone().contiguous() for name, one in weights.items()}
-    path.touch()
-    mode = path.stat().st_mode
-    try:
-        save_file(copies, path, metadata={"format": "pt"})
-        path.chmod(mode)  # the library's own is for its owner alone
-    except SafetensorError as exc:
-        raise OSError(f"the weights cannot be written; is the disk full? ({exc})") from exc
 
 
 def _read(path: Path) -> dict[str, Any]:

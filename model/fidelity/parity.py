@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,15 +17,17 @@ from transformers import AutoTokenizer, CLIPModel, CLIPTextModelWithProjection, 
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-from model.backends.towers.load import float_weights
-from model.backends.towers.resnet import inside
+from model.backends.towers.load import float_weights, image_epsilon
+from model.backends.towers.visual import inside
 from model.checkpoints.checkpoint import family_of
-from model.checkpoints.families import CLIP, RESNET, SIGLIP
+from model.checkpoints.families import CLIP, CONVNEXT, RESNET, SIGLIP
 from model.checkpoints.layouts import has_safetensors
 from model.checkpoints.quiet import quiet_transformers
 from model.encoder import Encoder, Float32Array
-from model.fidelity import resnet_reference
+from model.fidelity import convnext_reference, resnet_reference
 from model.fidelity.cosines import Fidelity, fidelity
+
+Weights = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Parity:
 class Reference:
     """The source's own processor, tokenizer and model, used as their documentation shows.
 
-    They are transformers', but for the image tower of a ResNet (`resnet_reference`).
+    They are transformers', but for the image tower of a ResNet (`resnet_reference`) or a ConvNeXt
+    (`convnext_reference`).
 
     model: as `load_reference` returns it, perhaps changed since; None loads the folder's own.
     """
@@ -106,20 +110,38 @@ def _whole(folder: Path, model: Any) -> _Features:
 
 
 def _resnet(folder: Path, model: Any) -> _Features:
+    return _beside_clips_text(folder, model, resnet_reference.embed)
+
+
+def _convnext(folder: Path, model: Any) -> _Features:
+    embed = partial(convnext_reference.embed, epsilon=image_epsilon(folder))
+    return _beside_clips_text(folder, model, embed)
+
+
+def _beside_clips_text(
+    folder: Path, model: Any, embed: Callable[[Weights, torch.Tensor], torch.Tensor]
+) -> _Features:
+    """Features of transformers' text tower of CLIP, and of an image tower by its weights."""
     text = model or load_reference(folder)
     of_image = inside(float_weights(folder))
     return _Features(
-        lambda pixels: resnet_reference.embed(of_image, pixels),
+        lambda pixels: embed(of_image, pixels),
         lambda ids, mask: text(ids, mask).text_embeds,
         text.config.max_position_embeddings,
     )
 
 
-FEATURES = {CLIP.name: _whole, SIGLIP.name: _whole, RESNET.name: _resnet}
+FEATURES = {
+    CLIP.name: _whole,
+    SIGLIP.name: _whole,
+    RESNET.name: _resnet,
+    CONVNEXT.name: _convnext,
+}
 MODELS: dict[str, Any] = {
     CLIP.name: CLIPModel,
     SIGLIP.name: SiglipModel,
     RESNET.name: CLIPTextModelWithProjection,
+    CONVNEXT.name: CLIPTextModelWithProjection,
 }
 
 

@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 # In the order of Pillow's numbers, which preprocessor_config.json uses.
 Filter = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
 FILTERS: tuple[Filter, ...] = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
+# A square of this side, px, has the most px that `model.images.preprocess` resizes to.
+MAX_SIDE = 4000
 # How many px of the coarser grid each filter reads on either side.
 SUPPORT: dict[Filter, float] = {
     "nearest": 0.5,

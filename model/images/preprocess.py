@@ -26,7 +26,7 @@ from PIL.ImageFile import ImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from model.config import Policy
-from model.encoder import UInt8Array
+from model.encoder import TellSize, UInt8Array
 from model.errors import CorruptImage, TooManyPixels
 from model.images.faults import picture_faults
 from model.images.geometry import SUPPORT, Axis, Filter, Geometry, axes, rows_first
@@ -68,9 +68,12 @@ class ImagePreprocessing:
         """S, the side of the pixels."""
         return self.geometry.size
 
-    def __call__(self, data: bytes, budget: MemoryBudget = UNLIMITED) -> UInt8Array:
+    def __call__(
+        self, data: bytes, budget: MemoryBudget = UNLIMITED, tell_size: TellSize | None = None
+    ) -> UInt8Array:
         """Preprocess one image. Returns uint8 [S, S, 3] RGB. Raises DecodeError."""
-        return preprocess(data, self.geometry, self.policy, self.max_pixels, self.light, budget)
+        limits = (self.max_pixels, self.light, budget)
+        return preprocess(data, self.geometry, self.policy, *limits, tell_size)
 
 
 def preprocess(
@@ -80,6 +83,7 @@ def preprocess(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     light: bool = False,
     budget: MemoryBudget = UNLIMITED,
+    tell_size: TellSize | None = None,
 ) -> UInt8Array:
     """Decode, orient, flatten, resize and crop one image.
 
@@ -90,6 +94,8 @@ def preprocess(
         max_pixels: the largest width x height that a header may declare.
         light: resize with Pillow, which is slower, so that torch is not imported.
         budget: memory shared with other images; waits until enough is free.
+        tell_size: called with width and height of the whole picture as a viewer shows it, which is
+            with its EXIF orientation under both policies, once it is decoded.
 
     Returns:
         uint8 [S, S, 3], RGB, 0..255.
@@ -101,12 +107,17 @@ def preprocess(
     if isinstance(geometry, int):
         geometry = Geometry.clip(geometry)
     with open_image(data, max_pixels) as image:
+        whole = image.size
         if policy == "reference":
-            with budget.take(_decoding_bytes(image, image.size)):
-                return _reference(image, data, geometry)
-        whole, extent = image.size, _draft(image, geometry)
-        with budget.take(_decoding_bytes(image, whole)):
-            return _display(image, data, extent, geometry, light)
+            with budget.take(_decoding_bytes(image, whole)):
+                pixels = _reference(image, data, geometry)
+        else:
+            extent = _draft(image, geometry)
+            with budget.take(_decoding_bytes(image, whole)):
+                pixels = _display(image, data, extent, geometry, light)
+        if tell_size is not None:
+            tell_size(*_as_shown(image, whole))
+        return pixels
 
 
 def _decoding_bytes(image: ImageFile, whole: tuple[int, int]) -> int:
@@ -163,6 +174,15 @@ def _orientation(image: Image.Image) -> int:
         check_exif(image.info.get("exif") or b"")
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     return 1
+
+
+def _as_shown(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
+    """Return width and height with the EXIF orientation. image: decoded; size: as it was before."""
+    width, height = size
+    with suppress(TooManyPixels):  # an EXIF block that `reference` does not read
+        if _orientation(image) in ONTO_ITS_SIDE:
+            return height, width
+    return width, height
 
 
 def _turn(pixels: UInt8Array, orientation: int) -> UInt8Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import zlib
 from typing import NamedTuple
@@ -20,9 +21,11 @@ class Attributes(NamedTuple):
     device: str
 
 
-def combinations() -> list[Attributes]:
+@functools.cache
+def combinations() -> tuple[Attributes, ...]:
     """Every combination, in a fixed order."""
-    return [Attributes(*values) for values in itertools.product(KINDS, ACCENTS, MODES, DEVICES)]
+    every = itertools.product(KINDS, ACCENTS, MODES, DEVICES)
+    return tuple(Attributes(*values) for values in every)
 
 
 def held_out(attributes: Attributes) -> bool:

@@ -38,6 +38,16 @@ class Thumbnail(NamedTuple):
     mime: str
 
 
+class _Chosen(NamedTuple):
+    """What a seed chooses before anything is drawn. quality: 40..95."""
+
+    attributes: Attributes
+    side_px: int
+    format: Format
+    quality: int
+    caption: str
+
+
 def draw(attributes: Attributes, seed: int, long_side_px: int = 600) -> Image.Image:
     """Draw a screen as RGB. The seed varies everything that the attributes leave open.
 
@@ -69,17 +79,28 @@ def encode(image: Image.Image, image_format: Format = "JPEG", quality: int = 85)
 
 def sample(seed: int) -> Thumbnail:
     """A thumbnail of any attributes, size (400..1600 px), format and quality; by its seed."""
-    rng = random.Random(seed)
-    attributes = rng.choice(combinations())
-    image = draw(attributes, seed, random_side_px(rng))
-    image_format = random_format(rng)
-    data = encode(image, image_format, rng.randint(40, 95))
-    return Thumbnail(data, caption(attributes, rng), attributes, f"image/{image_format.lower()}")
+    chosen = _choose(seed)
+    image = draw(chosen.attributes, seed, chosen.side_px)
+    data = encode(image, chosen.format, chosen.quality)
+    return Thumbnail(data, chosen.caption, chosen.attributes, f"image/{chosen.format.lower()}")
 
 
 def attributes_of(seed: int) -> Attributes:
     """What `sample(seed)` shows, without drawing it."""
-    return random.Random(seed).choice(combinations())
+    return _choose(seed).attributes
+
+
+def caption_of(seed: int) -> str:
+    """Return the caption of `sample(seed)`, without drawing it."""
+    return _choose(seed).caption
+
+
+def _choose(seed: int) -> _Chosen:
+    rng = random.Random(seed)
+    attributes = rng.choice(combinations())
+    side_px, image_format = random_side_px(rng), random_format(rng)
+    quality = rng.randint(40, 95)
+    return _Chosen(attributes, side_px, image_format, quality, caption(attributes, rng))
 
 
 def random_side_px(rng: random.Random) -> int:

@@ -17,6 +17,7 @@ from botocore.exceptions import (
     EndpointConnectionError,
     HTTPClientError,
     IncompleteReadError,
+    NoRegionError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.exceptions import ConnectTimeoutError as BotoConnectTimeoutError
@@ -32,7 +33,14 @@ from urllib3.exceptions import (
 )
 
 from serve.settings import MODEL_NAME
-from serve.wire.client_side import ConnectionBroken, EndpointError, clip, decode_refusal
+from serve.wire.client_side import (
+    ConnectionBroken,
+    EndpointError,
+    NotConfigured,
+    NotReached,
+    clip,
+    decode_refusal,
+)
 
 JSON = "application/json"
 PATH = "/invocations"
@@ -76,14 +84,15 @@ def connect(endpoint: str, client: Any, connections: int, model: str | None = No
         model: the name of one of the container's models; None is its default.
 
     Raises:
-        ValueError: `endpoint` is neither an http(s) URL nor a name, `model` is not a name, or AWS
-            is not configured.
+        ValueError: `endpoint` is neither an http(s) URL nor a name, or `model` is not a name.
+        NotConfigured: AWS is not.
     """
     if model is not None and not MODEL_NAME.fullmatch(model):
         raise ValueError(f"{model!r} is no model's name: up to 64 of A-Z, a-z, 0-9, . _ -")
     if "://" not in endpoint:
         if not _NAME.fullmatch(endpoint):
-            raise ValueError(f"{endpoint!r} is neither a URL (http://...) nor an endpoint's name")
+            meant = f"http://{endpoint.lstrip('/')}"
+            raise ValueError(f"{endpoint!r} is no endpoint's name; if it is a URL, write {meant}")
         return SageMakerTransport(endpoint, client, connections, model)
     if client is not None:
         raise ValueError(f"{endpoint} is a URL: a boto3 client goes with an endpoint's name")
@@ -126,7 +135,7 @@ class HttpTransport:
 class SageMakerTransport:
     """An endpoint by its name. Reads the container's error out of SageMaker's ModelError.
 
-    client: of `sagemaker-runtime`; None makes one, or raises ValueError without a region.
+    client: of `sagemaker-runtime`; None makes one, or raises NotConfigured without a region.
     """
 
     is_local = False
@@ -180,7 +189,7 @@ def _whole(read: Callable[[int], bytes]) -> bytes:
 
 
 def runtime_client(connections: int, **options: Any) -> Any:
-    """A client of SageMaker's runtime that never retries. Raises ValueError without a region."""
+    """A client of SageMaker's runtime that never retries. Raises NotConfigured without a region."""
     import boto3
     from botocore.config import Config
 
@@ -193,7 +202,9 @@ def runtime_client(connections: int, **options: Any) -> Any:
     try:
         return boto3.client("sagemaker-runtime", config=config, **options)
     except BotoCoreError as exc:
-        raise ValueError(f"AWS cannot be asked: {exc}") from exc
+        region = "; set AWS_DEFAULT_REGION" if isinstance(exc, NoRegionError) else ""
+        # None: an application shows this sentence, not botocore's stack.
+        raise NotConfigured(f"AWS cannot be asked: {str(exc).rstrip('.')}{region}") from None
 
 
 def _refused(exc: ClientError) -> EndpointError:
@@ -215,7 +226,7 @@ def _unreached(exc: HTTPError) -> EndpointError:
         case ReadTimeoutError():
             return EndpointError("timeout", _reason(exc), retryable=True)
         case NewConnectionError() | ConnectTimeoutError():
-            return EndpointError("connect", _reason(exc), retryable=True)
+            return NotReached(_reason(exc))
         case _:
             return ConnectionBroken(_reason(exc))
 
@@ -227,7 +238,7 @@ def _unreached_by_boto(exc: BotoCoreError) -> EndpointError:
         case BotoReadTimeoutError():
             return EndpointError("timeout", str(exc), retryable=True)
         case EndpointConnectionError() | BotoConnectTimeoutError():
-            return EndpointError("connect", str(exc), retryable=True)
+            return NotReached(str(exc))
         case BotoConnectionError() | HTTPClientError() | IncompleteReadError():
             return ConnectionBroken(str(exc))
         case _:

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from inference.profile.price import Price
 from serve import settings as declared
-from serve.options import SHARE, FiniteRange, Writable, load_settings, with_settings
+from serve.options import SHARE, FiniteRange, Writable, load_settings, with_price, with_settings
 
 MIXES = ("thumbnails", "small", "photos", "png", "mixed")
 ENCODER_ONLY = (
@@ -41,6 +42,7 @@ def benchmark() -> None:
 @click.option("--write-profile", type=click.Path(file_okay=False), help="folder of sweetspot.json")
 @click.option("--compare", type=click.Path(exists=True, dir_okay=False), help="an older profile")
 @click.option("--max-loss", type=SHARE, default=0.1, show_default=True, help="allowed loss")
+@with_price
 @with_settings(without=_only(ENCODER_ONLY))
 def benchmark_encoder(
     *,
@@ -51,6 +53,7 @@ def benchmark_encoder(
     write_profile: str | None,
     compare: str | None,
     max_loss: float,
+    price: Price | None,
     **flags: Any,
 ) -> None:
     """Measure both towers of the encoder that `serve` would run here.
@@ -59,13 +62,13 @@ def benchmark_encoder(
     Examples:
       sweetspot benchmark encoder --report encoder.html
       sweetspot benchmark encoder --model ./checkpoint --write-profile ./checkpoint
-      sweetspot benchmark encoder --latency-target-ms 50
+      sweetspot benchmark encoder --latency-target-ms 50 --price-per-hour 0.25
       sweetspot benchmark encoder --compare ./checkpoint/sweetspot.json
     """
     settings, _ = load_settings(flags)
     from serve.benchmark.encoder_sizes.run import Asked, run
 
-    asked = Asked(as_json, exhaustive, every, report, write_profile, compare, max_loss)
+    asked = Asked(as_json, exhaustive, every, report, write_profile, compare, max_loss, price)
     raise SystemExit(run(settings, asked))
 
 
@@ -78,6 +81,17 @@ def _numbers(context: Any, option: Any, value: str) -> tuple[int, ...]:  # noqa:
     return tuple(dict.fromkeys(map(int, parts)))
 
 
+def _waits(context: Any, option: Any, value: str | None) -> tuple[int, ...] | None:
+    return None if value is None else _numbers(context, option, value)
+
+
+# Values of --interactive-wait-ms.
+WAITS = "50,100,200,400"
+SWEEP_ONLY = "--query-target-ms, or options of `sweetspot serve`, is for --interactive-sweep"
+SWEEP_ALONE = (
+    "--interactive-sweep starts the service itself: leave out --url, --endpoint-name, --rate and "
+    "--compare, and put options of `sweetspot serve` behind --"
+)
 ABOVE_0 = FiniteRange(min=0, min_open=True)
 
 
@@ -121,6 +135,7 @@ LATENCY = click.option(
 @click.option("--duration-s", type=ABOVE_0, default=10.0, show_default=True,
               help="duration of the load, after a warm-up")  # fmt: skip
 @with_output("the pipeline")
+@with_price
 @with_settings(without=_only(PIPELINE_ONLY))
 def benchmark_pipeline(**given: Any) -> None:
     """Measure from URLs to embeddings, and name the bottleneck.
@@ -161,10 +176,22 @@ def benchmark_pipeline(**given: Any) -> None:
               "bulk requests of the first --batch and --concurrency")  # fmt: skip
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True,
               help="turns of bulk with and without single requests")  # fmt: skip
+@click.option("--interactive-sweep", callback=_waits, is_flag=False, flag_value=WAITS,
+              metavar="[MS,...]", help="start the service with each of these values of "
+              "--interactive-wait-ms, and measure queries beside bulk  "
+              f"[default: {WAITS}]")  # fmt: skip
+@click.option("--query-target-ms", type=ABOVE_0,
+              help="p95 that texts need: the sweep names the setting that keeps it")  # fmt: skip
 @click.option("--latency-target-ms", type=ABOVE_0,
               help="recommend only combinations that keep this p95 of a request")  # fmt: skip
 @with_output("the best combination")
-def benchmark_endpoint(**asked: Any) -> None:
+@with_price
+@click.argument("serve_options", nargs=-1, type=click.UNPROCESSED,
+                metavar="[-- OPTIONS OF SERVE]")  # fmt: skip
+def benchmark_endpoint(
+    interactive_sweep: tuple[int, ...] | None, query_target_ms: float | None,
+    serve_options: tuple[str, ...], **asked: Any,
+) -> None:  # fmt: skip
     """Put load on a running endpoint, and recommend how to call it.
 
     Recommends the number of images a request and of requests at once.
@@ -178,8 +205,39 @@ def benchmark_endpoint(**asked: Any) -> None:
       sweetspot benchmark endpoint --endpoint-name clip --urls urls.txt --latency-target-ms 500
       sweetspot benchmark endpoint --endpoint-name clip --inline --json > before.json
       sweetspot benchmark endpoint --endpoint-name clip --inline --compare before.json
+      sweetspot benchmark endpoint --interactive-sweep --query-target-ms 120 \\
+        --batch 16 --concurrency 4 --duration-s 25 -- --model ./checkpoint
     """
     from serve.benchmark.endpoint_load.record import Asked
     from serve.benchmark.endpoint_load.run import run
 
-    raise SystemExit(run(Asked(**asked)))
+    load = Asked(**asked)
+    if interactive_sweep is None:
+        if query_target_ms is not None or serve_options:
+            raise click.UsageError(SWEEP_ONLY)
+        raise SystemExit(run(load))
+    if load.url or load.endpoint_name or load.rate or load.compare:
+        raise click.UsageError(SWEEP_ALONE)
+    from serve.benchmark.query_sweep.record import Sweep
+    from serve.benchmark.query_sweep.run import run as run_sweep
+
+    raise SystemExit(run_sweep(Sweep(interactive_sweep, query_target_ms, serve_options, load)))
+
+
+@benchmark.command("compare")
+@click.argument("documents", nargs=-1, required=True,
+                type=click.Path(exists=True, dir_okay=False), metavar="DOCUMENT...")  # fmt: skip
+@click.option("--report", type=Writable(dir_okay=False), help="write an HTML page")
+def benchmark_compare(documents: tuple[str, ...], report: str | None) -> None:
+    """Compare what was measured, and name the best by each question.
+
+    Documents are those of `--json`, and profiles. They may be of any benchmark, and of different
+    machines, models, precisions and versions. What is not comparable is said so.
+
+    \b
+    Examples:
+      sweetspot benchmark compare c6i.json c7i.json g6.json --report compare.html
+    """
+    from serve.benchmark.side_by_side.run import run
+
+    run(documents, report)

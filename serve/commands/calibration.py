@@ -7,8 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
-from operator import attrgetter
+from functools import partial
 from pathlib import Path
 
 import click
@@ -20,7 +19,7 @@ from inference.fetching.urls import tidy
 from inference.profile.machine import cores
 from model.encoder import Encoder, UInt8Array
 from model.errors import DecodeError
-from model.synthetic.thumbnails import Thumbnail, sample
+from model.synthetic.thumbnails import caption_of, sample
 from serve.compose import fetch_config
 from serve.settings import Settings
 from serve.wire.client_side import is_url
@@ -34,7 +33,7 @@ IO_THREADS = 32
 def texts(path: str | None) -> list[str]:
     """Return the lines of a file, at most MOST chosen at random, or generated captions."""
     if path is None:
-        return [one.caption for one in _generated()]
+        return [caption_of(seed) for seed in range(GENERATED)]
     return _some(_lines(Path(path)), f"texts in {path}")
 
 
@@ -47,7 +46,7 @@ def thumbnails(settings: Settings, encoder: Encoder, source: str | None) -> tupl
         uint8 [N, S, S, 3], and how many failed.
     """
     if source is None:
-        return _pixels(encoder, [partial(attrgetter("data"), one) for one in _generated()])
+        return _pixels(encoder, [partial(_generated, seed) for seed in range(GENERATED)])
     names = _some(_names(Path(source)), f"thumbnails in {source}")
     fetcher = Fetcher(fetch_config(settings, IO_THREADS))
     try:
@@ -56,10 +55,8 @@ def thumbnails(settings: Settings, encoder: Encoder, source: str | None) -> tupl
         fetcher.close()
 
 
-@cache
-def _generated() -> tuple[Thumbnail, ...]:
-    """Draw the samples once, for both thumbnails and texts."""
-    return tuple(sample(seed) for seed in range(GENERATED))
+def _generated(seed: int) -> bytes:
+    return sample(seed).data
 
 
 def _names(source: Path) -> list[str]:

@@ -6,20 +6,11 @@ import time
 from pathlib import Path
 
 import click
-import numpy as np
 
 from model.checkpoints.checkpoint import Checkpoint
-from model.checkpoints.graphs import Graphs
-from model.config import ModelConfig
-from model.encoder import Encoder
-from model.errors import CheckpointError, ModelError
-from model.fidelity.cosines import fidelity
+from model.errors import ModelError
 from model.files import check_folder
 from model.load import open_checkpoint
-
-# Tracing turns conditions into constants, so the saved graphs are compared with the model.
-MAX_DIFFERENCE = 1e-5
-TEXTS = ("login", "dark dashboard with a bar chart on a tablet, in green")
 
 
 def run(model: str | None, output: str | None) -> int:
@@ -40,32 +31,7 @@ def run(model: str | None, output: str | None) -> int:
 
 
 def _export(checkpoint: Checkpoint, artifact: Path) -> Path:
-    from model.backends.convert import convert
-    from model.backends.export import save
-    from model.backends.openvino_encoder import OpenVinoEncoder
-    from model.backends.torch_encoder import TorchEncoder
+    from model.fidelity.exported import export
 
     check_folder(artifact)
-    encoder = TorchEncoder(checkpoint, ModelConfig(device="cpu"))
-
-    def check(graphs: Graphs) -> None:
-        config = ModelConfig(precision="float32")
-        _compare(encoder, OpenVinoEncoder(checkpoint, config, graphs))
-
-    towers = convert(encoder)
-    return save(artifact, "float32", checkpoint, towers, encoder.tokenizer, check=check)
-
-
-def _compare(encoder: Encoder, exported: Encoder) -> None:
-    """Raise CheckpointError when the graphs compute something else."""
-    side = encoder.spec.image_size
-    pixels = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
-    difference = max(
-        fidelity(exported.encode_images(pixels), encoder.encode_images(pixels)).max_difference,
-        fidelity(exported.encode_texts(TEXTS)[0], encoder.encode_texts(TEXTS)[0]).max_difference,
-    )
-    if not difference <= MAX_DIFFERENCE:
-        raise CheckpointError(
-            f"the graphs differ from the model by {difference:.1e}, and were not kept; "
-            "run it with --backend torch"
-        )
+    return export(checkpoint, artifact)

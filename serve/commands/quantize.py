@@ -12,10 +12,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from model.errors import ModelError
+from model.checkpoints.weights import weight_files
+from model.errors import ModelError, install
 from model.load import open_checkpoint
 from serve.commands.calibration import texts, thumbnails
 from serve.compose import model_config
+from serve.observe.console import open_console
 from serve.settings import Settings
 
 
@@ -34,7 +36,7 @@ class Asked:
 def run(settings: Settings, asked: Asked) -> int:
     """Calibrate, pass the gate, write the artifact. Nothing is written below the floors."""
     if find_spec("nncf") is None:
-        raise click.ClickException("nncf is missing: pip install 'sweetspot[quantize]'")
+        raise click.ClickException(f"nncf is missing: {install('quantize')}")
     console = Console(stderr=True)
     try:
         report, folder = _quantize(settings, asked, console)
@@ -45,7 +47,7 @@ def run(settings: Settings, asked: Asked) -> int:
     if asked.as_json:
         click.echo(json.dumps(report, indent=2))
     else:
-        _show(Console(), report)
+        _show(open_console(), report)
     console.print(f"{folder}; serve it: sweetspot serve --model {asked.output}", highlight=False)
     return 0
 
@@ -57,6 +59,7 @@ def _quantize(settings: Settings, asked: Asked, console: Console) -> tuple[dict[
 
     floors = Floors(asked.min_cosine, asked.min_overlap)
     checkpoint = open_checkpoint(settings.model)
+    weight_files(checkpoint.folder)  # of a whole artifact
     said = texts(asked.texts)
     encoder = OpenVinoEncoder(checkpoint, replace(model_config(settings), precision="float32"))
     pixels, failed = thumbnails(settings, encoder, asked.thumbnails)

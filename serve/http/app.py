@@ -1,26 +1,27 @@
-"""The Flask application: the routes that SageMaker calls, and `/metrics`."""
+"""The Flask application: all routes, and the errors that they may end with."""
 
 from __future__ import annotations
 
-import logging
-from functools import partial
+from collections.abc import Callable, Iterator
 
-import orjson
-from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from flask import Blueprint, Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from inference.engine.engine import Engine
 from serve.errors import BadRequest, HttpError
 from serve.http.body import Bodies
-from serve.http.execution_parameters import execution_parameters
 from serve.http.invocations import Invocations
-from serve.http.multi_model import Models, routes
+from serve.http.refusals import Refusals, respond
+from serve.http.routes import descriptions, multi_model, openai
+from serve.http.routes.multi_model import Models
+from serve.http.routes.playground.routes import playground
 from serve.http.service import Service
-from serve.observe.metrics import CONTENT_TYPE, Metrics
+from serve.http.traced import trace_requests
+from serve.observe.metrics import Metrics
 from serve.observe.telemetry import Telemetry
-from serve.wire import protocol
-
-log = logging.getLogger(__name__)
+from serve.settings import Settings
+from serve.wire.forms.openai import error_body
+from serve.wire.media_types import JSON
 
 NOT_READY_RETRY_MS = 1000
 
@@ -31,14 +32,17 @@ def create_app(service: Service) -> Flask:
     settings = service.settings
     bodies = Bodies(settings.max_requests, settings.max_bodies_bytes, settings.max_body_bytes)
     metrics = Metrics(lambda: service.engine)
-    telemetry = Telemetry(metrics)
+    telemetry = Telemetry(metrics, *([service.metric_log.counts] if service.metric_log else []))
     answering = Invocations(settings, bodies, telemetry)
+    refusals = Refusals(telemetry)
+    refusals.register(app)
+    trace_requests(app, service.tracing)
 
     @app.route("/ping", methods=["GET", "POST"])
     def ping() -> Response:
         if not service.ready:
-            return _refuse(_not_ready(service))
-        return Response(b"{}\n", mimetype=protocol.JSON)
+            return respond(_not_ready(service))
+        return Response(b"{}\n", mimetype=JSON)
 
     @app.route("/invocations", methods=["POST"])
     def invocations() -> Response:
@@ -49,26 +53,27 @@ def create_app(service: Service) -> Flask:
             raise _not_ready(service)
         return service.engine
 
-    if settings.multi_model:
-        app.register_blueprint(
-            routes(Models(settings), engine, answering, settings.body_timeout_ms / 1000)
-        )
-
-    @app.route("/execution-parameters")
-    def parameters() -> Response:
-        if service.engine is None:
-            raise _not_ready(service)
-        answer = execution_parameters(settings, service.engine.config)
-        return Response(orjson.dumps(answer), mimetype=protocol.JSON)
-
-    @app.route("/metrics")
-    def scrape() -> Response:
-        return Response(metrics.render(), content_type=CONTENT_TYPE)
-
-    app.register_error_handler(HttpError, partial(_logged_refusal, telemetry))
+    blueprints = [
+        openai.routes(engine, answering, refusals),
+        descriptions.routes(service, engine, metrics),
+        *_more_routes(settings, engine, answering),
+    ]
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
     app.register_error_handler(HTTPException, _unknown_path)
-    app.register_error_handler(Exception, partial(_internal, telemetry))
     return app
+
+
+def _more_routes(
+    settings: Settings, engine: Callable[[], Engine], answering: Invocations
+) -> Iterator[Blueprint]:
+    """Yield the routes that the settings switch on."""
+    if settings.multi_model:
+        yield multi_model.routes(
+            Models(settings), engine, answering, settings.body_timeout_ms / 1000
+        )
+    if settings.playground:
+        yield playground(settings, engine)
 
 
 def _not_ready(service: Service) -> HttpError:
@@ -76,30 +81,15 @@ def _not_ready(service: Service) -> HttpError:
     return HttpError("not_ready", f"the service is {state}", NOT_READY_RETRY_MS)
 
 
-def _refuse(error: HttpError) -> Response:
-    response = Response(orjson.dumps(error.body()), status=error.status, mimetype=protocol.JSON)
-    if error.retry_after_ms is not None:
-        response.headers["Retry-After"] = str(-(-error.retry_after_ms // 1000))
-    return response
-
-
-def _logged_refusal(telemetry: Telemetry, error: HttpError) -> Response:
-    telemetry.refused(error.status, error.code, str(error))
-    return _refuse(error)
-
-
 def _unknown_path(error: HTTPException) -> Response:
-    """Return the router's 404 and 405 in the form of our other errors."""
-    response = _refuse(
-        BadRequest(
-            f"{request.method} {request.path[:100]}: POST /invocations, GET /ping, "
-            "/execution-parameters or /metrics"
-        )
+    """Return the router's 404 and 405 in the form of the other errors there."""
+    refusal = BadRequest(
+        f"{request.method} {request.path[:100]}: POST /invocations or /v1/embeddings, GET "
+        "/ping, /execution-parameters, /metrics or /openapi.json"
     )
+    is_openai = request.path.startswith(openai.PREFIX)
+    response = respond(refusal, error_body(refusal) if is_openai else None)
     response.status_code = error.code or response.status_code
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response
-
-
-def _internal(telemetry: Telemetry, error: Exception) -> Response:
-    log.error("a request failed", exc_info=error)
-    return _logged_refusal(telemetry, HttpError("internal", "internal error"))

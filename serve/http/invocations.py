@@ -16,7 +16,10 @@ from inference.errors import ClientLeft, Overloaded, UnknownModel
 from inference.types import Lane, lane_of
 from serve.errors import BadRequest, HttpError
 from serve.http.body import Bodies, client_left
+from serve.http.request_id import request_id_of
+from serve.http.traced import trace_of
 from serve.observe.telemetry import Telemetry
+from serve.observe.untraced import Untraced
 from serve.settings import Settings
 from serve.wire.answers import (
     OF_SEVERAL,
@@ -27,8 +30,9 @@ from serve.wire.answers import (
     render_attributes,
     render_stream,
 )
-from serve.wire.embed_request import EmbedRequest
-from serve.wire.protocol import CUSTOM_ATTRIBUTES, JSON_LINES_TYPES, TARGET_MODEL, parse
+from serve.wire.embed_request import EmbedRequest, Specs
+from serve.wire.media_types import CUSTOM_ATTRIBUTES, JSON, JSON_LINES_TYPES, TARGET_MODEL
+from serve.wire.protocol import PARSERS, Parsers, parse
 
 # nginx's status for a client that closed the connection, and so does not receive it.
 CLIENT_CLOSED_REQUEST = 499
@@ -52,25 +56,33 @@ class Invocations:
         self._bodies = bodies
         self._telemetry = telemetry
 
-    def answer(self, engine: Engine, model: str = "") -> Response:
-        """Answer as a whole or as a stream. model: from the path, if any. Raises HttpError."""
+    def answer(self, engine: Engine, model: str = "", parsers: Parsers = PARSERS) -> Response:
+        """Answer as a whole or as a stream.
+
+        model: from the path, if any. parsers: of the route. Raises HttpError.
+        """
         with ExitStack() as held:
             limit = held.enter_context(self._bodies.admit(request.environ))
-            asked = self._read(limit, model)
+            asked = self._read(limit, model, parsers)
             held.enter_context(self._bodies.admit_to(asked.lane))
             try:
-                if asked.request.parameters.stream:
-                    return self._streamed(engine, asked, held)
-                return self._whole(engine, asked)
+                parameters = asked.request.parameters
+                specs = engine.specs(parameters.model)
+                if asked.request.form is not None:
+                    asked.request.form.check(parameters, specs)
+                if parameters.stream:
+                    return self._streamed(engine, asked, specs, held)
+                return self._whole(engine, asked, specs)
             except Overloaded as exc:
                 raise self._bodies.overloaded(str(exc), asked.lane) from exc
             except UnknownModel as exc:
                 raise HttpError("model_not_found", str(exc)) from exc
             except ClientLeft:
-                self._telemetry.left(asked.lane)
+                environ = request.environ
+                self._telemetry.left(asked.lane, trace_of(environ), request_id_of(environ))
                 return Response(status=CLIENT_CLOSED_REQUEST)
 
-    def _read(self, limit: int, model: str) -> _Asked:
+    def _read(self, limit: int, model: str, parsers: Parsers) -> _Asked:
         accept = request.headers.get("Accept", "")
         media_type = negotiate(accept, RENDERERS)
         encoding = request.headers.get("Content-Encoding", "identity")
@@ -83,31 +95,41 @@ class Invocations:
             request.headers.get(CUSTOM_ATTRIBUTES, ""),
             self._bodies.receive(request.environ, limit, self._settings.body_timeout_ms / 1000),
             self._settings.max_items,
+            parsers,
         )
         parsed = _targeted(parsed, model, request.headers.get(TARGET_MODEL, ""))
-        if parsed.parameters.several:
-            media_type = negotiate(accept, OF_SEVERAL)
-        if parsed.parameters.stream:
+        if parsed.form is not None:
+            media_type = negotiate(accept, [JSON])
+        elif parsed.parameters.stream:
             media_type = _streamable(accept)
+        elif parsed.parameters.several:
+            media_type = negotiate(accept, OF_SEVERAL)
         lane = parsed.parameters.lane or self._lane_of(parsed)
         return _Asked(parsed, media_type, lane, self._deadline_s(parsed.parameters.deadline_ms))
 
     def _lane_of(self, parsed: EmbedRequest) -> Lane:
         """Choose the lane: bulk in a batch transform, even if each request is one image."""
-        return "bulk" if self._settings.in_batch else lane_of(parsed.items)
+        return "bulk" if self._settings.in_batch else lane_of(parsed.own_items)
 
     def _deadline_s(self, asked_ms: int | None) -> float:
         settings = self._settings
         deadline_ms = min(asked_ms or settings.deadline_ms, settings.max_deadline_ms)
         return time.monotonic() + deadline_ms / 1000
 
-    def _whole(self, engine: Engine, asked: _Asked) -> Response:
-        environ = request.environ
+    def _whole(self, engine: Engine, asked: _Asked, specs: Specs) -> Response:
+        environ, trace = request.environ, trace_of(request.environ)
         model = asked.request.parameters.model
-        specs = engine.specs(model)
         answer = engine.embed(
-            asked.request.items, asked.deadline_s, lambda: client_left(environ), asked.lane, model
+            asked.request.items,
+            asked.deadline_s,
+            lambda: client_left(environ),
+            asked.lane,
+            model,
+            trace.embeds(asked.lane, specs),
         )
+        tally = self._telemetry.tally(asked.lane, trace, request_id_of(environ))
+        tally.add(answer.results)
+        trace.answering()
         body = render(
             asked.media_type,
             asked.request,
@@ -120,18 +142,23 @@ class Invocations:
         response.headers[CUSTOM_ATTRIBUTES] = render_attributes(
             asked.request, specs, counted(answer)
         )
-        self._telemetry.answered(asked.lane, answer)
+        tally.end(answer.times)
         return response
 
-    def _streamed(self, engine: Engine, asked: _Asked, held: ExitStack) -> Response:
+    def _streamed(self, engine: Engine, asked: _Asked, specs: Specs, held: ExitStack) -> Response:
         """Refuse before the first byte; hold the request's budgets until the last byte."""
-        environ = request.environ
+        environ, trace = request.environ, trace_of(request.environ)
         model = asked.request.parameters.model
-        specs = engine.specs(model)
         stream = engine.stream(
-            asked.request.items, asked.deadline_s, lambda: client_left(environ), asked.lane, model
+            asked.request.items,
+            asked.deadline_s,
+            lambda: client_left(environ),
+            asked.lane,
+            model,
+            trace.embeds(asked.lane, specs),
         )
-        lines = render_stream(asked.request, self._counted(stream, asked.lane), stream.times, specs)
+        groups = self._counted(stream, asked.lane, trace, request_id_of(environ))
+        lines = render_stream(asked.request, groups, stream.times, specs)
         response = Response(lines, content_type=asked.media_type)
         response.headers[CUSTOM_ATTRIBUTES] = render_attributes(asked.request, specs)
         kept = held.pop_all()
@@ -139,17 +166,20 @@ class Invocations:
         response.call_on_close(kept.close)
         return response
 
-    def _counted(self, stream: Stream, lane: Lane) -> Iterator[Group]:
-        tally = self._telemetry.tally(lane)
+    def _counted(
+        self, stream: Stream, lane: Lane, trace: Untraced, request_id: str | None
+    ) -> Iterator[Group]:
+        tally = self._telemetry.tally(lane, trace, request_id)
         try:
             for group in stream:
+                trace.answering()
                 tally.add([result for _, result in group])
                 yield group
         except GeneratorExit:
-            self._telemetry.left(lane)
+            self._telemetry.left(lane, trace, request_id)
             raise
         except ClientLeft as exc:
-            self._telemetry.left(lane)
+            self._telemetry.left(lane, trace, request_id)
             # gunicorn does not log this as our error. The stream must end without a summary.
             raise BrokenPipeError(errno.EPIPE, "the client left") from exc
         tally.end(stream.times)

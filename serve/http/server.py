@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from inference.engine.engine import Engine
     from serve.http.service import Service
+    from serve.observe.tracing.tracing import Tracing
+
+log = logging.getLogger(__name__)
 
 # Threads beyond those for admitted requests, so that refusals and pings always get one.
 SPARE_THREADS = 16
@@ -54,6 +57,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         self._opening = opening
         self._listener = listener
         self._service: Service | None = None
+        self._tracing: Tracing | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -67,7 +71,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         from serve.http.app import create_app
         from serve.http.service import Service
 
-        self._service = Service(within_memory(self._settings), self._opening)
+        if self._settings.otel:
+            self._tracing = _open_tracing()
+        self._service = Service(within_memory(self._settings), self._opening, self._tracing)
         self._service.start()
         app = create_app(self._service)
         return _as_endpoint(app) if self._settings.local_endpoint else app
@@ -76,6 +82,28 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         """Called by the worker on SIGTERM."""
         if self._service is not None:
             self._service.drain()
+
+    def close(self) -> None:
+        """Called when the worker exits: send the last metrics and spans."""
+        if self._service is not None:
+            self._service.close()
+        if self._tracing is not None:
+            self._tracing.close()
+
+
+def _open_tracing() -> Tracing | None:
+    """Open it in the worker, which its thread belongs to. None if OTEL_SDK_DISABLED says so."""
+    from serve.http.service import BOOT_ERROR
+
+    try:
+        from serve.observe.tracing.export import Export
+        from serve.observe.tracing.tracing import Tracing
+
+        export = Export()
+    except (ValueError, RuntimeError, ImportError) as exc:
+        log.error("cannot start: OpenTelemetry: %s", exc)  # noqa: TRY400 - one sentence, no stack
+        raise SystemExit(BOOT_ERROR) from exc
+    return None if export.is_disabled else Tracing(export)
 
 
 def _as_endpoint(app: Flask) -> Any:
@@ -89,7 +117,7 @@ def _options(settings: Settings, listener: socket.socket) -> dict[str, Any]:
     return {
         "bind": f"fd://{listener.fileno()}",
         "workers": 1,
-        "worker_class": "serve.http.worker.BufferingWorker",
+        "worker_class": f"{__package__}.worker.BufferingWorker",
         "threads": settings.max_requests
         + INTERACTIVE_REQUESTS
         + RECEIVING_REQUESTS
@@ -119,5 +147,6 @@ def _connections() -> int:
 def _leave(_: Any, worker: Any) -> None:
     """Exit without waiting for abandoned fetches: all accepted requests are answered by now."""
     if worker.booted:
+        worker.app.close()
         logging.shutdown()
         os._exit(0)

@@ -8,13 +8,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from inference.engine.engine import Engine
 from model.errors import CheckpointError
 from serve.compose import open_engine, open_without_models
+from serve.observe.cloudwatch.log import MetricLog
 from serve.observe.selftest import self_test
 from serve.settings import Settings
+
+if TYPE_CHECKING:
+    from serve.observe.tracing.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +34,19 @@ DRAIN_S = 20.0
 
 
 class Service:
-    """The engine of one process, and whether it accepts requests."""
+    """The engine of one process, and whether it accepts requests. tracing: None is off."""
 
     def __init__(
-        self, settings: Settings, opening: Callable[[Settings], Engine] | None = None
+        self,
+        settings: Settings,
+        opening: Callable[[Settings], Engine] | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
-        self.settings = settings
+        self.settings, self.tracing = settings, tracing
         usual = open_without_models if settings.multi_model else open_engine
         self._opening = opening or usual
         self.engine: Engine | None = None
+        self.metric_log = self._metric_log()
         self.draining = False
 
     @property
@@ -58,12 +66,26 @@ class Service:
         thread = threading.Thread(target=self._load, args=(on_failure or _die,), name="load")
         thread.daemon = True
         thread.start()
+        if self.metric_log is not None:
+            self.metric_log.start()
 
     def drain(self, within_s: float = DRAIN_S) -> None:
         """Accept no more requests, and answer the accepted ones within `within_s`."""
         self.draining = True
         if self.engine is not None:
             self.engine.drain(time.monotonic() + within_s)
+
+    def close(self) -> None:
+        """Write the last metrics. The process must exit then."""
+        if self.metric_log is not None:
+            self.metric_log.close()
+
+    def _metric_log(self) -> MetricLog | None:
+        if not self.settings.emits_metrics:
+            return None
+        # The platform's models come and go under opaque names, each of which would cost.
+        by_model = not self.settings.multi_model
+        return MetricLog(lambda: self.engine, self.settings.emf_endpoint, by_model=by_model)
 
     def _load(self, on_failure: Callable[[], None]) -> None:
         start_s = time.perf_counter()
@@ -79,6 +101,8 @@ class Service:
             log.exception("cannot start")
             on_failure()
             return
+        if self.tracing is not None:
+            engine.watch_batches(self.tracing.batch)
         self.engine = engine
         took_s = time.perf_counter() - start_s
         for name, spec in engine.models.items():
@@ -96,6 +120,7 @@ class Service:
         log.error("%s: the worker process is replaced", trouble)
         self.drain(TROUBLE_S)
         time.sleep(2 * TROUBLE_S)
+        self.close()
         _exit(TROUBLE)
 
 

@@ -17,7 +17,7 @@ from werkzeug.wrappers import Request, Response
 from inference.fetching.s3 import split
 from inference.permits import Permits
 from serve.local_endpoint.routes import error
-from serve.wire.protocol import JSON
+from serve.wire.media_types import JSON
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

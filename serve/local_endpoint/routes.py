@@ -15,7 +15,7 @@ import orjson
 from werkzeug.wrappers import Request, Response
 
 from serve.local_endpoint.event_stream import error_frame, part_frame
-from serve.wire.protocol import CUSTOM_ATTRIBUTES, JSON
+from serve.wire.media_types import CUSTOM_ATTRIBUTES, JSON
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -7,14 +7,14 @@ import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TextIO
 
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from inference.stats import StageTimes
-from inference.types import Answer, Failure, Lane, Result
-from serve.observe.metrics import Metrics
+from inference.types import Failure, Lane, Result
+from serve.observe.untraced import Untraced
 
 log = logging.getLogger("sweetspot.request")
 
@@ -57,59 +57,99 @@ class _Redacting(logging.StreamHandler[TextIO]):
         return redact(super().format(record))
 
 
+class Series(Protocol):
+    """Counts what happens to requests: for `/metrics`, and for CloudWatch."""
+
+    def results(self, lane: Lane, results: Sequence[Result], failed: Mapping[str, int]) -> None:
+        """Count results of a request, all or some. failed: number of failures by code."""
+
+    def answered(self, lane: Lane, total_ms: float) -> None:
+        """Count an answered request."""
+
+    def ended(self, lane: Lane | None, status: str) -> None:
+        """Count a request without results. status: its code, or `client_left`."""
+
+
 class Tally:
     """Counts the results of one request."""
 
-    def __init__(self, metrics: Metrics, lane: Lane) -> None:
-        self._metrics, self._lane = metrics, lane
+    def __init__(
+        self, series: Sequence[Series], lane: Lane, trace: Untraced, request_id: str | None
+    ) -> None:
+        self._series, self._lane, self._trace = series, lane, trace
+        self._request_id = request_id
         self._items = 0
         self._failures: Counter[str] = Counter()
 
     def add(self, results: Sequence[Result]) -> None:
         """Count some results."""
         failed = Counter(one.code for one in results if isinstance(one, Failure))
-        self._metrics.results(self._lane, results, failed)
+        for one in self._series:
+            one.results(self._lane, results, failed)
         self._items += len(results)
         self._failures += failed
 
     def end(self, times: StageTimes) -> None:
         """Log and count the request, after all its results."""
         times_ms = times.as_ms()
-        self._metrics.answered(self._lane, times_ms["total_ms"])
+        for one in self._series:
+            one.answered(self._lane, times_ms["total_ms"])
         failures = dict(sorted(self._failures.items()))
+        self._trace.answered(self._items, failures)
         words = ", ".join(f"{count} {code}" for code, count in failures.items())
         log.info(
-            "200: %d %s items in %.0f ms%s",
+            "200: %d %s items in %.0f ms%s%s",
             self._items, self._lane, times_ms["total_ms"], f"; failed: {words}" if words else "",
+            _of(self._request_id),
             extra={
                 "status": 200, "lane": self._lane, "items": self._items, "failures": failures,
-                **times_ms,
+                **times_ms, **_field(self._request_id),
             },
         )  # fmt: skip
 
 
 class Telemetry:
-    """Logs and counts finished requests. Never logs a URL or a text."""
+    """Logs and counts finished requests, and tells their traces. Never tells a URL or a text.
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    request_id: the caller's own, or None.
+    """
 
-    def answered(self, lane: Lane, answer: Answer) -> None:
-        """Log and count items, failures by code, and the time of each stage."""
-        tally = self.tally(lane)
-        tally.add(answer.results)
-        tally.end(answer.times)
+    def __init__(self, *series: Series) -> None:
+        self._series = series
 
-    def tally(self, lane: Lane) -> Tally:
-        """Return a tally for results that arrive in parts."""
-        return Tally(self._metrics, lane)
+    def tally(self, lane: Lane, trace: Untraced, request_id: str | None) -> Tally:
+        """Return a tally of one request's results, which may arrive in parts."""
+        return Tally(self._series, lane, trace, request_id)
 
-    def refused(self, status: int, code: str, message: str) -> None:
+    def refused(
+        self, status: int, code: str, message: str, trace: Untraced, request_id: str | None
+    ) -> None:
         """Log and count a request that ended without results."""
-        self._metrics.ended(None, code)
-        log.info("%d: %s: %s", status, code, message, extra={"status": int(status), "code": code})
+        self._end(None, code)
+        trace.refused(code)
+        log.info(
+            "%d: %s: %s%s", status, code, message, _of(request_id),
+            extra={"status": int(status), "code": code, **_field(request_id)},
+        )  # fmt: skip
 
-    def left(self, lane: Lane) -> None:
+    def left(self, lane: Lane, trace: Untraced, request_id: str | None) -> None:
         """Log and count a client that closed its connection before the answer."""
-        self._metrics.ended(lane, "client_left")
-        log.info("the client left", extra={"lane": lane, "code": "client_left"})
+        self._end(lane, "client_left")
+        trace.left()
+        log.info(
+            "the client left%s", _of(request_id),
+            extra={"lane": lane, "code": "client_left", **_field(request_id)},
+        )  # fmt: skip
+
+    def _end(self, lane: Lane | None, status: str) -> None:
+        for one in self._series:
+            one.ended(lane, status)
+
+
+def _field(request_id: str | None) -> dict[str, str]:
+    return {} if request_id is None else {"request_id": request_id}
+
+
+def _of(request_id: str | None) -> str:
+    """Say the id in words, for a terminal, which shows no fields."""
+    return "" if request_id is None else f"; request {request_id}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,11 @@ from inference.stats import StageTimes
 from inference.types import Answer, Embedding, Failure, Result
 from model.encoder import EncoderSpec
 from serve.errors import HttpError
-from serve.wire.embed_request import EmbedRequest
-from serve.wire.protocol import CSV, JSON, JSON_LINES, JSON_LINES_TYPES
+from serve.wire.embed_request import EmbedRequest, Specs
+from serve.wire.media_types import CSV, JSON, JSON_LINES, JSON_LINES_TYPES, NPY
 
-NPY = "application/x-npy"
 # The platform's limit for the header.
 MAX_ATTRIBUTES_CHARS = 1024
-
-# The specs of the models that a request chose, by their names.
-Specs = Mapping[str, EncoderSpec]
 
 
 def negotiate(accept: str, types: Iterable[str]) -> str:
@@ -46,17 +42,21 @@ def negotiate(accept: str, types: Iterable[str]) -> str:
 def render(
     media_type: str, request: EmbedRequest, answer: Answer, specs: Specs, *, last_newline: bool
 ) -> bytes:
-    """Return the answer's body, a result per item, in order.
+    """Return the answer's body in the request's form.
 
     last_newline: whether the last line ends with a newline.
+
+    Raises:
+        ItemFailed: an item failed, and the form has no place for a failure.
     """
-    data = RENDERERS[media_type](request, answer, specs)
+    renderer = request.form.render if request.form else RENDERERS[media_type]
+    data = renderer(request, answer, specs)
     return data if last_newline or media_type not in LINES else data.removesuffix(b"\n")
 
 
 def render_stream(
     request: EmbedRequest,
-    results: Iterable[Iterable[tuple[int, Result]]],
+    results: Iterable[Sequence[tuple[int, Result]]],
     times: StageTimes,
     specs: Specs,
 ) -> Iterator[bytes]:
@@ -64,12 +64,9 @@ def render_stream(
     failures = 0
     count = 0
     for group in results:
-        lines = []
-        for index, result in group:
-            lines.append(_line(request, index, result))
-            count += 1
-            failures += isinstance(result, Failure)
-        yield b"".join(lines)
+        count += len(group)
+        failures += sum(isinstance(result, Failure) for _, result in group)
+        yield render_json_lines(_result(request, *one) for one in group)
     summary = _facts(request, specs) | {"items": count, "failures": failures}
     if request.parameters.timings:
         summary["timings"] = times.as_ms()
@@ -85,7 +82,9 @@ def render_attributes(
         for name, spec in specs.items()
     ]
     every = {"fingerprint": ",".join(prints)} | dict(facts or {})
-    return ";".join(f"{name}={value}" for name, value in every.items())[:MAX_ATTRIBUTES_CHARS]
+    text = ";".join(f"{name}={value}" for name, value in every.items())
+    # A model's name may have any characters, a header may not.
+    return ascii(text)[1:-1][:MAX_ATTRIBUTES_CHARS]
 
 
 def counted(answer: Answer) -> dict[str, object]:
@@ -96,16 +95,32 @@ def counted(answer: Answer) -> dict[str, object]:
 
 
 def _json(request: EmbedRequest, answer: Answer, specs: Specs) -> bytes:
-    results = [_result(request, *one) for one in enumerate(answer.results)]
-    body = _facts(request, specs) | {"results": results}
+    return render_json(request, _results(request, answer), answer.times, specs)
+
+
+def _json_lines(request: EmbedRequest, answer: Answer, _: Specs) -> bytes:
+    return render_json_lines(_results(request, answer))
+
+
+def _results(request: EmbedRequest, answer: Answer) -> Iterator[dict[str, Any]]:
+    return (_result(request, *one) for one in enumerate(answer.results))
+
+
+def render_json(
+    request: EmbedRequest, results: Iterable[Mapping[str, Any]], times: StageTimes, specs: Specs
+) -> bytes:
+    """Return the answer's object around the objects of its results."""
+    body = _facts(request, specs) | {"results": list(results)}
     if request.parameters.timings:
-        body["timings"] = answer.times.as_ms()
+        body["timings"] = times.as_ms()
     # orjson writes a float32 with the fewest digits that read back as the same float32.
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _json_lines(request: EmbedRequest, answer: Answer, _: Specs) -> bytes:
-    return b"".join(_line(request, *one) for one in enumerate(answer.results))
+def render_json_lines(results: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return a line for each object of the results."""
+    option = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+    return b"".join(orjson.dumps(one, option=option) for one in results)
 
 
 def _csv(_: EmbedRequest, answer: Answer, specs: Specs) -> bytes:
@@ -166,11 +181,6 @@ def _only(specs: Specs) -> EncoderSpec:
     return spec
 
 
-def _line(request: EmbedRequest, index: int, result: Result) -> bytes:
-    option = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
-    return orjson.dumps(_result(request, index, result), option=option)
-
-
 def render_result(index: int, item_id: str | None, result: Result, encoding: str) -> dict[str, Any]:
     """Return one object of `results`; its embedding may be a NumPy array, for orjson."""
     body: dict[str, Any] = {"index": index}
@@ -184,18 +194,19 @@ def render_result(index: int, item_id: str | None, result: Result, encoding: str
         }
         return body
     if isinstance(result, Embedding):
-        body["embedding"] = _numbers(result, encoding)
+        body["embedding"] = numbers(result, encoding)
         cut = result.truncated
     else:
         found = result.by_model
-        body["embeddings"] = {name: _numbers(one, encoding) for name, one in found.items()}
+        body["embeddings"] = {name: numbers(one, encoding) for name, one in found.items()}
         cut = any(one.truncated for one in found.values())
     if cut:
         body["truncated"] = True
     return body
 
 
-def _numbers(embedding: Embedding, encoding: str) -> Any:
+def numbers(embedding: Embedding, encoding: str) -> Any:
+    """Return an embedding for orjson: a NumPy array, or the base64 of little-endian float32."""
     if encoding == "base64":
         return base64.b64encode(embedding.vector.astype("<f4").tobytes()).decode()
     return embedding.vector

@@ -27,7 +27,8 @@ class EndpointError(Exception):
     """The endpoint refused a request as a whole, or cannot be reached.
 
     code: the container's request code, SageMaker's own, or `connect` (also when it broke later),
-    `timeout`, `tls`, `bad_answer`. retry_after_s: when to retry, if the container said so.
+    `timeout`, `tls`, `bad_answer`, `not_configured`. retry_after_s: when to retry, if the container
+    said so.
     """
 
     def __init__(
@@ -48,6 +49,20 @@ class ConnectionBroken(EndpointError):
 
     def __init__(self, message: str) -> None:
         super().__init__("connect", message, retryable=True)
+
+
+class NotReached(EndpointError):
+    """No connection was made: an unknown host, a refusal, silence. Its code is `connect`."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("connect", message, retryable=True)
+
+
+class NotConfigured(EndpointError, ValueError):
+    """AWS is not configured here, so that no endpoint of a name can be asked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("not_configured", message, retryable=False)
 
 
 @dataclass(frozen=True)

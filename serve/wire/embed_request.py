@@ -1,13 +1,18 @@
-"""A parsed request."""
+"""A parsed request, and the form that its answer takes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from inference.types import Item, Lane
+from inference.types import Answer, Item, Lane
+from model.encoder import EncoderSpec
+from serve.errors import BadRequest
 
 # A body as received.
 Body = bytes | bytearray
+# The specs of the models that a request chose, by their names.
+Specs = Mapping[str, EncoderSpec]
 
 
 @dataclass(frozen=True)
@@ -30,10 +35,35 @@ class Parameters:
         return not isinstance(self.model, str) and bool(self.model)
 
 
+class Form:
+    """A form of JSON answers, for clients of other toolkits: of one model, as a whole."""
+
+    def check(self, parameters: Parameters, specs: Specs) -> None:
+        """Refuse, before any work, what cannot be answered in this form. Raises BadRequest."""
+        if parameters.stream:
+            raise BadRequest("an answer of this form cannot be streamed")
+        if parameters.several or len(specs) != 1:
+            raise BadRequest("a request of this form takes one model by its name")
+
+    def render(self, request: EmbedRequest, answer: Answer, specs: Specs) -> bytes:
+        """Return the answer's body. Raises ItemFailed if the form has no place for a failure."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class EmbedRequest:
-    """A parsed request: items, the caller's ids at the same index, parameters."""
+    """A parsed request.
+
+    ids: the caller's, at the index of their items. Items without an id there, at the end, have no
+    result of their own: texts that the results are compared with. form: None is `Results`.
+    """
 
     items: list[Item]
     ids: list[str | None]
     parameters: Parameters
+    form: Form | None = None
+
+    @property
+    def own_items(self) -> list[Item]:
+        """The items that have results of their own."""
+        return self.items[: len(self.ids)]

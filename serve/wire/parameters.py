@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
 
 from serve.errors import BadRequest
 from serve.wire.embed_request import Parameters
-from serve.wire.wording import clip, kind
+from serve.wire.wording import clip, kind, whole_number
 
 
 def from_body(value: Any, parameters: Parameters) -> Parameters:
@@ -17,7 +18,9 @@ def from_body(value: Any, parameters: Parameters) -> Parameters:
     known = [one.name for one in fields(Parameters) if one.name != "model"]
     for name, one in value.items():
         if name not in known:
-            raise BadRequest(f"parameters has an unknown field {clip(name)}")
+            raise BadRequest(
+                f"parameters has an unknown field {clip(name)}; known are {', '.join(known)}"
+            )
         parameters = replace(parameters, **{name: _parameter(f"parameters.{name}", name, one)})
     return parameters
 
@@ -34,17 +37,23 @@ def model_of(path: str, value: Any) -> str | tuple[str, ...]:
     return tuple(value)
 
 
+def attributes_of(header: str) -> Iterator[tuple[str, str]]:
+    """Yield the names and values of custom attributes, `name=value;name=value`."""
+    for part in header.split(";"):
+        name, _, value = part.partition("=")
+        yield name.strip(), value.strip()
+
+
 def from_attributes(header: str) -> Parameters:
-    """Read parameters from `name=value;name=value`, kebab-case; unknown names are ignored."""
+    """Read parameters from custom attributes, in kebab-case; unknown names are ignored."""
     parameters = Parameters()
     known = [one.name for one in fields(Parameters)]
-    for part in header.split(";"):
-        key, _, text = part.partition("=")
-        name = key.strip().replace("-", "_")
+    for key, text in attributes_of(header):
+        name = key.replace("-", "_")
         if name in known:
-            value = _typed(name, text.strip())
-            path = f"custom attribute {key.strip()}"
-            parameters = replace(parameters, **{name: _parameter(path, name, value)})
+            path = f"custom attribute {key}"
+            value = _parameter(path, name, _typed(name, text))
+            parameters = replace(parameters, **{name: value})
     return parameters
 
 
@@ -69,9 +78,10 @@ def _parameter(path: str, name: str, value: Any) -> Any:
         case "lane":
             return _one_of(path, value, ("interactive", "bulk"))
         case "deadline_ms":
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            number = whole_number(value)
+            if number is None or number < 1:
                 raise BadRequest(f"{path} must be a whole number of milliseconds from 1")
-            return value
+            return number
         case _:
             if not isinstance(value, bool):
                 raise BadRequest(f"{path} must be true or false, not {kind(value)}")

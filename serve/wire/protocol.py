@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from werkzeug.http import parse_options_header
 
@@ -11,20 +11,11 @@ from serve.errors import HttpError
 from serve.wire.embed_request import Body, EmbedRequest, Parameters
 from serve.wire.json_body import parse_json
 from serve.wire.lines import parse_csv, parse_json_lines
+from serve.wire.media_types import CSV, JSON, JSON_LINES, JSON_LINES_TYPES
 from serve.wire.parameters import from_attributes
 
-JSON = "application/json"
-JSON_LINES = "application/jsonlines"
-# JSON Lines has no registered type; clients use any of these.
-JSON_LINES_TYPES = (
-    JSON_LINES,
-    "application/jsonl",
-    "application/x-ndjson",
-    "application/x-jsonlines",
-)
-CSV = "text/csv"
-TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
-CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+Parsers = Mapping[str, Callable[[Body, Parameters, int], EmbedRequest]]
+
 UTF_8 = {"", "utf-8", "utf8", "us-ascii"}
 
 
@@ -38,7 +29,7 @@ def _parse_text(data: Body, parameters: Parameters, _: int) -> EmbedRequest:
     return EmbedRequest([Text(text)], [None], parameters)
 
 
-PARSERS: dict[str, Callable[[Body, Parameters, int], EmbedRequest]] = {
+PARSERS: Parsers = {
     JSON: parse_json,
     JSON_LINES: parse_json_lines,
     CSV: parse_csv,
@@ -51,7 +42,9 @@ PARSERS: dict[str, Callable[[Body, Parameters, int], EmbedRequest]] = {
 }
 
 
-def parse(content_type: str, attributes: str, body: Body, max_items: int) -> EmbedRequest:
+def parse(
+    content_type: str, attributes: str, body: Body, max_items: int, parsers: Parsers = PARSERS
+) -> EmbedRequest:
     """Read a request's body.
 
     Args:
@@ -59,6 +52,7 @@ def parse(content_type: str, attributes: str, body: Body, max_items: int) -> Emb
         attributes: the custom attributes' header, `name=value;name=value`.
         body: as received.
         max_items: more are refused.
+        parsers: by the media types that the route takes.
 
     Raises:
         HttpError: `bad_request` names the field; `payload_too_large`; `unsupported_media_type`.
@@ -66,12 +60,12 @@ def parse(content_type: str, attributes: str, body: Body, max_items: int) -> Emb
     media_type, options = parse_options_header(content_type)
     media_type = media_type.lower() or JSON
     known = "image/*" if media_type.startswith("image/") else media_type
-    if known not in PARSERS:
+    if known not in parsers:
         raise HttpError(
             "unsupported_media_type",
-            f"Content-Type {media_type!r} is not one of {', '.join(PARSERS)}",
+            f"Content-Type {media_type!r} is not one of {', '.join(parsers)}",
         )
-    read = PARSERS[known]
+    read = parsers[known]
     charset = options.get("charset", "").lower()
     if read is not _parse_image and charset not in UTF_8:
         raise HttpError("unsupported_media_type", f"charset {charset!r}: send UTF-8")

@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 
 from deploy.template.config import Config, Network, Objects, Serverless
+from deploy.template.training import TrainingJob
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/sweetspot:cpu"
 ARTIFACT = "s3://models/designs/model.tar.gz"
@@ -35,6 +36,20 @@ KINDS = {
     "serverless": Config("designs", IMAGE, mode="serverless", artifact=ARTIFACT),
     "transform": Config("designs", IMAGE, mode="transform", artifact=ARTIFACT, objects=OBJECTS),
 }
+
+TRAINING = TrainingJob(
+    name="designs-1",
+    image=IMAGE,
+    role="arn:aws:iam::123456789012:role/TrainingExecutionRole",
+    channels={"train": "s3://pairs/train/", "model": "s3://models/base/"},
+    output="s3://models/",
+    instance_type="ml.g5.xlarge",
+    instances=2,
+    hyperparameters={"lora": "16"},
+    variables={"SWEETSPOT_ALLOW_BUCKET": "thumbnails"},
+    max_runtime_s=3600,
+    max_wait_s=7200,
+)
 
 _names = st.from_regex(r"[A-Za-z](-?[A-Za-z0-9]){0,53}", fullmatch=True).map(
     lambda name: name[:54].rstrip("-")

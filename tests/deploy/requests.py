@@ -26,6 +26,7 @@ OPERATIONS = {
     ),
     "AWS::ApplicationAutoScaling::ScalingPolicy": ("application-autoscaling", "PutScalingPolicy"),
     "AWS::CloudWatch::Alarm": ("cloudwatch", "PutMetricAlarm"),
+    "AWS::CloudWatch::Dashboard": ("cloudwatch", "PutDashboard"),
 }
 # Of CloudFormation alone.
 NOT_SENT = {"RetainAllVariantProperties"}
@@ -76,6 +77,8 @@ def problems(resource, resources):
     request = {name: one for name, one in request.items() if name not in NOT_SENT}
     if resource["Type"] == "AWS::CloudWatch::Alarm":
         request["AlarmName"] = "given-by-cloudformation"
+    if resource["Type"] == "AWS::CloudWatch::Dashboard":
+        request["DashboardName"] = "given-by-cloudformation"
     if "ScalingTargetId" in request:
         target = resolve(resources[request.pop("ScalingTargetId")]["Properties"], resources)
         names = ("ServiceNamespace", "ResourceId", "ScalableDimension")

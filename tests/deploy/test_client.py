@@ -109,19 +109,65 @@ def test_a_retry_after_beyond_patience_is_not_waited_for():
         list(client.embed_texts(TEXTS))
 
 
-def test_every_retry_is_said_in_words(caplog):
+def test_it_is_said_once_that_a_request_is_sent_again(caplog):
     caplog.set_level(logging.WARNING, "deploy.client.retrying")
-    with Container([OVERLOADED]) as container:
-        embed(container)
-    assert "retrying in 0.0 s: overloaded: as asked" in caplog.text
+    with Container([OVERLOADED, OVERLOADED]) as container:
+        embed(container, items=64)
+    said = f"retrying for at most {QUICK.total_s:g} s: overloaded: as asked"
+    assert [one.message for one in caplog.records] == [said]
 
 
-def test_an_endpoint_that_is_not_there_is_named_by_the_system():
+def test_an_endpoint_that_is_not_there_is_named_by_its_url():
     with Container() as container:
         url = container.url
     with Client(url, patience=QUICK) as client, pytest.raises(EndpointError) as caught:
         list(client.embed_texts(TEXTS))
-    assert str(caught.value) == "connect: connection refused"
+    assert str(caught.value) == (
+        f"connect: nothing answers at {url}/invocations: connection refused"
+    )
+
+
+class Counted:
+    """A transport, and how often something was sent by it."""
+
+    def __init__(self, transport):
+        self._transport, self.sent = transport, 0
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+    def send(self, *body):
+        self.sent += 1
+        return self._transport.send(*body)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "nosuch.invalid"])
+def test_an_address_that_nothing_ever_answered_is_given_up_early(host):
+    """A service that answered before is waited for, as when it restarts."""
+    early = Patience(requests=5, first_s=0.001, most_s=0.001, contact_s=0)
+    reached, item = threading.Event(), encode_item(0, {"text": "a"})
+    for tries in (1, early.requests):
+        transport = Counted(connect(f"http://{host}", None, 1))
+        with pytest.raises(EndpointError, match=f"nothing answers at http://{host}/invocations"):
+            send(transport, [item], early, threading.Event(), bulk=False, reached=reached)
+        assert transport.sent == tries
+        reached.set()
+
+
+def test_any_answer_counts_as_reached():
+    reached, item = threading.Event(), encode_item(0, {"text": "a"})
+    with Container([GONE]) as container:
+        transport = connect(container.url, None, 1)
+        with pytest.raises(EndpointError, match="bad_request"):
+            send(transport, [item], QUICK, threading.Event(), bulk=False, reached=reached)
+    assert reached.is_set()
+
+
+def test_a_url_without_a_scheme_is_refused_with_the_right_form():
+    with pytest.raises(ValueError, match="write http://localhost:8200$"):
+        Client("localhost:8200")
+    with pytest.raises(ValueError, match="write http://localhost/invocations$"):
+        Client("//localhost/invocations")
 
 
 @pytest.mark.parametrize("url", ["http://a..b", "http://a b", "http://" + 64 * "a"])
@@ -382,7 +428,7 @@ def test_one_text_where_many_are_wanted_is_a_mistake():
 @pytest.mark.parametrize(
     ("endpoint", "options", "said"),
     [
-        ("localhost:8080", {}, "neither a URL"),
+        ("localhost:8080", {}, "write http://localhost:8080"),
         ("ftp://x", {}, "no URL of an endpoint"),
         ("http://x:port", {}, "Port could not be cast"),
         ("http://x", {"client": object()}, "goes with an endpoint's name"),
@@ -400,8 +446,11 @@ def test_wrong_arguments_are_said(endpoint, options, said):
 def test_by_name_without_a_region_is_said_before_anything_is_sent(monkeypatch, tmp_path):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    with pytest.raises(ValueError, match="AWS cannot be asked: You must specify a region"):
+    said = "AWS cannot be asked: You must specify a region; set AWS_DEFAULT_REGION$"
+    with pytest.raises(EndpointError, match=said) as raised:
         Client("designs")
+    assert isinstance(raised.value, ValueError)  # as it was before
+    assert raised.value.__suppress_context__
 
 
 def test_by_name_through_boto3():
@@ -535,15 +584,16 @@ def test_by_name_what_may_pass_is_sent_again(reply):
     assert len(answers.requests) == QUICK.requests
 
 
-def test_by_name_an_endpoint_that_is_not_there_is_waited_for(caplog):
+def test_by_name_an_endpoint_that_is_not_there_is_waited_for():
     with Container() as container:
-        url = container.url
+        of_aws, sent = runtime(container.url), []
+    of_aws.meta.events.register("before-send", lambda request, **_: sent.append(request))
     with (
-        Client("designs", client=runtime(url), patience=QUICK) as client,
-        pytest.raises(EndpointError, match="connect: Could not connect"),
+        Client("designs", client=of_aws, patience=QUICK) as client,
+        pytest.raises(EndpointError, match="nothing answers at designs: Could not connect"),
     ):
         list(client.embed_texts(["a"]))
-    assert len(caplog.records) == QUICK.requests - 1
+    assert len(sent) == QUICK.requests
 
 
 def test_a_profile_of_its_machine_says_how_many_items_a_request(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import boto3
 import pytest
@@ -25,6 +26,7 @@ from tests.deploy.configs import IMAGE
 
 pytestmark = SKIPPED_BY_MOTO
 PLAN = ("plan", *UP[1:])
+PROFILE = str(Path(__file__).parent / "profile.json")
 OUTPUTS = {"Mode": "realtime", "EndpointName": "designs", "Image": "the image"}
 NOW = datetime.now(UTC)
 
@@ -71,6 +73,36 @@ def test_a_plan_says_what_becomes_of_each_property(cloud):
     assert "1 -> 2" in text
     assert "- ScalingPolicy" in text
     assert "Threshold: 5" in text
+
+
+def test_a_plan_says_what_its_profile_lets_one_expect_to_pay(cloud):
+    """Two streams of 16 images in 200 ms are 160 a second: a million take 1.736 hours."""
+    words = (*PLAN, "--profile", PROFILE, "--price-per-hour", "0.25", "--min", "2")
+    text = ran(deploy(*words))
+    assert "160.0 images/s an instance; a million images cost 0.434 on full instances" in text
+    assert "0.620 at the 70%" in text
+    assert "0.500 to 1.00 an hour for 2 to 4 x ml.m5.large" in text
+    planned = deploy(*words, "--json")
+    assert json.loads(planned.stdout)
+    assert "a million images cost 0.434" in planned.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [
+        (("--price-per-hour", "1"), "a price needs --profile"),
+        (("--price-per-hour", "0"), "0.0 is not in the range 0<x"),
+        (("--profile", PROFILE, "--prices", PROFILE), "has no price of ml.m5.large; it has"),
+        (
+            ("--profile", PROFILE, "--price-per-hour", "1", "--mode", "serverless"),
+            "serverless is billed by the time of a request",
+        ),
+    ],
+)
+def test_an_expected_price_that_cannot_be_known_is_refused(words, refusal):
+    ended = deploy(*PLAN, *words)
+    assert ended.exit_code != 0
+    assert refusal in " ".join(ended.output.split())
 
 
 @pytest.mark.parametrize(

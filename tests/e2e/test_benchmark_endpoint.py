@@ -23,6 +23,14 @@ def run(*arguments):
     )
 
 
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """One way of preparing images will do: who asks does not know it."""
+    flags = ("--backend", "fake", "--preprocess-processes", "0")
+    with started(tmp_path_factory.mktemp("service"), *flags) as running:
+        yield running
+
+
 @pytest.fixture
 def some_urls(tmp_path, thumbnail_server):
     """A file of URLs that the service may fetch."""
@@ -56,6 +64,7 @@ def test_json_has_every_combination_with_its_numbers(measured):
         assert one["failed"] == one["errors"] == {}
         assert one["items_per_s"] > 0
         assert one["p50_ms"] <= one["p95_ms"] <= one["p99_ms"]
+        assert one["core_ms"] >= 0
     assert "fake" in document["facts"]["model"]
     assert document["recommendation"]["cell"]["batch"] in {1, 4}
     assert document["asked"]["batch"] == [1, 4]
@@ -131,9 +140,9 @@ def test_what_the_service_may_not_fetch_is_said_with_the_remedy(service, tmp_pat
     assert "may not fetch from 10.1.2.3: start it with --allow-host 10.1.2.3" in result.stderr
 
 
-def test_nobody_there_is_one_sentence():
+def test_nobody_there_is_one_sentence(some_urls):
     port = free_port()
-    result = run("--url", f"http://127.0.0.1:{port}", "--inline")
+    result = run("--url", f"http://127.0.0.1:{port}", "--urls", some_urls, "--batch", "1")
     assert result.returncode == 1
     assert result.stderr == (
         f"Error: nothing answers at http://127.0.0.1:{port}/invocations: connection refused\n"
@@ -155,6 +164,8 @@ def test_nobody_there_is_one_sentence():
         ),
         (("--url", "http://x.org", "--batch", "1,0"), "'0' is not a whole number from 1"),
         (("--url", "http://x.org", "--compare", "pyproject.toml"), "is not JSON"),
+        (("--query-target-ms", "100"), "is for --interactive-sweep"),
+        (("--interactive-sweep", "--url", "http://x.org"), "starts the service itself"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_measured(arguments, words):
@@ -164,13 +175,41 @@ def test_what_cannot_be_done_is_said_before_anything_is_measured(arguments, word
     assert "Traceback" not in result.stderr
 
 
-def test_an_endpoint_on_sagemaker_is_asked_through_its_runtime(monkeypatch):
+def test_a_sweep_starts_the_service_with_each_setting_and_measures_both_lanes(tmp_path):
+    page = tmp_path / "page.html"
+    result = run(
+        "--interactive-sweep", "50", "--query-target-ms", "60000", "--interactive-rate", "20",
+        "--batch", "4", "--concurrency", "1", "--repeats", "1", "--duration-s", "0.5",
+        "--price-per-hour", "0.25", "--report", str(page), "--json",
+        "--", "--backend", "fake", "--preprocess-processes", "0",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    (setting,) = document["settings"]
+    assert setting["interactive_wait_ms"] == 50
+    assert setting["text"]["beside_bulk"]["requests"] > 0
+    assert len(setting["bulk"]["alone"]) == len(setting["bulk"]["beside"]) == 1
+    assert document["idle_p95_ms"].keys() == {"text", "screenshot"}
+    assert document["model"]["name"] == "fake"
+    assert document["recommendation"]["wait_ms"] == 50
+    assert "take --interactive-wait-ms 50" in " ".join(result.stderr.split())
+    assert "One setting was measured, so there is no curve" in page.read_text()
+
+
+def test_a_sweep_of_a_service_that_does_not_start_says_why():
+    result = run("--interactive-sweep", "50", "--batch", "1", "--", "--backend", "nonsense")
+    assert result.returncode == 1
+    assert "the service did not start: " in result.stderr
+    assert "nonsense" in result.stderr
+
+
+def test_an_endpoint_on_sagemaker_is_asked_through_its_runtime(monkeypatch, some_urls):
     """A server in the place of AWS: one overloaded answer in SageMaker's wrapping, then good."""
     busy = {"code": "overloaded", "message": "busy", "retryable": True, "retry_after_ms": 1}
     with ScriptedContainer((200, GOOD), (503, {"error": busy}), (200, GOOD)) as container:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", container.url)
         result = run(
-            "--endpoint-name", "clip", "--inline", "--batch", "1", "--concurrency", "1",
+            "--endpoint-name", "clip", "--urls", some_urls, "--batch", "1", "--concurrency", "1",
             "--duration-s", "0.1", "--json",
         )  # fmt: skip
     (cell,) = json.loads(result.stdout)["cells"]

@@ -28,7 +28,7 @@ def run(*arguments, **variables):
         env=os.environ | variables,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_loaded_is_one_sentence(tmp_path):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert result.returncode == 1
     assert result.stderr.startswith("Error: ")

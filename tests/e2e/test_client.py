@@ -90,7 +90,7 @@ def test_2000_thumbnails_in_order_while_the_service_is_killed_and_restarted(tmp_
                 faults.get(len(results), lambda: None)()
         runtime.close()
     assert service.kills == ["worker", "all", "worker"]
-    assert "retrying in" in caplog.text
+    assert "retrying for at most" in caplog.text
     assert [one.index for one in results] == list(range(COUNT))
     for index, result in enumerate(results):
         if is_bad(index):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.loadtest.thumbnail_server import ThumbnailServer
 from tests.e2e.service import started, without_proxies
 
 ROOT = Path(__file__).parents[2]
@@ -16,7 +17,7 @@ SNIPPETS = [
     for block in re.findall(r"(?:^(?:    .*)?\n)+", PAGE, re.MULTILINE)
     if "import Client" in block
 ]
-SAID = ["0 fetch_http_status", "Embedded\n", "query Embedded\nscreenshot Embedded\n"]
+SAID = ["0 128\n1 128\n", "Embedded\n", "query Embedded\nscreenshot Embedded\n"]
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +26,24 @@ def url(tmp_path_factory):
         yield service.url("")
 
 
-def run(url, *words):
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory):
+    """A list of URLs, as the demo leaves one."""
+    path = tmp_path_factory.mktemp("demo") / "urls.txt"
+    with ThumbnailServer() as server:
+        path.write_text("\n".join(server.thumbnails(2)))
+        yield str(path)
+
+
+def attempt(url, *words):
     env = without_proxies() | {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": url}
-    ran = subprocess.run(
+    return subprocess.run(
         [sys.executable, *words], cwd=ROOT, env=env, capture_output=True, text=True
     )
+
+
+def run(url, *words):
+    ran = attempt(url, *words)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
@@ -40,6 +54,22 @@ def test_the_example_finds_thumbnails_by_text_and_by_screenshot(url):
     assert "dark login screen" in shown
     assert "screenshot of a calendar" in shown
     assert len(shown.splitlines()) == 2 + 4 * 3
+
+
+def test_the_example_keeps_a_table_up_to_date(url, tmp_path):
+    """It adds what is new, deletes what is gone, filters, and refuses another checkpoint's."""
+    words = ["--lancedb", str(tmp_path / "table"), "--thumbnails"]
+    shown = run(url, "examples/search.py", url, *words, "40")
+    assert "40 added, 0 deleted, 40 in the table" in shown
+    filtered = [*words, "30", "--where", "device = 'phone'"]
+    first, _, *hits = run(url, "examples/search.py", url, *filtered).splitlines()
+    assert first == "0 added, 10 deleted, 30 in the table"
+    assert len(hits) == 4 * 3
+    assert all(line.rstrip().endswith("phone") for line in hits)
+    with started(tmp_path, "--backend", "fake") as other:
+        ran = attempt(url, "examples/search.py", other.url(""), *words, "30")
+    assert ran.returncode == 1
+    assert "gives fake-display-2: they cannot be compared" in " ".join(ran.stderr.split())
 
 
 def test_the_example_says_what_is_missing_when_its_thumbnails_are_not_allowed(tmp_path):
@@ -55,7 +85,6 @@ def test_the_example_says_what_is_missing_when_its_thumbnails_are_not_allowed(tm
 @pytest.mark.parametrize(
     ("snippet", "said"), list(zip(SNIPPETS, SAID, strict=True)), ids=["urls", "endpoint", "items"]
 )
-def test_each_snippet_of_the_page_runs(url, snippet, said):
-    # The page's thumbnails are made up, and no name is looked up in a test.
-    snippet = snippet.replace("http://localhost:8080", url).replace("https://example.com", url)
+def test_each_snippet_of_the_page_runs(url, listed, snippet, said):
+    snippet = snippet.replace("http://localhost:8080", url).replace("demo/urls.txt", listed)
     assert run(url, "-c", snippet).startswith(said)

@@ -14,7 +14,7 @@ import pytest
 from deploy.template.template import template
 from model.checkpoints.checkpoint import BUILTIN_FOLDER
 from tests.deploy.cloud import FLAGS, SKIPPED_BY_MOTO, UP, Cloud, client, deploy, ran, written
-from tests.deploy.configs import KINDS, OBJECTS
+from tests.deploy.configs import IMAGE, KINDS, OBJECTS, TRAINING
 from tests.e2e.service import started, without_proxies
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def shell(script, folder):
 
 @pytest.fixture
 def folder(tmp_path):
-    shutil.copytree(BUILTIN_FOLDER, tmp_path / "checkpoint")
+    shutil.copytree(BUILTIN_FOLDER, tmp_path / "demo" / "exported")
     return tmp_path
 
 
@@ -52,8 +52,8 @@ def test_what_needs_no_account_runs_as_written(folder):
     assert len(HERE) >= 12
     done = shell("\n".join(HERE), folder)
     assert done.returncode == 0, done.stderr
-    assert json.loads((folder / "designs.json").read_text())["Resources"]["Endpoint"]
-    assert {"model.tar.gz", "both.tar.gz"} <= {path.name for path in folder.iterdir()}
+    assert json.loads((folder / "demo" / "designs.json").read_text())["Resources"]["Endpoint"]
+    assert {"model.tar.gz", "both.tar.gz"} <= {path.name for path in (folder / "demo").iterdir()}
     for said in ("ServerlessConfig", "TransformJobName", "SWEETSPOT_MODELS", "gpu-4-1"):
         assert said in done.stdout
 
@@ -61,7 +61,7 @@ def test_what_needs_no_account_runs_as_written(folder):
 def test_the_built_in_model_passes_the_smoke_test_as_written(folder):
     """But for the port, which is any free one. The page starts the server as it is done here."""
     assert SMOKE in COMMANDS
-    with started(folder, "--model", str(folder / "checkpoint")) as service:
+    with started(folder, "--model", str(folder / "demo" / "exported")) as service:
         done = shell(SMOKE.replace("http://localhost:8080", service.url("")), folder)
         against = f"{SMOKE} --against http://localhost:8080"
         other = shell(against.replace("http://localhost:8080", service.url("")), folder)
@@ -119,6 +119,9 @@ def test_the_policy_allows_every_call_of_the_commands(monkeypatch, folder):
         client("s3").put_object(Bucket="jobs", Key="in/urls.jsonl", Body=b"{}")
         job = ("--model", model, "--input", OBJECTS.input, "--output", OBJECTS.output)
         ran(deploy("transform", "monday", *job))
+        channels = ("--data", OBJECTS.input, "--output", OBJECTS.output, "--role", TRAINING.role)
+        machine = ("--image", IMAGE, "--instance-type", "ml.m5.large")
+        ran(deploy("train", "designs-1", *channels, *machine))
         uploaded = ("--upload", "s3://jobs/model.tar.gz", "-o", str(folder / "a.tar.gz"))
         ran(deploy("artifact", "--model", "builtin", *uploaded))
         called = set(cloud.calls)

@@ -56,7 +56,7 @@ def test_64_urls_in_order_with_each_error_in_its_place(service, thumbnail_server
     check_sixty_four(body, codes)
     for result, url in zip(body["results"], urls, strict=True):
         if "embedding" in result:
-            expected = vector_of(requests.get(url, timeout=10).content)
+            expected = vector_of(requests.get(url, timeout=60).content)
             np.testing.assert_array_equal(np.float32(result["embedding"]), expected)
     assert body["timings"]["total_ms"] > 0
     attributes = response.headers["X-Amzn-SageMaker-Custom-Attributes"]
@@ -68,7 +68,7 @@ def test_the_built_in_model_embeds_64_urls_and_finds_them(tmp_path, thumbnail_se
     from model.synthetic.thumbnails import sample
 
     urls, codes = sixty_four(thumbnail_server)
-    with started(tmp_path, "--model", "builtin") as service:
+    with started(tmp_path, "--model", "builtin", "--fetch-timeout-ms", "60000") as service:
         assert service.ping().status_code == 200
         body = service.invoke({"urls": urls}).json()
         check_sixty_four(body, codes)
@@ -89,7 +89,7 @@ def test_the_built_in_model_embeds_64_urls_and_finds_them(tmp_path, thumbnail_se
 )
 def test_the_body_may_be_an_image(service, media_type):
     headers = {"Content-Type": media_type}
-    response = requests.post(service.url("/invocations"), png(), headers=headers, timeout=10)
+    response = requests.post(service.url("/invocations"), png(), headers=headers, timeout=60)
     vector = np.float32(response.json()["results"][0]["embedding"])
     np.testing.assert_array_equal(vector, vector_of(png()))
 
@@ -103,7 +103,7 @@ def test_an_image_may_be_a_data_url_in_every_form(service):
     headers = {"Content-Type": "application/jsonlines", "Accept": "application/jsonlines"}
     line = json.dumps({"image": url})
     lines = service.session.post(
-        service.url("/invocations"), data=line, headers=headers, timeout=10
+        service.url("/invocations"), data=line, headers=headers, timeout=60
     ).text
     for (result,) in [*answers, [json.loads(lines)]]:
         np.testing.assert_array_equal(np.float32(result["embedding"]), vector_of(png()))
@@ -113,7 +113,7 @@ def test_no_content_type_and_no_accept_is_json(service):
     session = requests.Session()
     session.headers.clear()
     body = json.dumps({"texts": ["a", "a", "b"]}).encode()
-    first, second, third = session.post(service.url("/invocations"), body, timeout=10).json()[
+    first, second, third = session.post(service.url("/invocations"), body, timeout=60).json()[
         "results"
     ]
     assert first["embedding"] == second["embedding"] != third["embedding"]
@@ -137,8 +137,8 @@ def test_all_items_failing_is_still_a_200(service):
 def test_refusals_have_the_form_of_the_interface(service):
     post = requests.post
     url = service.url("/invocations")
-    assert code_of(post(url, b"{", timeout=10)) == (400, "bad_request")
-    assert code_of(post(url, b"x", headers={"Content-Type": "text/x-c"}, timeout=10)) == (
+    assert code_of(post(url, b"{", timeout=60)) == (400, "bad_request")
+    assert code_of(post(url, b"x", headers={"Content-Type": "text/x-c"}, timeout=60)) == (
         415, "unsupported_media_type",
     )  # fmt: skip
     assert code_of(service.invoke({"text": "a"}, headers={"Accept": "text/html"})) == (
@@ -147,13 +147,13 @@ def test_refusals_have_the_form_of_the_interface(service):
     assert code_of(service.invoke({"text": "a", "parameters": {"stream": 1}})) == (
         400, "bad_request",
     )  # fmt: skip
-    assert code_of(requests.get(url, timeout=10))[0] == 405
-    assert code_of(requests.get(service.url("/models"), timeout=10))[0] == 404
+    assert code_of(requests.get(url, timeout=60))[0] == 405
+    assert code_of(requests.get(service.url("/models"), timeout=60))[0] == 404
 
 
 def test_ping_answers_get_and_post(service):
     assert service.ping().status_code == 200
-    assert requests.post(service.url("/ping"), timeout=10).status_code == 200
+    assert requests.post(service.url("/ping"), timeout=60).status_code == 200
 
 
 def test_a_body_of_25_mb_is_read_and_a_larger_one_refused(service):

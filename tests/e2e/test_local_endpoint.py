@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import threading
 import time
@@ -55,6 +56,20 @@ def runtime(endpoint):
         endpoint_url=f"http://127.0.0.1:{endpoint.port}",
         config=Config(retries={"total_max_attempts": 1}),
     )
+
+
+def test_the_snippet_of_the_page_needs_neither_region_nor_credentials(endpoint, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    page = (ROOT / "docs" / "sagemaker.md").read_text()
+    (snippet,) = re.findall(r"```python\n(import boto3\n[^`]*localhost:8080[^`]*)```", page)
+    names = {}
+    exec(snippet.replace("localhost:8080", f"127.0.0.1:{endpoint.port}"), names)
+    answer = names["runtime"].invoke_endpoint(**ENDPOINT, Body=b'{"text": "a"}')
+    assert answer["ContentType"] == "application/json"
 
 
 def vectors(results):
@@ -156,7 +171,7 @@ def test_a_stream_that_breaks_off_is_an_error_of_boto3():
 
 def wait_for_object(s3, location):
     bucket, _, key = location.removeprefix("s3://").partition("/")
-    limit_s = time.monotonic() + 30
+    limit_s = time.monotonic() + 60
     while True:
         try:
             return s3.get_object(Bucket=bucket, Key=key)["Body"].read()

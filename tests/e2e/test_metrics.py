@@ -2,11 +2,15 @@
 
 import base64
 import json
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
+from serve.http.request_id import request_id_of
 from tests.e2e.service import started
 from tests.images import png
 
@@ -24,10 +28,12 @@ def told(tmp_path_factory, way):
         assert service.invoke({"images": pictures}).status_code == 200
         urls = [thumbnails.url(path) for path in ("/a", "/gone", "/gone?2")]
         assert service.invoke({"urls": urls}).status_code == 200
-        assert service.invoke({"text": "secret query"}).status_code == 200
+        headers = {"X-Amzn-SageMaker-Inference-Id": "order-7", "X-Request-Id": "of a proxy"}
+        assert service.invoke({"text": "secret query"}, headers=headers).status_code == 200
         assert service.invoke({"texts": ["a"] * 3, "parameters": {"lane": "bulk"}}).ok
         assert service.invoke({"texts": ["a", "secret query"]}).ok  # both known by now
-        assert service.invoke({"nonsense": 1}).status_code == 400
+        long = {"X-Request-Id": f"a?u=b\tc{'d' * 500}".encode()}
+        assert service.invoke({"nonsense": 1}, headers=long).status_code == 400
         text = service.session.get(service.url("/metrics"), timeout=10).text
     samples = {
         (sample.name, *(sample.labels.get(key, "") for key in ("tower", "lane", "code", "stage"))):
@@ -92,6 +98,21 @@ def test_a_request_is_one_structured_line_and_a_ping_none(told):
     assert {"fetch_ms", "decode_ms", "queue_ms", "encode_ms", "total_ms"} <= requests[0].keys()
     assert requests[5]["code"] == "bad_request"
     assert "ping" not in told[2]
+
+
+def test_the_callers_id_of_a_request_is_in_its_line_bounded_and_visible(told):
+    lines = [json.loads(line) for line in told[2].splitlines()]
+    ids = [line.get("request_id") for line in lines if line["logger"] == "sweetspot.request"]
+    assert ids[:5] == [None, None, "order-7", None, None]
+    assert ids[5] == "a?[redacted]"
+    assert "; request order-7" in told[2]
+
+
+@given(st.text(st.characters(codec="latin-1"), min_size=1))
+def test_no_id_is_long_or_moves_the_line(given_id):
+    found = request_id_of({"HTTP_X_REQUEST_ID": given_id})
+    assert (found is None) == (not given_id.strip())
+    assert found is None or re.fullmatch(r"[!-~]{1,128}", found)
 
 
 def test_neither_urls_nor_texts_are_logged(told):

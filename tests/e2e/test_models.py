@@ -16,7 +16,6 @@ from model.load import load
 from serve.compose import open_engine
 from serve.settings import Settings
 from sweetspot import main
-from tests.checkpoints import make_checkpoint, make_resnet, make_siglip
 from tests.e2e.service import started
 from tests.images import jpeg
 
@@ -191,25 +190,33 @@ def test_two_real_models_share_one_engine():
         assert list(engine.models) == BOTH
 
 
-def test_models_of_several_families_share_one_fetch(tmp_path, way):
-    """A CLIP, a SigLIP and a ResNet over the same thumbnails, each with its own preprocessing."""
-    makers = {"clip": make_checkpoint, "siglip": make_siglip, "resnet": make_resnet}
+def test_models_of_several_families_share_one_fetch(tmp_path):
+    """A CLIP of each kind and a SigLIP over the same thumbnails, each with its preprocessing.
+
+    By processes alone, and without graphs: making, tracing and loading the models takes long.
+    """
+    from tests.checkpoints import make_checkpoint, make_convnext, make_resnet, make_siglip
+
+    makers = {
+        "clip": make_checkpoint, "siglip": make_siglip, "resnet": make_resnet,
+        "convnext": make_convnext,
+    }  # fmt: skip
     folders = {name: make(tmp_path / name) for name, make in makers.items()}
     models = ",".join(f"{name}={folder}" for name, folder in folders.items())
     reply = Reply(jpeg(90, 60))
     with (
         ThumbnailServer({"/one": reply}) as server,
-        started(tmp_path, "--models", models, *SIZES, *way) as running,
+        started(tmp_path, "--models", models, "--backend", "torch", *SIZES) as running,
     ):
         answer = running.invoke({"urls": [server.url("/one")], "model": [*makers]}).json()
         assert server.requests == 1
     (result,) = answer["results"]
     found = result["embeddings"]
     assert {name: len(vector) for name, vector in found.items()} == {
-        "clip": 24, "siglip": 32, "resnet": 24,
+        "clip": 24, "siglip": 32, "resnet": 24, "convnext": 24,
     }  # fmt: skip
     for name, folder in folders.items():
-        encoder = load(ModelConfig(model=str(folder), device="cpu"))
+        encoder = load(ModelConfig(model=str(folder), backend="torch", device="cpu"))
         pixels = encoder.spec.preprocessing(reply.body)
         expected = encoder.encode_images(pixels[None])[0]
         np.testing.assert_allclose(found[name], expected, atol=1e-4)

@@ -16,14 +16,17 @@ import requests
 
 from inference.loadtest.thumbnail_server import ThumbnailServer
 from tests.e2e.service import ROOT, command, free_port, started
+from tests.e2e.test_streaming import HeldServer
 
+# No fetch of an image that a server holds back ends by its time limit.
+PATIENT = ("--fetch-timeout-ms", "60000")
 BODY = b'{"text": "a"}'
 HEAD = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 
 
 def run(*arguments, **options):
     return subprocess.run(
-        command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=120, **options
+        command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=600, **options
     )
 
 
@@ -223,50 +226,57 @@ def test_nonsense_is_refused_and_the_service_lives(service):
 
 def test_more_requests_than_admitted_are_refused_at_once(tmp_path, way):
     with (
-        ThumbnailServer(latency_s=2.0) as slow,
-        started(tmp_path, "--backend", "fake", "--max-requests", "2", *way) as service,
+        HeldServer() as server,
+        started(tmp_path, "--backend", "fake", "--max-requests", "2", *PATIENT, *way) as service,
         ThreadPoolExecutor(2) as pool,
     ):
-        held = [pool.submit(bulk_call, service, slow.url(f"/{n}.jpg")) for n in range(2)]
-        limit_s = time.monotonic() + 10
-        while slow.requests < 2 and time.monotonic() < limit_s:
-            time.sleep(0.01)
-        refused = bulk_call(service, slow.url("/2.jpg"))
+        held = [pool.submit(bulk_call, service, server.url("/held")) for _ in range(2)]
+        wait_for(lambda: server.requests == 2)
+        refused = bulk_call(service, server.url("/held"))
         assert refused.status_code == 503
         assert refused.json()["error"]["code"] == "overloaded"
         assert refused.json()["error"]["retry_after_ms"] > 0
         # A query finds a place that bulk requests may not take.
         assert service.invoke({"text": "a"}).status_code == 200
         assert service.ping().status_code == 200
+        server.allowed.set()
         assert [one.result().status_code for one in held] == [200, 200]
 
 
 def bulk_call(service, url):
     body = {"url": url, "parameters": {"lane": "bulk"}}
-    return requests.post(service.url("/invocations"), json=body, timeout=30)
+    return requests.post(service.url("/invocations"), json=body, timeout=60)
 
 
 def service_call(service, url):
-    return requests.post(service.url("/invocations"), json={"url": url}, timeout=30)
+    return requests.post(service.url("/invocations"), json={"url": url}, timeout=60)
+
+
+def wait_for(condition):
+    limit_s = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < limit_s
+        time.sleep(0.01)
 
 
 def test_sigterm_answers_what_was_accepted_and_ends_with_0(tmp_path, way):
     with (
-        ThumbnailServer(latency_s=1.0) as slow,
-        started(tmp_path, "--backend", "fake", *way) as service,
+        HeldServer() as server,
+        started(tmp_path, "--backend", "fake", *PATIENT, *way) as service,
         ThreadPoolExecutor(4) as pool,
     ):
         kept = requests.Session()
         assert kept.get(service.url("/ping"), timeout=10).status_code == 200
-        held = [pool.submit(service_call, service, slow.url(f"/{n}.jpg")) for n in range(4)]
-        limit_s = time.monotonic() + 10
-        while slow.requests < 4 and time.monotonic() < limit_s:
-            time.sleep(0.01)
+        held = [pool.submit(service_call, service, server.url("/held")) for _ in range(4)]
+        wait_for(lambda: server.requests == 4)
         service.process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
-        late = kept.post(service.url("/invocations"), BODY, timeout=10)
+        # Until the service has seen the signal, it answers.
+        late = kept.post(service.url("/invocations"), BODY, timeout=60)
+        while late.status_code == 200:
+            late = kept.post(service.url("/invocations"), BODY, timeout=60)
         assert late.status_code == 503
         assert late.json()["error"]["code"] == "not_ready"
+        server.allowed.set()
         for one in held:
             assert one.result().status_code == 200
             assert "embedding" in one.result().json()["results"][0]
@@ -295,9 +305,7 @@ def test_a_client_that_left_leaves_no_work_behind(tmp_path, way):
         body = json.dumps({"urls": slow.thumbnails(400)}).encode()
         with service.connect() as connection:
             connection.sendall(HEAD % len(body) + body)
-            limit_s = time.monotonic() + 10
-            while slow.requests < 2 and time.monotonic() < limit_s:
-                time.sleep(0.01)
+            wait_for(lambda: slow.requests >= 2)
         assert service.invoke({"url": slow.url("/500.jpg")}).status_code == 200
         assert slow.requests < 10
 
@@ -331,7 +339,9 @@ def test_a_malformed_setting_stops_the_start_in_one_line():
 def test_a_port_in_use_is_said_in_one_line(service):
     result = run("serve", "--backend", "fake", "--port", str(service.port))
     assert result.returncode == 1
-    assert f"cannot listen on 0.0.0.0:{service.port}: Address already in use" in result.stderr
+    assert (
+        f"cannot listen on 0.0.0.0:{service.port}: Address already in use; --port" in result.stderr
+    )
 
 
 @pytest.mark.parametrize(

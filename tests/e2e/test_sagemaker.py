@@ -71,7 +71,7 @@ def test_without_network_and_credentials_images_in_the_body_are_embedded():
     environ = {name: value for name, value in without_proxies().items() if "AWS" not in name}
     done = subprocess.run(
         ["unshare", "--net", sys.executable, "-m", "tests.e2e.isolated"],
-        cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120,
+        cwd=ROOT, env=environ, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     image, away = json.loads(done.stdout)
@@ -97,11 +97,12 @@ def test_missing_headers_and_those_of_the_platform_are_understood(service):
 def test_a_ping_is_answered_while_requests_run(service):
     with HeldServer() as server, ThreadPoolExecutor(20) as pool:
         held = [pool.submit(service.invoke, {"url": server.url("/held")}) for _ in range(16)]
-        limit_s = time.monotonic() + 20
-        while server.requests < 16 and time.monotonic() < limit_s:
+        limit_s = time.monotonic() + 60
+        while server.requests < 16:
+            assert time.monotonic() < limit_s
             time.sleep(0.01)
         for method in ("GET", "POST"):
-            assert requests.request(method, service.url("/ping"), timeout=2).status_code == 200
+            assert requests.request(method, service.url("/ping"), timeout=60).status_code == 200
         server.allowed.set()
         assert {one.result().status_code for one in held} == {200}
 

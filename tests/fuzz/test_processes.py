@@ -12,7 +12,7 @@ from model.backends.fake import FakeEncoder
 from tests.fuzz.mutate import mutated
 from tests.hostile_images import REFUSED
 
-COUNT = 300
+COUNT = 150
 
 
 @pytest.fixture(scope="module")

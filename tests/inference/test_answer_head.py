@@ -8,11 +8,15 @@ from hypothesis import strategies as st
 
 from inference.fetching.answer_head import LeanResponse
 
-USED = ["Connection", "Content-Length", "Content-Encoding", "Location", "Transfer-Encoding"]
+USED = [
+    "Connection", "Content-Length", "Content-Encoding", "Location", "Transfer-Encoding", "ETag",
+    "Retry-After",
+]  # fmt: skip
 LINES = [
     b"Content-Length: 3\r\n", b"content-length: 5\n", b"Transfer-Encoding: chunked\r\n",
     b"Location: /a\r\n", b"LOCATION : /b\r\n", b"Location:\r\n", b"Content-Encoding: gzip\r\n",
     b"Connection: close\r\n", b"Keep-Alive: a\r\n", b"Content-Lengthy: 7\r\n", b"ETag: a\r\n",
+    b"etag: \"a\"\r\n", b"Retry-After: 7\r\n", b"Retry: 7\r\n",
     b"X-A: b\n", b"X-A: b\rLocation: /c\r\n", b"X-A:\r\n", b" folded\r\n", b"\tLocation: /d\r\n",
     b": b\r\n", b"no header\r\n", b"From a: b\r\n", b"\xe9: b\r\n", b"X-A: \xe9\x00\x85\r\n",
     b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 100 a: b\r\n", b"HTTP/1.1 204 a\r\n", b"\r\n",
@@ -62,7 +66,7 @@ def test_what_is_used_is_read_as_http_client_reads_it(answer):
 def test_what_is_not_used_is_not_kept():
     here, there = socket.socketpair()
     with here, there:
-        there.sendall(b"HTTP/1.1 200 OK\r\nETag: a\r\n b\r\nContent-Length: 0\r\nVia: c\r\n\r\n")
+        there.sendall(b"HTTP/1.1 200 OK\r\nServer: a\r\n b\r\nContent-Length: 0\r\nVia: c\r\n\r\n")
         response = LeanResponse(here, method="GET")
         response.begin()
         assert response.getheaders() == [("Content-Length", "0")]

@@ -71,6 +71,17 @@ def test_a_model_is_removed_and_the_batcher_closed_only_after_the_last_result():
             assert handed_over == ["first"]
 
 
+def test_a_batch_is_told_before_its_results_are_handed_over():
+    seen = []
+    with opened(FakeEncoder()) as batcher:
+        batcher.watch = seen.append
+        submit(batcher, "first", seen.append)
+    told, result = seen
+    assert [entry.payload for entry in told.batch.entries] == ["first"]
+    assert told.results == [result]
+    assert told.start_s <= told.end_s
+
+
 def test_a_thread_that_cannot_hand_over_results_is_trouble(monkeypatch):
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     with opened(Telling()) as batcher:

@@ -25,9 +25,9 @@ def noisy_points(times, sizes, rng):
 
 @pytest.mark.parametrize("sizes", [POWERS, REFINED], ids=["powers of two", "refined"])
 def test_the_sweet_spot_is_found_through_noise(sizes):
-    """In 95 % of 1,000 cases: within a factor of two, and 0.90 of the best true throughput."""
+    """In 95 % of 400 cases: within a factor of two, and 0.90 of the best true throughput."""
     found = 0
-    for seed in range(1000):
+    for seed in range(400):
         rng = np.random.default_rng(seed)
         b = 10 ** rng.uniform(-1, 1.7)
         a = b * 10 ** rng.uniform(-1, 1.3)
@@ -41,7 +41,7 @@ def test_the_sweet_spot_is_found_through_noise(sizes):
         truth = next(n for n in sizes if throughput[n] >= 0.95 * best)
         chosen = sweet_spot(fit(noisy_points(times, sizes, rng))).batch_size
         found += 0.5 <= chosen / truth <= 2 and throughput[chosen] >= 0.90 * best
-    assert found >= 950
+    assert found >= 380
 
 
 @given(

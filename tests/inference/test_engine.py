@@ -51,7 +51,7 @@ def opened(encoder=None, **config):
         yield engine
 
 
-def soon(seconds=10.0):
+def soon(seconds=60.0):
     return time.monotonic() + seconds
 
 
@@ -304,16 +304,14 @@ def test_an_engine_that_closes_answers_what_it_cannot_start():
     assert {r.code for r in results if isinstance(r, Failure)} <= {"encode_failed"}
 
 
-def test_draining_brings_deadlines_forward():
-    with (
-        ThumbnailServer(latency_s=1.5) as server,
-        opened() as engine,
-        ThreadPoolExecutor(1) as pool,
-    ):
-        answer = pool.submit(embed, engine, [ImageUrl(server.url("/1.jpg"))])
-        wait_for(lambda: server.requests == 1)
+def test_draining_brings_deadlines_forward(gated_server):
+    with opened() as engine, ThreadPoolExecutor(1) as pool:
+        items = [ImageUrl(gated_server.url("/gate"))]
+        answer = pool.submit(engine.embed, items, soon(600))
+        assert gated_server.reached.wait(60)
         engine.drain(time.monotonic())
-        assert answer.result(timeout=1.0)[0].code == "deadline_exceeded"
+        assert answer.result(timeout=60).results[0].code == "deadline_exceeded"
+        gated_server.gate.set()
 
 
 def test_times_are_spans_not_sums():
@@ -323,8 +321,8 @@ def test_times_are_spans_not_sums():
         items = [ImageUrl(server.url(f"/{n}")) for n in range(8)]
         times = engine.embed(items, soon()).times.as_ms()
     assert times.keys() == {"fetch_ms", "decode_ms", "queue_ms", "encode_ms", "total_ms"}
-    assert 200 <= times["fetch_ms"] < 8 * 200
-    assert times["total_ms"] >= times["fetch_ms"]
+    # A sum would be more than the whole.
+    assert 200 <= times["fetch_ms"] <= times["total_ms"]
 
 
 def test_texts_have_a_bound():
@@ -334,8 +332,20 @@ def test_texts_have_a_bound():
     assert isinstance(results[1], Embedding)
 
 
-def wait_for(condition, seconds=10.0):
+def wait_for(condition, seconds=60.0):
     limit_s = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit_s, "it never came true"
         threading.Event().wait(0.005)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_failure_says_how_long_its_server_wants_to_be_left_alone(thumbnail_server, status):
+    headers = {"Retry-After": "86400"}
+    thumbnail_server.replies["/busy"] = Reply(b"", "text/html", status, headers)
+    with opened() as engine:
+        urls = [thumbnail_server.url(path) for path in ("/busy", "/missing")]
+        busy, gone = embed(engine, [ImageUrl(url) for url in urls])
+    assert (busy.code, busy.retryable, busy.retry_after_s) == ("fetch_http_status", True, 3600.0)
+    assert gone.retry_after_s is None
+    assert thumbnail_server.requests == 2

@@ -14,6 +14,7 @@ from inference.engine.engine import Engine
 from inference.errors import ClientLeft, Overloaded
 from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from inference.profile.curve import Point, fit
+from inference.stats import StageTimes
 from inference.types import Embedding, Failure, ImageBytes, ImageUrl, Text, lane_of
 from model.backends.fake import FakeEncoder
 from tests.images import png
@@ -233,6 +234,16 @@ def test_every_result_knows_its_stage_times():
     assert image.times_s.keys() == {"fetch", "decode", "queue", "encode"}
     assert text.times_s.keys() == {"queue", "encode"}
     assert missing.times_s.keys() == {"fetch"}
+
+
+def test_a_caller_gives_the_times_and_finds_them_in_each_batch():
+    times, told = StageTimes(), []
+    with Engine(FakeEncoder(), LOCAL, EngineConfig()) as engine:
+        engine.watch_batches(told.append)
+        answer = engine.embed([Text("a"), Text("b")], soon(), times=times)
+    assert answer.times is times
+    assert times.spans().keys() == {"queue", "encode"}
+    assert [entry.times.request for one in told for entry in one.batch.entries] == [times, times]
 
 
 def test_what_batches_take_is_held_against_the_tuning(caplog):

@@ -17,7 +17,13 @@ import pytest
 from moto import mock_aws
 
 from inference.config import FetchConfig, UrlConfig
-from inference.errors import FetchBlocked, FetchError, FetchHttpStatus, FetchTooLarge
+from inference.errors import (
+    FetchBlocked,
+    FetchError,
+    FetchHttpStatus,
+    FetchTooLarge,
+    NotModified,
+)
 from inference.fetching.fetcher import Fetcher
 from inference.fetching.urls import tidy
 from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
@@ -28,7 +34,7 @@ IMAGE = png()
 LOCAL = UrlConfig(allow_hosts=("127.0.0.1",))
 
 
-def soon(seconds=5.0):
+def soon(seconds=60.0):
     return time.monotonic() + seconds
 
 
@@ -128,6 +134,97 @@ def test_an_image_that_comes_at_the_second_try_is_an_image(thumbnail_server):
     thumbnail_server._find = lambda path: next(answers)
     with opened() as fetcher:
         assert fetcher.fetch(thumbnail_server.url("/a"), soon()) == IMAGE
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(thumbnail_server, status):
+    """Its own pause, 0.1 s at most, would be shorter."""
+    busy = Reply(b"", "text/html", status, {"Retry-After": "1"})
+    answers = iter([busy, Reply(IMAGE)])
+    thumbnail_server._find = lambda path: next(answers)
+    with opened(fetch_timeout_s=60.0) as fetcher:
+        before_s = time.monotonic()
+        assert fetcher.fetch(thumbnail_server.url("/a"), soon(60)) == IMAGE
+        assert time.monotonic() - before_s >= 1.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "told_s"),
+    [("60", 60.0), ("1000000", 3600.0), ("Fri, 31 Dec 9999 23:59:59 GMT", 3600.0)],
+)
+def test_a_pause_that_ends_after_the_limit_is_told_at_once(thumbnail_server, asked, told_s):
+    busy = Reply(b"", "text/html", 503, {"Retry-After": asked})
+    thumbnail_server.replies["/a"] = busy
+    with opened() as fetcher, pytest.raises(FetchHttpStatus) as caught:
+        fetcher.fetch(thumbnail_server.url("/a"), soon(30))
+    assert (caught.value.retryable, caught.value.retry_after_s) == (True, told_s)
+    assert thumbnail_server.requests == 1
+
+
+@pytest.mark.parametrize("asked", ["soon", "-5", "", "0", "Mon, 01 Jan 2001 00:00:00 GMT"])
+def test_a_pause_that_is_none_changes_nothing(thumbnail_server, asked):
+    thumbnail_server.replies["/a"] = Reply(b"", "text/html", 503, {"Retry-After": asked})
+    with opened() as fetcher:
+        assert code_of(fetcher, thumbnail_server.url("/a")) == ("fetch_http_status", True)
+    assert thumbnail_server.requests == FetchConfig.attempts
+
+
+@pytest.mark.parametrize("status", [404, 408, 500])
+def test_only_a_busy_server_may_ask_for_a_pause(thumbnail_server, status):
+    headers = {"Retry-After": "3600"}
+    thumbnail_server.replies["/a"] = Reply(b"", "text/html", status, headers)
+    with opened() as fetcher, pytest.raises(FetchHttpStatus) as caught:
+        fetcher.fetch(thumbnail_server.url("/a"), soon())
+    assert caught.value.retry_after_s is None
+    assert thumbnail_server.requests == (1 if status == 404 else FetchConfig.attempts)
+
+
+def test_each_hop_is_told_of_the_image_that_is_here():
+    """Which of them knows it is not known before."""
+    heard = []
+    with redirecting(b"Location: /there", heard) as url, opened() as fetcher:
+        assert fetcher.fetch_if_new(url, soon(), 'W/"a"').data == b"ok"
+    assert len(heard) == 2
+    assert all(b'\r\nIf-None-Match: W/"a"\r\n' in request for request in heard)
+
+
+def test_no_etag_is_sent_unless_one_is_given():
+    heard = []
+    with redirecting(b"Location: /there", heard) as url, opened() as fetcher:
+        fetcher.fetch_if_new(url, soon(), '"a"')
+        heard.clear()
+        assert fetcher.fetch(url, soon()) == b"ok"
+    assert not any(b"if-none-match" in request.lower() for request in heard)
+
+
+def test_an_image_that_is_still_here_is_told_on_the_same_connection(thumbnail_server, connections):
+    thumbnail_server.replies["/a"] = Reply(IMAGE, headers={"ETag": '"a"'})
+    thumbnail_server.replies["/old"] = Reply(status=302, headers={"Location": "/a"})
+    with opened() as fetcher:
+        fetched = fetcher.fetch_if_new(thumbnail_server.url("/a"), soon(), None)
+        assert fetched == (IMAGE, '"a"')
+        for path in ("/a", "/a", "/a"):
+            with pytest.raises(NotModified, match="304 Not Modified"):
+                fetcher.fetch_if_new(thumbnail_server.url(path), soon(), fetched.etag)
+        assert len(connections) == 1
+        with pytest.raises(NotModified):
+            fetcher.fetch_if_new(thumbnail_server.url("/old"), soon(), fetched.etag)
+    assert thumbnail_server.requests == 6
+
+
+def test_a_304_that_goes_on_for_ever_meets_the_limits():
+    def talk(connection):
+        connection.sendall(b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            connection.sendall(b"10000\r\n" + bytes(65536) + b"\r\n")
+
+    with (
+        speaking(talk) as url,
+        opened(max_image_bytes=1_000_000) as fetcher,
+        pytest.raises(FetchError) as caught,
+    ):
+        fetcher.fetch_if_new(url, soon(), '"a"')
+    assert caught.value.code in {"not_modified", "fetch_too_large"}
 
 
 def test_nobody_listening():
@@ -619,12 +716,36 @@ def test_an_object_is_read(bucket):
         assert fetcher.fetch(tidy(" s3://thumbnails/a/b c%20.png\n"), soon()) == IMAGE
 
 
+def test_an_object_that_is_still_here_is_not_read_again(bucket):
+    with opened(urls=UrlConfig(allow_buckets=("thumbnails",))) as fetcher:
+        url = "s3://thumbnails/a/b c%20.png"
+        first = fetcher.fetch_if_new(url, soon(), None)
+        assert first == (IMAGE, bucket.head_object(Bucket="thumbnails", Key=url[16:])["ETag"])
+        assert first.etag.startswith('"')
+        with pytest.raises(NotModified):
+            fetcher.fetch_if_new(url, soon(), first.etag)
+        assert fetcher.fetch_if_new(url, soon(), '"other"') == first
+
+
+def test_s3_may_ask_for_a_pause(monkeypatch):
+    body = b"<Error><Code>SlowDown</Code></Error>"
+    head = b"HTTP/1.1 503 Slow Down\r\nRetry-After: 120\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with speaking(lambda connection: connection.sendall(head + body)) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url.removesuffix("/image"))
+        with (
+            opened(urls=UrlConfig(allow_buckets=("*",))) as fetcher,
+            pytest.raises(FetchHttpStatus, match="503 SlowDown") as caught,
+        ):
+            fetcher.fetch("s3://thumbnails/a", soon(30))
+    assert (caught.value.retryable, caught.value.retry_after_s) == (True, 120.0)
+
+
 def test_objects_that_cannot_be_read(bucket):
     with opened(urls=UrlConfig(allow_buckets=("thumbnails", "missing"))) as fetcher:
         assert code_of(fetcher, "s3://thumbnails/no") == ("s3_not_found", False)
         assert code_of(fetcher, "s3://missing/no") == ("s3_not_found", False)
         assert code_of(fetcher, "s3://thumbnails/") == ("fetch_blocked", False)
-    with opened() as fetcher, pytest.raises(FetchBlocked, match="bucket thumbnails is not"):
+    with opened() as fetcher, pytest.raises(FetchBlocked, match="bucket 'thumbnails' is not"):
         fetcher.fetch("s3://thumbnails/a", soon())
 
 

@@ -102,7 +102,7 @@ def test_the_engine_reads_files_and_each_fails_alone(tmp_path):
     ]  # fmt: skip
 
 
-def test_only_the_embed_command_names_files_of_this_machine():
+def test_only_commands_name_files_of_this_machine():
     """Whoever speaks with the service could read them else."""
     folders = ("deploy", "serve", "inference")
     found = {
@@ -117,4 +117,7 @@ def test_only_the_embed_command_names_files_of_this_machine():
         "inference/preparation/order.py",
         "inference/preparation/processes/process.py",
         "serve/commands/embed/inputs.py",
+        "serve/commands/train/data/parquet_images.py",
+        "serve/commands/train/data/rows.py",
+        "serve/commands/train/pixels/prepare.py",
     }

@@ -80,9 +80,9 @@ def test_a_batch_that_does_not_fit_is_halved_and_later_ones_are_small_from_the_s
 def test_an_embedding_with_a_nan_is_a_failure_of_its_item():
     class Overflowing(FakeEncoder):
         def encode_texts(self, texts):
-            vectors, truncated = super().encode_texts(texts)
+            vectors, lengths = super().encode_texts(texts)
             vectors[[text == "long" for text in texts], 0] = math.nan
-            return vectors, truncated
+            return vectors, lengths
 
     good, bad = Forward(Overflowing(), lambda tower, most: None).run("text", ["a", "long"])
     assert isinstance(good, Embedding)

@@ -205,7 +205,7 @@ def test_bulk_keeps_its_share_under_an_interactive_flood(configs, flooded, tower
     assert sum(bulk) <= BULK_SHARE * (total_s + round_s)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(configs, st.floats(0.01, 1.0), st.sampled_from([1.0, 2.0, 4.0]))
 def test_batches_stay_short_while_interactive_items_come(configs, wait_s, slow):
     """By the curve, and by what batches really take once enough of them ran."""

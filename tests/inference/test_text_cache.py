@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from inference.config import BatchConfig
 from inference.engine.text_cache import ENTRY_BYTES, TextCache
 from inference.types import Embedding, ImageBytes, Text
-from model.backends.fake import FakeEncoder
+from model.backends.fake import CONTEXT_LENGTH, FakeEncoder
 from tests.images import png
 from tests.inference.test_engine import (
     RecordingEncoder,
@@ -43,6 +43,7 @@ def test_a_text_asked_again_costs_no_forward_pass():
         assert engine._models["fake"].encoder.batches == [("text", 2)]
         assert counts(engine) == (2, 2)
     assert [result.truncated for result in again.results] == [True, False, True]
+    assert [result.tokens for result in again.results] == [CONTEXT_LENGTH, 3, CONTEXT_LENGTH]
     np.testing.assert_array_equal(again.results[1].vector, first[0].vector)
     np.testing.assert_array_equal(again.results[2].vector, first[1].vector)
     assert [result.times_s for result in again.results] == [{}] * 3
@@ -167,7 +168,7 @@ def test_the_cache_is_a_bounded_memory_of_the_last_asked(steps, room):
     for step, number in steps:
         text = f"text {number:02d}"
         if step == "put":
-            cache.put(text, Embedding(text_vector(text), truncated=number % 2 == 0))
+            cache.put(text, Embedding(text_vector(text), truncated=number % 2 == 0, tokens=number))
             model[text] = None
             model.move_to_end(text)
             while len(model) > room:
@@ -177,7 +178,7 @@ def test_the_cache_is_a_bounded_memory_of_the_last_asked(steps, room):
             assert (found is not None) == (text in model)
             if found is not None:
                 model.move_to_end(text)
-                assert found.truncated == (number % 2 == 0)
+                assert (found.truncated, found.tokens) == (number % 2 == 0, number)
                 np.testing.assert_array_equal(found.vector, text_vector(text))
         report = cache.report()
         assert report.held_bytes <= max_bytes

@@ -1,6 +1,7 @@
 """Which URLs and addresses may be fetched."""
 
 import ipaddress
+import re
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import pytest
@@ -234,7 +235,9 @@ def test_a_redirect_of_any_bytes_is_refused_or_leads_to_one_host(raw):
 
 
 def test_other_ports_are_refused():
-    with pytest.raises(FetchBlocked, match="port 8080"):
+    with pytest.raises(
+        FetchBlocked, match="port 8080 is not allowed without --allow-host example.com:8080$"
+    ):
         UrlPolicy(UrlConfig()).target("http://example.com:8080/")
 
 
@@ -276,7 +279,7 @@ def test_host_rules(rule, url, matches):
 def test_only_hosts_restricts_and_exempts_from_nothing():
     policy = UrlPolicy(UrlConfig(only_hosts=("cdn.example",)))
     policy.target("https://cdn.example/")
-    with pytest.raises(FetchBlocked, match="not one of the hosts allowed"):
+    with pytest.raises(FetchBlocked, match="not one of the hosts of --only-host"):
         policy.target("https://example.com/")
     with pytest.raises(FetchBlocked, match="not public"):
         policy.check_addresses("cdn.example", 443, ["10.0.0.1"])
@@ -289,13 +292,42 @@ def test_a_denied_address_is_denied_under_any_name():
         policy.check_addresses("cdn.example", 80, ["1.2.3.4"])
 
 
+@pytest.mark.parametrize(
+    ("rule", "host"),
+    [("127.0.0.1", "localhost"), ("localhost:8080", "127.0.0.1"), ("127.0.0.1", "[::1]")],
+)
+def test_the_names_of_this_machine_are_different_hosts_and_the_refusal_says_so(rule, host):
+    """A rule for one would else reach what listens only on another."""
+    policy, other = UrlPolicy(UrlConfig(allow_hosts=(rule,))), rule.partition(":")[0]
+    needed = rf"{re.escape(f'--allow-host {host}:8080 ({other} is another host)')}$"
+    with pytest.raises(FetchBlocked, match=f"port 8080 is not allowed without {needed}"):
+        policy.target(f"http://{host}:8080/")
+    with pytest.raises(FetchBlocked, match=f"not public, nor allowed by {needed}"):
+        policy.check_addresses(host.strip("[]"), 8080, ["127.0.0.1"])
+
+
+@given(st.sampled_from(["cdn.internal", "10.0.0.1", "fd00::1"]), st.integers(1, 65535))
+def test_the_rule_that_a_refusal_names_allows_it(host, port):
+    def rule(check):
+        with pytest.raises(FetchBlocked) as refused:
+            check(UrlPolicy(UrlConfig()))
+        return re.search(r"--allow-host (\S+)", str(refused.value))[1]
+
+    def check(policy):
+        policy.check_addresses(host, port, ["10.0.0.1"])
+
+    check(UrlPolicy(UrlConfig(allow_hosts=(rule(check),))))
+
+
 def test_one_private_address_refuses_the_name():
     with pytest.raises(FetchBlocked, match="not public"):
         UrlPolicy(UrlConfig()).check_addresses("example.com", 443, ["8.8.8.8", "127.0.0.1"])
 
 
 def test_buckets_are_refused_unless_named():
-    with pytest.raises(FetchBlocked):
+    with pytest.raises(
+        FetchBlocked, match="'thumbnails' is not allowed without --allow-bucket thumbnails$"
+    ):
         UrlPolicy(UrlConfig()).check_bucket("thumbnails")
     UrlPolicy(UrlConfig(allow_buckets=("thumbnails",))).check_bucket("thumbnails")
     UrlPolicy(UrlConfig(allow_buckets=("*",))).check_bucket("thumbnails")

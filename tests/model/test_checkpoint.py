@@ -60,6 +60,7 @@ def reindex(folder, weight_map):
     (folder / "model.safetensors.index.json").write_text(index)
 
 
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 605157884\n"
 BREAKAGES = {
     "no config": (lambda f: (f / "config.json").unlink(), "config.json is missing"),
     "half a config": (
@@ -68,7 +69,15 @@ BREAKAGES = {
     ),
     "another model": (
         lambda f: edit(f / "config.json", model_type="bert"),
-        "describes a model of type 'bert'; served are 'clip', 'siglip', 'clip_resnet'",
+        "a model of type 'bert'; served are 'clip', 'siglip', 'clip_resnet', 'clip_convnext'",
+    ),
+    "a pointer as weights": (
+        lambda f: (f / "model.safetensors").write_text(POINTER),
+        "model.safetensors is a Git LFS pointer; get the file itself: git lfs pull",
+    ),
+    "a pointer as tokenizer": (
+        lambda f: (f / "tokenizer.json").write_text(POINTER),
+        "tokenizer.json is a Git LFS pointer; get the file itself: git lfs pull",
     ),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
     "half the weights": (
@@ -195,3 +204,13 @@ def test_verifying_needs_neither_torch_nor_numpy(small_checkpoint):
         "assert not {'torch', 'numpy', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize("name", ["model.tar.gz", "Model.TGZ", "model.tar"])
+def test_an_archive_is_named_for_what_it_is(tmp_path, name):
+    archive = tmp_path / name
+    archive.touch()
+    said = f"{archive} is a packed artifact; unpack it: mkdir FOLDER && tar -xf {archive} -C FOLDER"
+    with pytest.raises(CheckpointError) as caught:
+        locate(str(archive))
+    assert str(caught.value) == said

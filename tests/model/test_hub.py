@@ -97,7 +97,7 @@ def python(arguments, home, endpoint, **environ):
         env=environ_of(home, endpoint) | environ,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
 

@@ -23,6 +23,7 @@ from tests.checkpoints import make_checkpoint
 from tests.images import encode, jpeg, oriented, picture, png, speckles
 
 SIZE = 32
+SIDES = range(SIZE, SIZE + 1)
 PATH = Path("preprocessor_config.json")
 SQUARE = {"height": SIZE, "width": SIZE}
 CLIP = {"size": {"shortest_edge": SIZE}, "crop_size": SQUARE}
@@ -44,7 +45,7 @@ def theirs(config, data, processor):
 
 
 def assert_alike(config, data, family=families.CLIP):
-    processor = read(PATH, config, SIZE, family)
+    processor = read(PATH, config, SIDES, family)
     ours = preprocess(data, processor.geometry, "reference")
     pixels, values = theirs(config, data, PROCESSORS[family])
     assert np.array_equal(ours, pixels)
@@ -145,7 +146,7 @@ REFUSED_VALUES: dict[str, list[Any]] = {
 )
 def test_what_cannot_be_followed_is_refused_by_its_key_and_value(key, change):
     with pytest.raises(CheckpointError) as caught:
-        read(PATH, CLIP | change, SIZE, families.CLIP)
+        read(PATH, CLIP | change, SIDES, families.CLIP)
     assert f'preprocessor_config.json: "{key}" is {json.dumps(change[key])}: ' in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -159,7 +160,7 @@ def test_what_cannot_be_followed_is_refused_by_its_key_and_value(key, change):
 )  # fmt: skip
 def test_a_refusal_says_what_a_key_is_by_default_and_stays_short(config, message):
     with pytest.raises(CheckpointError, match=message) as caught:
-        read(PATH, config, SIZE, families.CLIP)
+        read(PATH, config, SIDES, families.CLIP)
     assert len(str(caught.value)) < 250
 
 
@@ -226,7 +227,7 @@ def test_any_configuration_gives_the_pixels_of_transformers_or_is_refused_by_nam
     family, config, width, height
 ):
     try:
-        read(PATH, config, SIZE, family)
+        read(PATH, config, SIDES, family)
     except CheckpointError as exc:
         key = str(exc).split('"')[1]
         assert key in config or key in family.image_defaults

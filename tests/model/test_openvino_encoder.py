@@ -17,7 +17,7 @@ from model.checkpoints.checkpoint import BUILTIN_FOLDER, verify
 from model.checkpoints.graphs import find, graphs_folder
 from model.config import ModelConfig
 from model.errors import CheckpointError
-from model.load import load
+from model.load import load, precheck
 from tests.checkpoints import make_checkpoint
 from tests.images import png
 
@@ -60,10 +60,10 @@ def test_it_agrees_with_torch_at_every_length_of_text(encoder, torch_encoder):
     )
     for words in range(1, encoder.spec.context_length + 2):
         texts = ["a " * words, "b"]
-        ours, cut = encoder.encode_texts(texts)
+        ours, lengths = encoder.encode_texts(texts)
         theirs, expected = torch_encoder.encode_texts(texts)
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
-        assert cut.tolist() == expected.tolist()
+        assert lengths.tolist() == expected.tolist()
 
 
 def test_an_embedding_does_not_depend_on_its_batch_mates(encoder):
@@ -194,6 +194,8 @@ def test_half_written_graphs_are_refused(exported, tmp_path, damage):
 def test_int8_that_is_not_there_names_the_command(exported):
     with pytest.raises(CheckpointError, match="sweetspot quantize --model"):
         opened(exported, precision="int8")
+    with pytest.raises(CheckpointError, match="sweetspot quantize --model"):
+        precheck(ModelConfig(model=str(exported), device="cpu", precision="int8"))
 
 
 def test_the_built_in_ships_exported():

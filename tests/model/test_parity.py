@@ -9,9 +9,11 @@ from model.fidelity.parity import Reference, compare
 from model.load import load
 from model.synthetic.thumbnails import sample
 from tests.checkpoints import (
+    CONVNEXT_SIZES,
     RESNET_SIZES,
     SIGLIP_SIZES,
     make_checkpoint,
+    make_convnext,
     make_resnet,
     make_siglip,
 )
@@ -19,7 +21,11 @@ from tests.images import odd_images
 
 TEXTS = ["a login form", "dark dashboard with a bar chart, on a tablet", "?", "ü" * 300]
 ODD = ("cmyk.jpg", "palette-alpha.png", "exif-6.jpg")
-LARGE = ("vit-b-32", "vit-b-16", "vit-l-14", "siglip-base", "siglip2-base", "rn50", "rn50x4")
+OTHERS = ("siglip", "siglip2", "siglip-spare", "resnet", "convnext", "convnext-mlp")
+LARGE = (
+    "vit-b-32", "vit-b-16", "vit-l-14", "siglip-base", "siglip2-base", "rn50", "rn50x4",
+    "convnext-base-w",
+)  # fmt: skip
 FULL = [pytest.param(size, marks=pytest.mark.full) for size in LARGE]
 
 
@@ -28,11 +34,13 @@ def checkpoint_of(size, folder):
         return BUILTIN_FOLDER
     if size in SIGLIP_SIZES:
         return make_siglip(folder / size, size)
+    if size in CONVNEXT_SIZES:
+        return make_convnext(folder / size, size)
     make = make_resnet if size in RESNET_SIZES else make_checkpoint
     return make(folder / size, size)
 
 
-@pytest.mark.parametrize("size", ["builtin", "small", "siglip", "siglip2", "resnet", *FULL])
+@pytest.mark.parametrize("size", ["builtin", "small", "siglip", "resnet", *FULL])
 def test_every_back_end_keeps_its_floors(size, tmp_path):
     config = ModelConfig(model=str(checkpoint_of(size, tmp_path)), device="cpu")
     rows = list(check(config, 32))
@@ -46,7 +54,7 @@ def test_every_back_end_keeps_its_floors(size, tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
-@pytest.mark.parametrize("size", ["builtin", "siglip", "siglip2", "resnet", *FULL])
+@pytest.mark.parametrize("size", ["builtin", *OTHERS, *FULL])
 def test_pixels_are_the_references_and_embeddings_follow(size, backend, tmp_path):
     """Odd images, too: pixels identical, cosine at least 0.99999, no number off by 1e-4."""
     folder = checkpoint_of(size, tmp_path)

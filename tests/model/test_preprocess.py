@@ -60,6 +60,37 @@ def test_an_odd_image_becomes_pixels(name):
 
 
 @pytest.mark.parametrize("policy", ["display", "reference"])
+@pytest.mark.parametrize("name", ODD)
+def test_the_size_is_told_once_as_a_viewer_shows_the_picture(name, policy):
+    told = []
+
+    def tell_size(*size):
+        told.append(size)
+
+    try:
+        preprocess(ODD[name], SIZE, policy, tell_size=tell_size)
+    except DecodeError:  # `reference` refuses thin ones
+        assert told == []
+    else:
+        assert told == [ImageOps.exif_transpose(Image.open(io.BytesIO(ODD[name]))).size]
+
+
+def test_the_size_is_that_of_the_whole_picture_and_not_of_the_part_that_is_decoded():
+    told = []
+    preprocess(oriented(6, 1200, 900), SIZE, tell_size=lambda *size: told.append(size))
+    assert told == [(900, 1200)]
+
+
+@pytest.mark.parametrize("policy", ["display", "reference"])
+@pytest.mark.parametrize("name", DAMAGED)
+def test_no_size_is_told_of_a_damaged_image(name, policy):
+    told = []
+    with pytest.raises(DecodeError):
+        preprocess(DAMAGED[name][0], SIZE, policy, tell_size=lambda *size: told.append(size))
+    assert told == []
+
+
+@pytest.mark.parametrize("policy", ["display", "reference"])
 @pytest.mark.parametrize("name", DAMAGED)
 def test_a_damaged_image_fails_with_its_code(name, policy):
     data, code = DAMAGED[name]

@@ -13,7 +13,7 @@ from model.synthetic.captions import BEFORE, BEHIND, FIELDS, NOUNS, caption, par
 from model.synthetic.screens.devices import DEVICES
 from model.synthetic.screens.kinds import KINDS
 from model.synthetic.screens.theme import ACCENTS, MODES
-from model.synthetic.thumbnails import draw, encode, sample
+from model.synthetic.thumbnails import attributes_of, caption_of, draw, encode, sample
 
 LOGIN = Attributes("login", "blue", "dark", "phone")
 any_attributes = st.sampled_from(combinations())
@@ -35,6 +35,12 @@ def test_the_same_seed_draws_the_same_picture(attributes, seed, side):
     first, again = draw(attributes, seed, side), draw(attributes, seed, side)
     assert first.tobytes() == again.tobytes()
     assert max(first.size) == side
+
+
+def test_what_a_sample_shows_is_known_without_drawing_it():
+    for seed in range(20):
+        drawn = sample(seed)
+        assert (attributes_of(seed), caption_of(seed)) == (drawn.attributes, drawn.caption)
 
 
 def test_another_seed_draws_another_picture_of_the_same_screen():

@@ -18,7 +18,7 @@ from model.checkpoints.checkpoint import BUILTIN_FOLDER, verify
 from model.config import ModelConfig
 from model.errors import CheckpointError, OutOfMemory
 from model.fidelity.parity import Reference, compare
-from model.load import card_precisions, load, settle
+from model.load import CUDA_DRIVERS, card_precisions, load, precheck, settle
 from tests.checkpoints import make_checkpoint
 from tests.images import jpeg, png
 
@@ -89,17 +89,17 @@ def test_an_embedding_does_not_depend_on_its_batch_mates(encoder):
         np.testing.assert_allclose(encoder.encode_images(image[None])[0], row, atol=1e-5)
 
 
-def test_a_long_text_is_cut_and_says_so(encoder):
-    _, truncated = encoder.encode_texts(["short", "x " * 500])
-    assert truncated.tolist() == [False, True]
+def test_a_long_text_has_more_tokens_than_the_context(encoder):
+    _, lengths = encoder.encode_texts(["short", "x " * 500])
+    assert (lengths > encoder.spec.context_length).tolist() == [False, True]
 
 
 def test_a_text_of_exactly_the_context_is_not_cut(tmp_path):
     folder = make_checkpoint(tmp_path / "short", context_length=6)
     encoder = load(ModelConfig(model=str(folder), device="cpu", backend="torch"))
     texts = ["a b c d", "a b c d e"]
-    _, truncated = encoder.encode_texts(texts)
-    assert truncated.tolist() == [False, True]
+    _, lengths = encoder.encode_texts(texts)
+    assert lengths.tolist() == [6, 7]
     reference = Reference(folder).embed_texts(texts)
     np.testing.assert_allclose(encoder.encode_texts(texts)[0], reference, atol=1e-4)
 
@@ -158,6 +158,12 @@ def test_a_tokenizer_of_another_model_is_refused(small_checkpoint, tmp_path):
 def test_cuda_without_a_device_is_refused(small_checkpoint):
     with pytest.raises(CheckpointError, match="finds no CUDA device"):
         load(ModelConfig(model=str(small_checkpoint), device="cuda"))
+
+
+@pytest.mark.skipif(any(map(Path.exists, CUDA_DRIVERS)), reason="this machine has a CUDA driver")
+def test_cuda_without_a_driver_is_refused_before_the_fork(small_checkpoint):
+    with pytest.raises(CheckpointError, match="there is no CUDA driver here"):
+        precheck(ModelConfig(model=str(small_checkpoint), device="cuda"))
 
 
 @pytest.mark.parametrize(("precision", "cosine"), [("float16", 0.9999), ("bfloat16", 0.9995)])

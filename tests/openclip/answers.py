@@ -14,6 +14,7 @@ import numpy as np
 from model.convert.convert import convert
 from model.synthetic.thumbnails import sample
 from tests.images import encode, picture
+from tests.openclip.tokenizers import TOKENIZERS
 
 ROOT = Path(__file__).parents[2]
 # open_clip repairs nothing in these.
@@ -43,6 +44,9 @@ def ask(name, folder, pictures, texts):
     for index, data in enumerate(pictures):
         (inside / f"{index:03}").write_bytes(data)
     (folder / "texts.json").write_text(json.dumps(texts))
+    (folder / "tokenizer").mkdir()
+    if name in TOKENIZERS:
+        TOKENIZERS[name](folder / "tokenizer")
     python = ROOT / os.environ["OPENCLIP_PYTHON"]
     asked = subprocess.run(
         [python, "-m", "tests.openclip.embed", name, folder],

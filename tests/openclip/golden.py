@@ -2,8 +2,9 @@
 
     OPENCLIP_PYTHON=.openclip/bin/python .venv/bin/python -m tests.openclip.golden
 
-Of each model a folder gets `open_clip_config.json`, `model.json` (names and shapes of weights,
-whose values follow from SEED, and texts) and `found.npz`. `picture.png` is the picture.
+Of each model a folder gets `open_clip_config.json`, the tokenizer where it has one, `model.json`
+(names and shapes of weights, whose values follow from SEED, and texts) and `found.npz`.
+`picture.png` is the picture.
 """
 
 import json
@@ -18,7 +19,10 @@ from tests.images import encode, speckles
 from tests.openclip.answers import ask
 
 GOLDEN = Path(__file__).parents[1] / "model" / "convert" / "golden"
-MODELS = ("small-vit", "small-vit-squash", "small-rn")
+MODELS = (
+    "small-vit", "small-vit-squash", "small-rn", "small-siglip", "small-siglip2", "small-convnext",
+    "small-convnext-mlp",
+)  # fmt: skip
 TEXTS = ["a dark login screen", "Pricing  cards, it's 2024"]
 
 
@@ -34,7 +38,8 @@ def main():
 
 def write(answer, folder):
     folder.mkdir(exist_ok=True)
-    shutil.copy(answer.source / "open_clip_config.json", folder)
+    for path in answer.source.glob("*.json"):
+        shutil.copy(path, folder)
     with safe_open(answer.source / "open_clip_model.safetensors", "numpy") as held:
         shapes = {name: held.get_slice(name).get_shape() for name in sorted(held.keys())}
     (folder / "model.json").write_text(json.dumps({"texts": TEXTS, "shapes": shapes}) + "\n")

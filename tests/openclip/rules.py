@@ -22,7 +22,12 @@ def later_by(data, geometry):
     return tuple(round(margin / 2) - margin // 2 for margin in margins)
 
 
-def with_end_after(ids):
-    """Fill up with the end token, as the service does. ids: int64 [N, L], zeros after the end."""
+def filled(ids, family):
+    """Fill up as the service does. ids: int64 [N, L], zeros after the end of OpenAI's texts.
+
+    A SigLIP's texts are padded by open_clip as by the service.
+    """
+    if family.pads_texts:
+        return ids
     end = ids.max()
     return np.where(np.cumsum(ids == end, axis=1) > 0, end, ids)

@@ -26,7 +26,7 @@ def _drawn(name, shape, generator):
     uniform = 2 * torch.rand(tuple(shape), generator=generator) - 1
     if len(shape) == 1:
         return _vector(name, uniform)
-    if "embedding" in name:
+    if "embedding" in name or last in {"pos_embed", "latent"}:
         return 0.5 * uniform
     # Of the two projections, torch's [out, in] is turned.
     inputs = shape[0] if last in {"proj", "text_projection"} else math.prod(shape[1:])
@@ -35,7 +35,7 @@ def _drawn(name, shape, generator):
 
 
 def _vector(name, uniform):
-    """The last normalisation of a ResNet's block is weak: blocks would add up to large numbers."""
-    if name.endswith(("running_var", "weight")):
-        return (1 + 0.5 * uniform) * (0.3 if name.endswith("bn3.weight") else 1)
+    """The last factors of convolutional blocks are weak: else blocks add up to large numbers."""
+    if name.endswith(("running_var", "weight", "gamma")):
+        return (1 + 0.5 * uniform) * (0.3 if name.endswith(("bn3.weight", "gamma")) else 1)
     return 0.1 * uniform

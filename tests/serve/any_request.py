@@ -18,7 +18,7 @@ numbers = (
 )
 names = st.sampled_from(
     "inputs urls images texts url image text id model parameters encoding timings deadline_ms lane "
-    "stream".split()
+    "stream labels template inputText inputImage candidate_labels hypothesis_template".split()
 )  # fmt: skip
 anything = st.recursive(
     st.none() | st.booleans() | numbers | strings,
@@ -41,8 +41,26 @@ parameters = st.fixed_dictionaries(
         "stream": st.booleans(),
     },
 )
-valid_requests = st.builds(
-    lambda form, given: form | ({"parameters": given} if given else {}),
+models = st.sampled_from(["fake", ["fake"], "other"])
+labels = st.lists(st.text("abc", min_size=1), min_size=1, max_size=3, unique=True)
+templates = st.sampled_from(["{}", "a {} of {}"])
+forms_of_toolkits = st.one_of(
+    st.lists(strings, min_size=1, max_size=5),
+    st.fixed_dictionaries({"inputText": strings}, optional={"inputImage": st.none() | strings}),
+    st.fixed_dictionaries({"image": strings, "labels": labels}, optional={"template": templates}),
+    st.builds(
+        lambda inputs, given: {"inputs": inputs, "parameters": given},
+        strings | st.lists(strings, min_size=1, max_size=5),
+        st.fixed_dictionaries(
+            {"candidate_labels": labels | st.just("a, b")},
+            optional={"hypothesis_template": templates, "deadline_ms": st.integers(1, 10**6)},
+        ),
+    ),
+)
+valid_requests = forms_of_toolkits | st.builds(
+    lambda form, given, model: (
+        form | ({"parameters": given} if given else {}) | ({"model": model} if model else {})
+    ),
     st.one_of(
         st.builds(lambda value: {"inputs": value}, st.lists(items, min_size=1, max_size=5)),
         st.builds(
@@ -52,6 +70,7 @@ valid_requests = st.builds(
         st.builds(lambda form, value: {form: value}, st.sampled_from(["url", "text"]), strings),
     ),
     parameters,
+    st.none() | models,
 )  # fmt: skip
 
 

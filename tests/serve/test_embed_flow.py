@@ -12,7 +12,7 @@ from inference.config import EngineConfig
 from inference.engine.engine import Engine
 from inference.types import Embedding
 from model.backends.fake import FakeEncoder
-from serve.commands.embed import signals
+from serve.commands import signals
 from serve.commands.embed.command import Asked, write
 from serve.commands.embed.flow import WINDOW, EncoderGone, rows
 from serve.commands.embed.inputs import Source

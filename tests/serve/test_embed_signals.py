@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 LOST = """
 import os, signal, time
-from serve.commands.embed import signals
+from serve.commands import signals
 
 class Finalizer:
     def __del__(self):

@@ -13,8 +13,9 @@ from inference.stats import StageTimes
 from inference.types import Answer, Embedding, Failure, ImageUrl, Text, Unreadable
 from model.backends.fake import FakeEncoder
 from serve.errors import HttpError
-from serve.wire.answers import LINES, NPY, OF_SEVERAL, RENDERERS, negotiate, render, render_stream
-from serve.wire.protocol import CSV, JSON_LINES, parse
+from serve.wire.answers import LINES, OF_SEVERAL, RENDERERS, negotiate, render, render_stream
+from serve.wire.media_types import CSV, JSON_LINES, NPY
+from serve.wire.protocol import parse
 
 SPEC = FakeEncoder().spec
 SPECS = {SPEC.name: SPEC}

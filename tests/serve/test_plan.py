@@ -2,6 +2,8 @@
 
 import dataclasses
 import logging
+import time
+from collections import Counter
 
 import pytest
 
@@ -82,12 +84,25 @@ def test_other_versions_only_warn(tmp_path, caplog):
 
 
 def test_with_nothing_else_a_quick_tune_decides(caplog):
-    """2 ms a batch and 0.1 ms an item: batching pays up to large sizes."""
     with caplog.at_level(logging.INFO):
         planned = plan(FAKE, ENCODER)
-    assert planned.image.batch_size >= 16
-    assert planned.text.batch_size >= 16
+    for batches in (planned.image, planned.text):
+        assert batches.batch_size in [point.n for point in batches.curve.points]
     assert caplog.text.count("quick, coarse tune") == 2
+
+
+def test_a_tune_that_is_too_noisy_says_so_and_how_to_measure_a_profile(caplog):
+    calls = Counter()
+
+    def sleep(seconds):
+        calls[seconds] += 1
+        time.sleep(seconds * (1 + 9 * (calls[seconds] % 2)))  # every other batch of a size is slow
+
+    with caplog.at_level(logging.INFO):
+        plan(FAKE, FakeEncoder(fixed_s=0.003, per_item_s=0.00001, sleep=sleep))
+    said = [one.message for one in caplog.records if "too noisy to decide" in one.message]
+    assert len(said) == 2
+    assert all("sweetspot benchmark encoder --write-profile" in one for one in said)
 
 
 def test_bodies_take_a_quarter_of_the_memory_and_one_always_fits():

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,11 +79,11 @@ def test_content_types():
         (b'{"text": NaN}', "not valid JSON"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"text": ' + b"9" * 10_000 + b"}", "not valid JSON"),
-        ([], "must be a JSON object, not a list"),
+        ([], "the body is an empty list"),
         ("x", "must be a JSON object, not a string"),
         ({}, "give exactly one of inputs, urls"),
         ({"text": "a", "urls": [URL]}, "give exactly one of"),
-        ({"text": "a", "modle": "x"}, "unknown field 'modle'"),
+        ({"text": "a", "modle": "x"}, "unknown field 'modle'; known are inputs, urls, images, "),
         ({"text": "a", "model": []}, "model must be the name of a model, or a list"),
         ({"text": "a", "model": ["x", "x"]}, "model names a model twice"),
         ({"text": "a", "parameters": {"model": "x"}}, "parameters has an unknown field 'model'"),
@@ -90,10 +91,13 @@ def test_content_types():
         ({"urls": []}, "urls is empty"),
         ({"urls": URL}, "urls must be a list, not a string"),
         ({"inputs": {"url": URL}}, "inputs must be a list, not an object"),
-        ({"inputs": [URL]}, r"inputs\[0\] must be an object, not a string"),
+        ({"inputs": [URL]}, r'inputs\[0\] must be an object, as {"text": ...}, not a string'),
         ({"inputs": [{"url": URL}, {}]}, r"inputs\[1\] must have exactly one of url, image, text"),
         ({"inputs": [{"url": URL, "text": "x"}]}, r"inputs\[0\] must have exactly one of"),
-        ({"inputs": [{"url": URL, "crop": 1}]}, r"inputs\[0\] has an unknown field 'crop'"),
+        (
+            {"inputs": [{"url": URL, "crop": 1}]},
+            r"inputs\[0\] has an unknown field 'crop'; known are url, image, text, id$",
+        ),
         ({"inputs": [{"url": 5}]}, r"inputs\[0\].url must be a string, not a number"),
         ({"inputs": [{"url": URL, "id": 5}]}, r"inputs\[0\].id must be a string, not a number"),
         ({"inputs": [{"url": None}]}, r"inputs\[0\].url must be a string, not null"),
@@ -101,7 +105,7 @@ def test_content_types():
         ({"text": ["a"]}, "^text must be a string, not a list"),
         (b'{"inputs": [{"text": "a", "id": "\\ud800"}]}', r"inputs\[0\].id is not valid Unicode"),
         ({"text": "a", "parameters": []}, "parameters must be an object, not a list"),
-        ({"text": "a", "parameters": {"x": 1}}, "parameters has an unknown field 'x'"),
+        ({"text": "a", "parameters": {"x": 1}}, "parameters has an unknown field 'x'; known are "),
         ({"text": "a", "parameters": {"encoding": "hex"}}, "encoding must be one of float, base64"),
         ({"text": "a", "parameters": {"lane": 5}}, "lane must be one of interactive, bulk"),
         ({"text": "a", "parameters": {"timings": 1}}, "timings must be true or false"),
@@ -239,7 +243,10 @@ def test_base64_is_little_endian_float32():
 
 def test_attributes_of_an_answer_are_short_ascii():
     failure = Failure("fetch_dns", "é" * 500, retryable=False)
-    text = render_attributes(parsed({"text": "a"}), SPECS, counted(answer_of(failure)))
+    asked = parsed({"text": "a"})
+    odd = replace(SPEC, fingerprint="é\n")
+    assert render_attributes(asked, {"é": odd}) == r"fingerprint=\xe9\n"
+    text = render_attributes(asked, SPECS, counted(answer_of(failure)))
     assert text.isascii()
     assert len(text) <= 1024
     assert f"fingerprint={SPEC.fingerprint};failures=1;" in text

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve.settings import Settings, SettingsError, fields, load, variable_name
+from serve.settings import (
+    Launched,
+    Settings,
+    SettingsError,
+    fields,
+    launched,
+    load,
+    variable_name,
+)
 
 
 def test_defaults():
@@ -37,6 +45,19 @@ def test_lists_repeat_the_flag_or_take_commas():
     settings, _ = load({"allow_host": ("x", "y,z")}, environ)
     assert settings.allow_host == ("x", "y", "z")
     assert settings.allow_bucket == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("given", "allowed"),
+    [
+        ("s3://thumbnails/", "a bucket's name: thumbnails"),
+        ("s3://thumbnails/a/b", "a bucket's name: thumbnails"),
+        ("s3://", r"a bucket's name, or \*"),
+    ],
+)
+def test_a_bucket_is_given_by_its_name(given, allowed):
+    with pytest.raises(SettingsError, match=f"--allow-bucket {given}: must be {allowed}$"):
+        load({"allow_bucket": (given,)}, {})
 
 
 def test_inside_a_batch_transform_job_the_limits_are_wider():
@@ -147,3 +168,11 @@ def test_a_value_written_to_the_environment_reads_back(batch_size, device, port)
 
 def test_every_setting_says_what_it_means():
     assert all(len(one.metadata["help"]) > 10 for one in fields())
+
+
+def test_torchruns_variables_say_which_process_this_is():
+    assert launched({}) == Launched(rank=0, local_rank=0, here=1)
+    found = launched({"RANK": "5", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"})
+    assert found == Launched(rank=5, local_rank=1, here=4)
+    with pytest.raises(SettingsError, match="LOCAL_RANK=one: must be a number"):
+        launched({"LOCAL_RANK": "one"})

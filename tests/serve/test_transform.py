@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from inference.config import BatchConfig, EngineConfig
 from inference.profile.curve import Point, fit
-from serve.http.execution_parameters import URLS_A_MB, execution_parameters, images_a_second
+from serve.http.routes.execution_parameters import URLS_A_MB, execution_parameters, images_a_second
 from serve.settings import Settings
 
 

@@ -19,6 +19,7 @@ from inference.preparation.processes.framing import framed, messages
 from inference.preparation.processes.replies import Span
 from inference.preparation.processes.setup import Asked, Chunk, Grant, Setup
 from inference.preparation.processes.shared_pixels import SharedPixels
+from inference.types import ImageDetails
 from model.encoder import UInt8Array
 from model.memory_budget import MemoryBudget
 
@@ -63,6 +64,7 @@ class _Answer:
         self.slot, self.task = slot, task
         self._memory, self._line = memory, line
         self._spans: list[Span] = []
+        self._details: ImageDetails | None = None
 
     def wanted(self) -> bool:
         """Whether the deadline is to come. The service sheds images that did not start."""
@@ -76,15 +78,19 @@ class _Answer:
         """Mark the slot while the image is decoded. The service watches the marks."""
         return self._memory.decoding(self.slot)
 
+    def noted(self, details: ImageDetails) -> None:
+        """Keep them for the reply."""
+        self._details = details
+
     def ready(self, pixels: Sequence[UInt8Array], release: Callable[[], None]) -> None:
         """Write the pixels and tell the service."""
         self._memory.write(self.slot, self.task.ways, pixels)
         release()
-        self._line.send(replies.ready(self.slot, self._spans))
+        self._line.send(replies.ready(self.slot, self._spans, self._details))
 
     def failed(self, exc: Exception) -> None:
         """Tell the service why there are no pixels."""
-        self._line.send(replies.failed(self.slot, self._spans, exc))
+        self._line.send(replies.failed(self.slot, self._spans, exc, self._details))
 
 
 class _LentMemory(MemoryBudget):

@@ -28,7 +28,7 @@ ENVIRONMENT = {
 CODE = "import sys; sys.path[:] = {path!r}; from {module} import main; main({descriptor}, {way!r})"
 # The running interpreter, even if its path is closed to this user. Only on Linux.
 INTERPRETER = "/proc/self/exe"
-MODULE = "inference.preparation.processes.fork_server"
+MODULE = f"{__package__}.fork_server"
 
 
 class Event(NamedTuple):

@@ -176,6 +176,8 @@ class ProcessStage:
         order, slot, error = process.finish(done.slot).order, done.slot, done.error
         for span in done.spans:
             order.spent(*span)
+        if done.details is not None:
+            order.noted(done.details)
         release = partial(self._release, process, slot)
         if error is None:
             try:

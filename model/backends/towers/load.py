@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,14 +17,19 @@ from transformers import (
 )
 
 from model.backends.memory_errors import memory_errors
+from model.backends.towers.convnext import ConvNextShape, ConvNextTower
 from model.backends.towers.fold import fold_normalization
-from model.backends.towers.resnet import COUNTER, PREFIX, ResNetShape, ResNetTower, inside
-from model.checkpoints.checkpoint import Checkpoint, weight_files
-from model.checkpoints.families import CLIP, RESNET, SIGLIP
+from model.backends.towers.resnet import COUNTER, ResNetShape, ResNetTower
+from model.backends.towers.visual import PREFIX, inside
+from model.checkpoints.checkpoint import Checkpoint
+from model.checkpoints.families import CLIP, CONVNEXT, RESNET, SIGLIP
 from model.checkpoints.faults import checkpoint_faults
+from model.checkpoints.layouts import CONFIG, read_json
 from model.checkpoints.quiet import quiet_transformers
+from model.checkpoints.weights import weight_files
 from model.errors import CheckpointError
 
+Weights = Mapping[str, torch.Tensor]
 # Before transformers 4.31 every configuration of CLIP said 2, which stands for the highest id.
 LEGACY_END = 2
 
@@ -75,8 +80,10 @@ def load_towers(checkpoint: Checkpoint, unit: float) -> Towers:
     """Load a checkpoint's towers in float32. unit: the factor of the pixels that they will get.
 
     Raises:
-        CheckpointError: the weights are not those that config.json describes. OutOfMemory.
+        CheckpointError: the weights are not there, or not those that config.json describes.
+        OutOfMemory.
     """
+    weight_files(checkpoint.folder)
     towers = LOADERS[checkpoint.family.name](checkpoint, unit)
     return towers.eval().requires_grad_(requires_grad=False)
 
@@ -94,20 +101,68 @@ def _siglip(checkpoint: Checkpoint, unit: float) -> Towers:
 
 
 def _resnet(checkpoint: Checkpoint, unit: float) -> Towers:
-    """Load the text tower as transformers' CLIP, the image tower as `ResNetTower`."""
+    def tower(weights: Weights) -> nn.Module:
+        shape = ResNetShape.of(weights, checkpoint.image_size, checkpoint.dimension)
+        return ResNetTower(shape, checkpoint.mean, checkpoint.std, unit)
+
+    image, text = _beside_clips_text(checkpoint, tower)
+    return Towers(image, *_clip_text(text))
+
+
+def _convnext(checkpoint: Checkpoint, unit: float) -> Towers:
+    def tower(weights: Weights) -> nn.Module:
+        return ConvNextTower(ConvNextShape.of(weights, image_epsilon(checkpoint.folder)))
+
+    image, text = _beside_clips_text(checkpoint, tower)
+    image.fold(checkpoint.mean, checkpoint.std, unit)
+    return Towers(image, *_clip_text(text))
+
+
+# Models of transformers that hold both towers.
+WHOLE = {CLIP.name: CLIPModel, SIGLIP.name: SiglipModel}
+
+
+def load_whole(checkpoint: Checkpoint) -> Any:
+    """Load transformers' model of both towers in float32, with nothing folded into it.
+
+    Raises:
+        CheckpointError: as `load_towers`, or the family has no such model. OutOfMemory.
+    """
+    kind = WHOLE.get(checkpoint.family.name)
+    if kind is None:
+        raise CheckpointError(
+            f"{checkpoint.folder} holds {checkpoint.family.words}, which cannot be fine-tuned; "
+            f"{' and '.join(repr(name) for name in WHOLE)} can"
+        )
+    return _loaded(kind, checkpoint)
+
+
+LOADERS = {
+    CLIP.name: _clip,
+    SIGLIP.name: _siglip,
+    RESNET.name: _resnet,
+    CONVNEXT.name: _convnext,
+}
+
+
+def image_epsilon(folder: Path) -> float:
+    """Return the epsilon of an image tower of ours from config.json. Raises CheckpointError."""
+    with checkpoint_faults("the image tower", folder / CONFIG):
+        return float(read_json(folder / CONFIG)["vision_config"]["layer_norm_eps"])
+
+
+def _beside_clips_text(
+    checkpoint: Checkpoint, tower: Callable[[Weights], nn.Module]
+) -> tuple[Any, Any]:
+    """Fill an image tower of ours, made for its weights, and transformers' text tower of CLIP."""
     with checkpoint_faults("the model", checkpoint.folder), memory_errors(), quiet_transformers():
         weights = float_weights(checkpoint.folder)
         config = CLIPTextConfig.from_pretrained(checkpoint.folder, local_files_only=True)
         text = CLIPTextModelWithProjection(config)
         _fill(text, weights, "", checkpoint)
-        of_image = inside(weights)
-        shape = ResNetShape.of(of_image, checkpoint.image_size, checkpoint.dimension)
-        image = ResNetTower(shape, checkpoint.mean, checkpoint.std, unit)
-        _fill(image, of_image, PREFIX, checkpoint)
-    return Towers(image, *_clip_text(text))
-
-
-LOADERS = {CLIP.name: _clip, SIGLIP.name: _siglip, RESNET.name: _resnet}
+        image = tower(inside(weights))
+        _fill(image, inside(weights), PREFIX, checkpoint)
+    return image, text
 
 
 def float_weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -128,9 +183,7 @@ def _rows(text: Any) -> int:
     return int(text.embeddings.token_embedding.num_embeddings)
 
 
-def _fill(
-    module: nn.Module, weights: Mapping[str, torch.Tensor], prefix: str, checkpoint: Checkpoint
-) -> None:
+def _fill(module: nn.Module, weights: Weights, prefix: str, checkpoint: Checkpoint) -> None:
     """Put weights into a module. prefix: of their names in the file. Raises CheckpointError."""
     missing, _ = module.load_state_dict(weights, strict=False)
     if missing := [name for name in missing if not name.endswith(COUNTER)]:

@@ -18,8 +18,8 @@ from model.checkpoints.families import RESNET_STRIDE
 # The head of an attention, in channels; the factor of channels in the middle of a block to its end.
 HEAD, EXPANSION = 64, 4
 STAGES = 4
-# What its names begin with in a checkpoint. How many batches a normalisation saw means nothing.
-PREFIX, COUNTER = "visual.", "num_batches_tracked"
+# How many batches a normalisation saw means nothing.
+COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,6 @@ class ResNetShape:
         stages = [f"layer{number}" for number in range(1, STAGES + 1)]
         layers = tuple(sum(one[0] == stage for one in blocks) for stage in stages)
         return cls(layers, weights["conv3.weight"].shape[0], image_size, dimension)
-
-
-def inside(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the weights of the tower by their names in it."""
-    own = {name: one for name, one in weights.items() if name.startswith(PREFIX)}
-    return {name.removeprefix(PREFIX): one for name, one in own.items()}
 
 
 class ResNetTower(nn.Module):

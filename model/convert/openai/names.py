@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 
 from model.backends.towers.resnet import COUNTER
 from model.checkpoints.families import Family
-from model.convert.openai import resnet, vit
+from model.convert.openai import convnext, resnet, vit
 from model.convert.openai.blocks import block_shapes, depth, norm_shapes, renamed_blocks
+from model.convert.openai.form import Form
 from model.convert.plan import Weights
-from model.errors import CheckpointError
+from model.convert.whole import What, compare, require
 
 # The last two of the vocabulary.
 START, END = 49406, 49407
@@ -33,18 +34,11 @@ TEXT_BLOCKS = "transformer.resblocks."
 BUFFERS = {"attn_mask", "input_resolution", "context_length", "vocab_size"}
 
 
-class Form(NamedTuple):
-    """What shapes do not say. activation: in config.json. Heads of attention of each tower."""
-
-    activation: str
-    image_heads: int
-    text_heads: int
-
-
 class ImageTower(Protocol):
-    """One kind of image tower: the module `vit` or `resnet`."""
+    """One kind of image tower: the module `vit`, `resnet` or `convnext`."""
 
     FAMILY: Family
+    WHAT: What
     REQUIRED: tuple[str, ...]
 
     def shapes(self, source: Weights) -> dict[str, tuple[int, ...]]:
@@ -53,20 +47,24 @@ class ImageTower(Protocol):
     def renamed(self, source: Weights) -> dict[str, torch.Tensor]:
         """Return the weights outside of transformers' blocks by the names of a checkpoint."""
 
-    def config(self, source: Weights, activation: str, heads: int) -> dict[str, Any]:
+    def config(self, source: Weights, form: Form) -> dict[str, Any]:
         """Return `vision_config` of config.json."""
 
     def words(self, source: Weights) -> str:
         """Return a description."""
+
+    def dimension(self, source: Weights) -> int:
+        """Return D, of an embedding."""
+
+
+class OpenAiTower(ImageTower, Protocol):
+    """One of OpenAI's own kinds: the module `vit` or `resnet`."""
 
     def width(self, source: Weights) -> int:
         """Return the channels."""
 
     def heads(self, source: Weights, head_width: int) -> int:
         """Return the heads of attention; 0 if no such tower can be built."""
-
-    def dimension(self, source: Weights) -> int:
-        """Return D, of an embedding."""
 
     def patch_size(self, source: Weights) -> int:
         """Return the side of a patch, px."""
@@ -77,6 +75,12 @@ class ImageTower(Protocol):
 
 def tower_of(source: Weights) -> ImageTower:
     """Return the kind of image tower that weights are of."""
+    of_timm = any(name.startswith(convnext.TRUNK) for name in source)
+    return convnext if of_timm else openais_tower(source)
+
+
+def openais_tower(source: Weights) -> OpenAiTower:
+    """Return the same, of OpenAI's own kinds."""
     return resnet if any(name.startswith("visual.layer1.") for name in source) else vit
 
 
@@ -92,17 +96,9 @@ def checked(path: Path, source: Weights) -> dict[str, torch.Tensor]:
         for name, one in source.items()
         if name not in BUFFERS and not name.endswith(COUNTER)
     }
-    required = (*tower.REQUIRED, *TEXT_PARTS, TEXT_PROJECTION)
-    if missing := [name for name in required if name not in found]:
-        raise CheckpointError(f"{path} holds no {missing[0]}: not OpenAI's layout of a CLIP")
+    require(path, found, (*tower.REQUIRED, *TEXT_PARTS, TEXT_PROJECTION), tower.WHAT)
     expected = tower.shapes(found) | _text_shapes(found, tower.dimension(found))
-    for name, shape in expected.items():
-        if name not in found:
-            raise CheckpointError(f"{path} holds no {name}: not all weights of a CLIP")
-        if (given := tuple(found[name].shape)) != shape:
-            raise CheckpointError(f"{path} holds {name} of shape {given}, not {shape}")
-    if others := [name for name in found if name not in expected]:
-        raise CheckpointError(f"{path} holds {others[0]}, which OpenAI's CLIP does not have")
+    compare(path, found, expected, tower.WHAT)
     return found
 
 
@@ -115,8 +111,10 @@ def renamed(source: Weights) -> dict[str, torch.Tensor]:
 
 def standard_form(source: Weights) -> Form:
     """Return the form of OpenAI's models."""
-    heads = tower_of(source).heads(source, HEAD_WIDTH)
-    return Form("quick_gelu", heads, text_width(source) // HEAD_WIDTH)
+    tower = openais_tower(source)
+    heads = tower.heads(source, HEAD_WIDTH)
+    side = tower.image_size(source)
+    return Form("quick_gelu", heads, text_width(source) // HEAD_WIDTH, side)
 
 
 def config_of(source: Weights, form: Form) -> dict[str, Any]:
@@ -139,7 +137,7 @@ def config_of(source: Weights, form: Form) -> dict[str, Any]:
     return {
         "model_type": tower.FAMILY.name,
         "projection_dim": tower.dimension(source),
-        "vision_config": tower.config(source, form.activation, form.image_heads),
+        "vision_config": tower.config(source, form),
         "text_config": text,
     }
 

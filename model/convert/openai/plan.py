@@ -15,23 +15,23 @@ from model.checkpoints.families import CLIP_IMAGES
 from model.checkpoints.layouts import CONFIG, OPEN_CLIP_WEIGHTS
 from model.checkpoints.tokenizer import Tokenizer
 from model.convert.archive import is_torchscript
+from model.convert.open_clip.folder import STATE, processor_of, read_config, read_weights
+from model.convert.openai import convnext
+from model.convert.openai.form import Form
 from model.convert.openai.names import (
-    Form,
     checked,
     config_of,
     renamed,
     standard_form,
     tower_of,
 )
-from model.convert.openai.open_clip import form_of, processor_of, read_config, without_wrapping
 from model.convert.openai.reference import OpenAiClip
+from model.convert.openai.settings import check_settings, form_of
 from model.convert.openai.tokenizer import write_processor, write_tokenizer
 from model.convert.plan import Plan, Weights
 from model.convert.weights import read_file, tensors
 from model.errors import CheckpointError
 from model.images.preprocess import ImagePreprocessing
-
-STATE = "state_dict"
 
 
 def plan_file(path: Path) -> Plan:
@@ -43,6 +43,11 @@ def plan_file(path: Path) -> Plan:
             f"as {OPEN_CLIP_WEIGHTS[1]} into a folder with open_clip_config.json, and convert that"
         )
     weights = checked(path, tensors(path, held))
+    if tower_of(weights) is convnext:
+        raise CheckpointError(
+            f"{path} is of a ConvNeXt, and does not say which pictures it takes; convert the "
+            "folder with open_clip_config.json that it is from"
+        )
     what = "OpenAI's archive of TorchScript" if _is_archive(path) else "a state dict of OpenAI's"
     return _plan(path, what, weights, standard_form(weights), {})
 
@@ -50,15 +55,10 @@ def plan_file(path: Path) -> Plan:
 def plan_open_clip(folder: Path) -> Plan:
     """Plan a folder of open_clip. Raises CheckpointError."""
     config = read_config(folder)
-    path = next((folder / name for name in OPEN_CLIP_WEIGHTS if (folder / name).is_file()), None)
-    if path is None:
-        raise CheckpointError(f"{folder / OPEN_CLIP_WEIGHTS[0]} is missing")
-    held = read_file(path)
-    inner = held.get(STATE)
-    state = inner if isinstance(inner, Mapping) else held
-    weights = checked(path, without_wrapping(tensors(path, state)))
+    check_settings(folder, config)
+    weights = checked(folder, read_weights(folder))
     form = form_of(folder, config, weights)
-    changes = processor_of(folder, config, tower_of(weights).image_size(weights))
+    changes = processor_of(folder, config, form.image_size)
     return _plan(folder, "a checkpoint of open_clip", weights, form, changes)
 
 
@@ -69,8 +69,7 @@ def _is_archive(path: Path) -> bool:
 def _plan(
     path: Path, what: str, weights: Weights, form: Form, processor: Mapping[str, Any]
 ) -> Plan:
-    config, tower = config_of(weights, form), tower_of(weights)
-    side = tower.image_size(weights)
+    config, side = config_of(weights, form), form.image_size
 
     def write_rest(folder: Path) -> None:
         (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
@@ -79,7 +78,7 @@ def _plan(
 
     return Plan(
         path=path,
-        words=f"{what}: {tower.words(weights)}, images of {side} px, {form.activation}",
+        words=f"{what}: {tower_of(weights).words(weights)}, images of {side} px, {form.activation}",
         weights=renamed(weights),
         write_rest=write_rest,
         source=lambda checkpoint: _source(checkpoint, weights, form, {**CLIP_IMAGES, **processor}),

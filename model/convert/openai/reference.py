@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from model.backends.towers.resnet import inside
-from model.checkpoints.families import RESNET
-from model.convert.openai.names import Form, tower_of
+from model.backends.towers.visual import inside
+from model.checkpoints.families import CONVNEXT, RESNET
+from model.convert.openai.form import Form
+from model.convert.openai.names import tower_of
 from model.convert.plan import Weights
 from model.encoder import Float32Array
-from model.fidelity import resnet_reference
+from model.fidelity import convnext_reference, resnet_reference
 
 Activation = Callable[[torch.Tensor], torch.Tensor]
 ACTIVATIONS: dict[str, Activation] = {
@@ -51,8 +52,12 @@ class OpenAiClip:
         pixels = torch.from_numpy(np.stack([self._pixels(one) for one in images]))
         normal = (pixels / 255 - self._mean) / self._std  # [N, S, S, 3]
         planes = normal.permute(0, 3, 1, 2)
-        if tower_of(self._weights).FAMILY is RESNET:
-            return _unit(resnet_reference.embed(inside(self._weights), planes))
+        family, of_image = tower_of(self._weights).FAMILY, inside(self._weights)
+        if family is RESNET:
+            return _unit(resnet_reference.embed(of_image, planes))
+        if family is CONVNEXT:
+            epsilon = self._form.image_epsilon
+            return _unit(convnext_reference.embed(of_image, planes, epsilon))
         return _unit(self._vit(planes))
 
     def _vit(self, planes: torch.Tensor) -> torch.Tensor:

@@ -7,19 +7,15 @@ from typing import Any
 
 import torch
 
-from model.backends.towers.resnet import (
-    COUNTER,
-    HEAD,
-    PREFIX,
-    ResNetShape,
-    ResNetTower,
-    inside,
-)
+from model.backends.towers.resnet import COUNTER, HEAD, ResNetShape, ResNetTower
+from model.backends.towers.visual import PREFIX, inside
 from model.checkpoints.families import RESNET, RESNET_STRIDE
 from model.convert.openai.blocks import last
+from model.convert.openai.form import Form
 from model.convert.plan import Weights
+from model.convert.whole import OPENAIS
 
-FAMILY = RESNET
+FAMILY, WHAT = RESNET, OPENAIS
 POSITIONS, PROJECTION = "visual.attnpool.positional_embedding", "visual.attnpool.c_proj.weight"
 REQUIRED = ("visual.conv1.weight", "visual.conv3.weight", POSITIONS, PROJECTION)
 
@@ -37,13 +33,13 @@ def renamed(source: Weights) -> dict[str, torch.Tensor]:
     return {name: one for name, one in source.items() if name.startswith(PREFIX)}
 
 
-def config(source: Weights, activation: str, heads: int) -> dict[str, Any]:  # noqa: ARG001 - as of a ViT
+def config(source: Weights, form: Form) -> dict[str, Any]:
     """Return `vision_config` of config.json: for people, since the shapes say all of it."""
     shape = _shape(source)
     return {
         "layers": list(shape.layers),
         "width": shape.width,
-        "image_size": shape.image_size,
+        "image_size": form.image_size,
         "projection_dim": shape.dimension,
     }
 

@@ -9,9 +9,11 @@ import torch
 
 from model.checkpoints.families import CLIP
 from model.convert.openai.blocks import block_shapes, depth, last, norm_shapes
+from model.convert.openai.form import Form
 from model.convert.plan import Weights
+from model.convert.whole import OPENAIS
 
-FAMILY = CLIP
+FAMILY, WHAT = CLIP, OPENAIS
 PARTS = {
     "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
     "visual.class_embedding": "vision_model.embeddings.class_embedding",
@@ -45,16 +47,16 @@ def renamed(source: Weights) -> dict[str, torch.Tensor]:
     return found | {"visual_projection.weight": source["visual.proj"].T}
 
 
-def config(source: Weights, activation: str, heads: int) -> dict[str, Any]:
+def config(source: Weights, form: Form) -> dict[str, Any]:
     """Return `vision_config` of config.json."""
     return {
         "model_type": "clip_vision_model",
         "hidden_size": width(source),
-        "num_attention_heads": heads,
-        "image_size": image_size(source),
+        "num_attention_heads": form.image_heads,
+        "image_size": form.image_size,
         "patch_size": patch_size(source),
-        "hidden_act": activation,
-        "layer_norm_eps": 1e-5,
+        "hidden_act": form.activation,
+        "layer_norm_eps": form.image_epsilon,
         "projection_dim": dimension(source),
         **depth(source, BLOCKS),
     }

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.encoder import Encoder, Float32Array
+from model.checkpoints.graphs import find
+from model.encoder import Encoder, EncoderSpec, Float32Array
 from model.fidelity.cosines import fidelity
+from model.load import open_checkpoint
 from model.synthetic.thumbnails import sample
 from serve.benchmark.encoder_sizes.profiles import Measured
 
@@ -28,6 +30,15 @@ def smallest_cosine(
 ) -> float:
     """Return the smallest cosine of both towers. theirs: of the first back end, torch."""
     return min(fidelity(*pair).plain.min for pair in zip(ours, theirs, strict=True))
+
+
+def recorded_cosine(model: str | None, spec: EncoderSpec) -> float | None:
+    """Return the smallest cosine to float32 that int8 was recorded with; None for other precisions.
+
+    model: as in the settings.
+    """
+    graphs = find(open_checkpoint(model), "int8") if spec.precision == "int8" else None
+    return None if graphs is None else graphs.cosine
 
 
 def images_s(found: Measured) -> float:

@@ -24,7 +24,7 @@ from inference.tuning.threads import MeasuredThreads
 from inference.tuning.tune import Tuned
 from model.encoder import EncoderSpec
 from serve.benchmark.encoder_sizes.exhaustive import Exhaustive
-from serve.benchmark.report.page import warning
+from serve.benchmark.encoder_sizes.words import warning
 from serve.plan import match_of, tower_profile, versions
 
 
@@ -33,7 +33,8 @@ class Measured:
     """Measurements of one back end so far.
 
     threads: used while the towers were measured. cosine: the smallest one to the first back end's
-    embeddings, when several back ends are compared.
+    embeddings, when several back ends are compared. recorded: the one to float32 that int8 was
+    made with.
     """
 
     spec: EncoderSpec
@@ -43,6 +44,7 @@ class Measured:
     towers: dict[str, Tuned] = field(default_factory=dict)
     exhaustive: Exhaustive | None = None
     cosine: float = 1.0
+    recorded: float | None = None
 
     @property
     def complete(self) -> bool:

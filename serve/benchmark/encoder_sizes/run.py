@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from inference.profile.machine import cores, cpu_name
+from inference.profile.price import Price
 from inference.profile.profile import document
 from inference.tuning.runners import image_runner, on_streams, text_runner
 from inference.tuning.threads import candidates, choose, measure, ways, words
@@ -20,13 +21,27 @@ from model.encoder import Encoder
 from model.errors import ModelError
 from model.load import load, runnable
 from model.synthetic.thumbnails import sample
-from serve.benchmark.encoder_sizes.backend_choice import advice, embeddings, smallest_cosine
+from serve.benchmark.encoder_sizes.backend_choice import (
+    advice,
+    embeddings,
+    recorded_cosine,
+    smallest_cosine,
+)
 from serve.benchmark.encoder_sizes.exhaustive import compare_with_all
+from serve.benchmark.encoder_sizes.page import encoder_page
+from serve.benchmark.encoder_sizes.prices import price_document
 from serve.benchmark.encoder_sizes.profiles import Measured, check_kept, keep, lost_against
-from serve.benchmark.encoder_sizes.terminal import show_all, show_threads, show_tower, telling
-from serve.benchmark.report.page import page
+from serve.benchmark.encoder_sizes.terminal import (
+    show_all,
+    show_price,
+    show_threads,
+    show_tower,
+    telling,
+)
+from serve.benchmark.report.documents import heading, model_of
 from serve.benchmark.report.terminal import write_page
 from serve.compose import model_config
+from serve.observe.console import open_console
 from serve.plan import threads_for, tower_profile, tuning_bytes, versions
 from serve.settings import Settings
 
@@ -46,6 +61,7 @@ class Asked:
     write_profile: str | None = None
     compare: str | None = None
     max_loss: float = 0.1
+    price: Price | None = None
 
 
 def run(settings: Settings, asked: Asked) -> int:
@@ -56,13 +72,14 @@ def run(settings: Settings, asked: Asked) -> int:
     """
     if asked.write_profile:
         check_kept(Path(asked.write_profile))
-    console = Console(stderr=asked.as_json)
+    console = open_console(stderr=asked.as_json)
     every: list[Measured] = []
     first = None
     complete = True
     try:
         for encoder in _encoders(settings, asked):
             found = Measured(encoder.spec, settings.preprocess, threads_for(settings, "cpu"))
+            found.recorded = recorded_cosine(settings.model, encoder.spec)
             every.append(found)
             if asked.every:
                 rows = embeddings(encoder)
@@ -76,7 +93,7 @@ def run(settings: Settings, asked: Asked) -> int:
     except KeyboardInterrupt:
         complete = False
         # A new Console: rich prints nothing more after an interrupt at the start of a print.
-        console = Console(stderr=asked.as_json)
+        console = open_console(stderr=asked.as_json)
         console.print(f"[yellow]{INTERRUPTED}[/]")
     lost = _write(console, asked, every, complete=complete)
     return 1 if lost or not complete else 0
@@ -110,6 +127,8 @@ def _measure(
             with telling(console, f"{name} tower") as report:
                 tuned = found.towers[name] = tune(busy, config, report)
             show_tower(console, name, tuned)
+            if asked.price is not None:
+                show_price(console, name, tuned, asked.price, _cores(found))
             if not tuned.complete:
                 raise KeyboardInterrupt
             if asked.exhaustive and name == "image":
@@ -133,6 +152,16 @@ def _share_cores(
     show_threads(console, found)
 
 
+def _cosine(found: Measured, asked: Asked) -> float | None:
+    """Return the cosine to float32, recorded or measured now; None if it is neither."""
+    return found.cosine if found.recorded is None and asked.every else found.recorded
+
+
+def _cores(found: Measured) -> int | None:
+    """Return the cores that the encoder has; None for one that runs elsewhere."""
+    return cores() if found.spec.device == "cpu" else None
+
+
 def _facts(found: Measured) -> dict[str, str]:
     spec = found.spec
     return {
@@ -146,10 +175,13 @@ def _facts(found: Measured) -> dict[str, str]:
 def _write(console: Console, asked: Asked, every: Sequence[Measured], *, complete: bool) -> bool:
     """Write JSON, page and profiles, and compare. Returns whether too much was lost."""
     if asked.as_json:
-        click.echo(json.dumps(_document(every, complete=complete), indent=2))
+        click.echo(json.dumps(_document(every, asked, complete=complete), indent=2))
     if asked.report and every:
         runs = [(_facts(one) | {"threads": words(one.threads)}, one.towers) for one in every]
-        write_page(console, asked.report, page("Sweetspot: encoder", runs))
+        known = {_cores(one) for one in every}
+        shared = known.pop() if len(known) == 1 else None
+        said = advice(every) if complete else []
+        write_page(console, asked.report, encoder_page(runs, asked.price, shared, said))
     for found in every:
         if asked.write_profile:
             keep(console, Path(asked.write_profile), found)
@@ -160,10 +192,19 @@ def _write(console: Console, asked: Asked, every: Sequence[Measured], *, complet
     return any(losses)
 
 
-def _document(every: Sequence[Measured], *, complete: bool) -> dict[str, Any]:
+def _document(every: Sequence[Measured], asked: Asked, *, complete: bool) -> dict[str, Any]:
     """Return the profiles in the form of `sweetspot.json`, and the other measurements."""
-    written = document([found.profile() for found in every if found.complete])
-    written["complete"] = complete
+    whole = [found for found in every if found.complete]
+    written = document([found.profile() for found in whole])
+    written |= heading("encoder", complete=complete)
+    # One for each profile, in the same order.
+    written["runs"] = [
+        {
+            "model": model_of(found.spec, _cosine(found, asked)),
+            "price": price_document(found.towers, asked.price),
+        }
+        for found in whole
+    ]
     written["plans"] = [
         {
             "plan": words(one.threads),

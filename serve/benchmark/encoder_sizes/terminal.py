@@ -10,11 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from inference.profile.price import Price
 from inference.tuning.threads import words
 from inference.tuning.tune import Tuned
+from serve.benchmark.encoder_sizes.prices import price_rows, price_sentence
 from serve.benchmark.encoder_sizes.profiles import Measured
-from serve.benchmark.report.chart import CHOSEN, Mark, Series, chart
-from serve.benchmark.report.page import equation, warning
+from serve.benchmark.encoder_sizes.words import equation, warning
+from serve.benchmark.report.terminal import table
+from serve.benchmark.report.terminal_chart import CHOSEN, Line, Mark, lines
 
 BAR_CHARS = 28
 
@@ -60,11 +63,19 @@ def show_tower(console: Console, name: str, tuned: Tuned) -> None:
     console.print()
     console.print(table)
     console.print()
-    console.print(Columns(_charts(tuned), padding=(0, 3)))
+    if charts := _charts(tuned):
+        console.print(Columns(charts, padding=(0, 3)))
     console.print(f"batches of {tuned.spot.batch_size}: {tuned.spot.sentence}", highlight=False)
     console.print(equation(tuned), highlight=False)
     if note := warning(tuned):
         console.print(f"[yellow]{note}[/]")
+
+
+def show_price(console: Console, name: str, tuned: Tuned, price: Price, cores: int | None) -> None:
+    """Print what a million items cost in each batch size."""
+    console.print()
+    console.print(table(price_rows(tuned, price, cores)))
+    console.print(price_sentence(name, tuned, price), highlight=False)
 
 
 def show_all(console: Console, every: Sequence[Measured]) -> None:
@@ -90,13 +101,14 @@ def _table(title: str, columns: Sequence[str]) -> Table:
 
 
 def _charts(tuned: Tuned) -> list[Text]:
-    """Return the charts of throughput and latency against batch size."""
+    """Return the charts of throughput and latency against batch size; none for a single size."""
     points = tuned.curve.points
     mark = Mark(tuned.spot.batch_size, f"sweet spot {tuned.spot.batch_size}")
-    throughput = Series("items/s", [(p.n, tuned.items_s(p)) for p in points])
-    p50 = Series("p50", [(p.n, p.p50_ms) for p in points])
-    p95 = Series("p95", [(p.n, p.p95_ms) for p in points])
-    return [
-        chart("throughput, items/s", "batch size", [throughput], mark),
-        chart("latency, ms", "batch size", [p50, p95], mark),
+    throughput = Line("items/s", [(p.n, tuned.items_s(p)) for p in points])
+    p50 = Line("p50", [(p.n, p.p50_ms) for p in points])
+    p95 = Line("p95", [(p.n, p.p95_ms) for p in points])
+    charts = [
+        lines("throughput, items/s", "batch size", [throughput], mark),
+        lines("latency, ms", "batch size", [p50, p95], mark, is_log_y=True),
     ]
+    return [one for one in charts if one]

@@ -14,10 +14,17 @@ from serve.benchmark.endpoint_load.payload import Bulk
 
 # Enough that a dead link among the user's URLs does not stop the benchmark.
 IMAGES = 16
+# Keys of a document, and of an answer.
+MODEL = {
+    "name": "model",
+    "dimension": "dimension",
+    "precision": "precision",
+    "fingerprint": "fingerprint",
+}
 
 
-def check(target: Transport, bulk: Bulk) -> dict[str, str]:
-    """Send one request. Returns a description of the model.
+def check(target: Transport, bulk: Bulk) -> dict[str, Any]:
+    """Send one request. Returns what the answer says of the model.
 
     Raises:
         click.ClickException: nothing answers, or every image fails.
@@ -29,7 +36,16 @@ def check(target: Transport, bulk: Bulk) -> dict[str, str]:
     failed = [one["error"] for one in answer["results"] if "error" in one]
     if failed and len(failed) == len(answer["results"]):
         raise click.ClickException(_all_failed(failed, bulk))
-    return {"model": _model(answer)}
+    return {name: answer.get(key) for name, key in MODEL.items()}
+
+
+def in_words(model: dict[str, Any]) -> str:
+    """Describe a model that `check` found."""
+    name, dimension, precision, fingerprint = (
+        "?" if model[key] is None else model[key]
+        for key in ("name", "dimension", "precision", "fingerprint")
+    )
+    return f"{name}, {dimension} dimensions, {precision}, {fingerprint}"
 
 
 def _no_answer(target: Transport, exc: RequestFailed) -> str:
@@ -44,9 +60,3 @@ def _all_failed(errors: list[dict[str, Any]], bulk: Bulk) -> str:
         return f"the endpoint may not fetch from {host}: start it with --allow-host {host}"
     message = next(one["message"] for one in errors if one["code"] == code)
     return f"every image of the first request failed with {code}: {message}"
-
-
-def _model(answer: dict[str, Any]) -> str:
-    name, dimension = answer.get("model", "?"), answer.get("dimension", "?")
-    precision, fingerprint = answer.get("precision", "?"), answer.get("fingerprint", "?")
-    return f"{name}, {dimension} dimensions, {precision}, {fingerprint}"

@@ -10,6 +10,7 @@ from inference.loadtest.run import closed_loop, open_loop
 from inference.loadtest.summary import Outcome
 from serve.asking.transports import Transport
 from serve.benchmark.endpoint_load.client import Body, invoke
+from serve.benchmark.endpoint_load.core_time import measured
 from serve.benchmark.endpoint_load.load_cells import Cell
 from serve.benchmark.endpoint_load.payload import Bulk
 from serve.benchmark.report.terminal import Tell
@@ -45,8 +46,9 @@ def closed_cells(
     for batch, concurrency in pairs:
         tell(f"{batch} images a request, {concurrency} at once")
         ask = call(target, partial(bulk.body, batch))
-        load = closed_loop(ask, concurrency, duration_s, warm_up_s(duration_s))
-        yield Cell(batch, load, duration_s, concurrency=concurrency)
+        put_load = partial(closed_loop, ask, concurrency, duration_s, warm_up_s(duration_s))
+        load, core_ms = measured(target, put_load)
+        yield Cell(batch, load, duration_s, concurrency=concurrency, core_ms=core_ms)
 
 
 def open_cells(
@@ -61,5 +63,6 @@ def open_cells(
     for batch in random.Random(SEED).sample(batches, len(batches)):
         tell(f"{batch} images a request, {rate_per_s:g} requests/s")
         ask = call(target, partial(bulk.body, batch))
-        load = open_loop(ask, rate_per_s, duration_s, MAX_IN_FLIGHT, SEED, warm_up_s(duration_s))
-        yield Cell(batch, load, duration_s, rate_per_s=rate_per_s)
+        loop = partial(open_loop, ask, rate_per_s, duration_s, MAX_IN_FLIGHT, SEED)
+        load, core_ms = measured(target, partial(loop, warm_up_s(duration_s)))
+        yield Cell(batch, load, duration_s, rate_per_s=rate_per_s, core_ms=core_ms)

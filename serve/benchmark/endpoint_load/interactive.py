@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from inference.loadtest.run import ClosedLoop, OpenLoop, closed_loop, together
 from inference.loadtest.summary import Load, Outcome, pooled
+from inference.profile.price import Price
 from serve.asking.transports import Transport
 from serve.benchmark.endpoint_load.grid import MAX_IN_FLIGHT, call, warm_up_s
 from serve.benchmark.endpoint_load.payload import Bulk, screenshots, texts
@@ -15,6 +16,8 @@ from serve.benchmark.report.terminal import Tell
 # A service time needs at least this many requests.
 AT_LEAST = 15
 KINDS = ("text", "screenshot")
+# Sends one request.
+Asking = Callable[[], Outcome]
 
 
 @dataclass
@@ -47,6 +50,13 @@ class Interactive:
         alone = pooled(self.alone).items_per_s
         return self.beside_bulk("bulk").items_per_s / alone if self.beside and alone else None
 
+    def price_beside_bulk(self, price: Price) -> float | None:
+        """Return the price of the bulk that a million queries displace; None if not measured."""
+        share = self.bulk_share()
+        if share is None:
+            return None
+        return price.per_million(len(KINDS) * self.rate_per_s, seconds=max(0.0, 1 - share))
+
 
 def steps(repeats: int) -> int:
     """Return how many steps `measure` reports."""
@@ -69,40 +79,46 @@ def measure(
     Raises:
         KeyboardInterrupt: interrupted; `into` holds the measurements so far.
     """
-    singles = {
-        "text": call(target, texts()),
-        "screenshot": call(target, screenshots()),
-    }
-    for kind, ask in singles.items():
+    kinds = singles(target)
+    for kind, ask in kinds.items():
         tell(f"a {kind} alone")
         load = closed_loop(ask, 1, duration_s, warm_up_s(duration_s), AT_LEAST)
         into.idle[kind] = load
         _stop_if_interrupted(load)
-    ask_bulk = call(target, lambda: bulk.body(into.batch))
+    turns = Turns(into, call(target, lambda: bulk.body(into.batch)))
     for turn in range(repeats):
         # Alternate, since machines drift; every second turn reverses the order.
         for beside in (False, True) if turn % 2 == 0 else (True, False):
             tell(f"bulk {'beside texts and screenshots' if beside else 'alone'}, turn {turn + 1}")
-            _take_turn(into, ask_bulk, singles if beside else {}, duration_s, turn)
+            turns.take(kinds if beside else {}, duration_s, turn)
 
 
-def _take_turn(
-    into: Interactive,
-    ask_bulk: Callable[[], Outcome],
-    singles: dict[str, Callable[[], Outcome]],
-    duration_s: float,
-    turn: int,
-) -> None:
-    loops: list[ClosedLoop | OpenLoop] = [ClosedLoop(ask_bulk, into.concurrency)]
-    for index, ask in enumerate(singles.values()):
-        seed = len(KINDS) * turn + index
-        loops.append(OpenLoop(ask, into.rate_per_s, MAX_IN_FLIGHT, seed))
-    loads = together(loops, duration_s, warm_up_s(duration_s))
-    if singles:
-        into.beside.append(dict(zip(("bulk", *singles), loads, strict=True)))
-    else:
-        into.alone.append(loads[0])
-    _stop_if_interrupted(loads[0])
+def singles(target: Transport) -> dict[str, Asking]:
+    """Return what asks for one query of each kind."""
+    return {"text": call(target, texts()), "screenshot": call(target, screenshots())}
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Measures turns. into: is filled. ask_bulk: sends one bulk request."""
+
+    into: Interactive
+    ask_bulk: Asking
+
+    def take(
+        self, kinds: Mapping[str, Callable[[], Outcome]], duration_s: float, turn: int
+    ) -> None:
+        """Measure bulk alone, or beside queries of each kind. Raises KeyboardInterrupt."""
+        loops: list[ClosedLoop | OpenLoop] = [ClosedLoop(self.ask_bulk, self.into.concurrency)]
+        for index, ask in enumerate(kinds.values()):
+            seed = len(KINDS) * turn + index
+            loops.append(OpenLoop(ask, self.into.rate_per_s, MAX_IN_FLIGHT, seed))
+        loads = together(loops, duration_s, warm_up_s(duration_s))
+        if kinds:
+            self.into.beside.append(dict(zip(("bulk", *kinds), loads, strict=True)))
+        else:
+            self.into.alone.append(loads[0])
+        _stop_if_interrupted(loads[0])
 
 
 def _stop_if_interrupted(load: Load) -> None:

@@ -18,7 +18,7 @@ class Cell:
     """One combination. batch: images in a request. duration_s: how long requests were started.
 
     concurrency: requests at once in a closed loop, else None. rate_per_s: requests a second in an
-    open loop, else None.
+    open loop, else None. core_ms: of the endpoint an image, if it says.
     """
 
     batch: int
@@ -26,6 +26,7 @@ class Cell:
     duration_s: float
     concurrency: int | None = None
     rate_per_s: float | None = None
+    core_ms: float | None = None
 
     @property
     def key(self) -> tuple[int, float, float]:
@@ -38,6 +39,15 @@ class Cell:
         if self.concurrency is None:
             return f"{self.batch} at {self.rate_per_s:g}/s"
         return f"{self.batch} x {self.concurrency}"
+
+    @property
+    def words(self) -> str:
+        """The combination in words."""
+        images = f"{self.batch} {'image' if self.batch == 1 else 'images'} a request"
+        if self.concurrency is None:
+            return f"{images}, {self.rate_per_s:g} requests a second"
+        requests = "request" if self.concurrency == 1 else "requests"
+        return f"{images}, {self.concurrency} {requests} at once"
 
 
 @dataclass(frozen=True)
@@ -68,21 +78,34 @@ def recommend(cells: Iterable[Cell], latency_target_ms: float | None = None) -> 
         return Choice(
             None,
             f"no combination keeps a p95 of {latency_target_ms:g} ms; the quickest, "
-            f"{_words(quickest)}, has {_p95_ms(quickest):.0f} ms",
+            f"{quickest.words}, has {_p95_ms(quickest):.0f} ms",
         )
     within = "" if latency_target_ms is None else f" that keep a p95 of {latency_target_ms:g} ms"
     if fitting[0].concurrency is None:
-        return _largest_kept_up(fitting, within)
-    return _fewest_in_flight(fitting, within)
+        return _at_the_edge(_largest_kept_up(fitting, within), measured, "--batch")
+    return _at_the_edge(_fewest_in_flight(fitting, within), measured, "--batch or --concurrency")
+
+
+def _at_the_edge(choice: Choice, measured: Sequence[Cell], flags: str) -> Choice:
+    """Say so where nothing larger was measured than what is recommended."""
+    if choice.cell is None or _in_flight(choice.cell) < max(map(_in_flight, measured)):
+        return choice
+    more = f"nothing larger was measured: try a larger {flags}"
+    return Choice(choice.cell, f"{choice.sentence}; {more}")
+
+
+def _in_flight(cell: Cell) -> int:
+    """Return the images in flight, or of a request in an open loop."""
+    return cell.batch * (cell.concurrency or 1)
 
 
 def _fewest_in_flight(cells: Sequence[Cell], within: str) -> Choice:
     best = max(cells, key=lambda one: one.load.items_per_s)
     enough = (1 - TOLERANCE) * best.load.items_per_s
     near = [one for one in cells if one.load.items_per_s >= enough]
-    chosen = min(near, key=lambda one: (one.batch * (one.concurrency or 1), _p95_ms(one)))
+    chosen = min(near, key=lambda one: (_in_flight(one), _p95_ms(one)))
     why = f"the fewest images in flight within {TOLERANCE:.0%} of the best measured"
-    return Choice(chosen, f"{_words(chosen)}: {_numbers(chosen)}; {why}{within}")
+    return Choice(chosen, f"{chosen.words}: {_numbers(chosen)}; {why}{within}")
 
 
 def _largest_kept_up(cells: Sequence[Cell], within: str) -> Choice:
@@ -91,7 +114,19 @@ def _largest_kept_up(cells: Sequence[Cell], within: str) -> Choice:
         return Choice(None, f"the endpoint keeps up with none of the request sizes{within}")
     chosen = max(kept, key=lambda one: one.batch)
     why = "the largest measured requests that the endpoint keeps up with"
-    return Choice(chosen, f"{_words(chosen)}: {_numbers(chosen)}; {why}{within}")
+    return Choice(chosen, f"{chosen.words}: {_numbers(chosen)}; {why}{within}")
+
+
+def pareto_front(cells: Iterable[Cell]) -> list[Cell]:
+    """Return the cells that no other beats in both throughput and p95, by ascending throughput."""
+    good = [
+        one for one in cells if one.load.complete and one.load.requests and not overwhelmed(one)
+    ]
+    front: list[Cell] = []
+    for one in sorted(good, key=lambda one: (-one.load.items_per_s, _p95_ms(one))):
+        if one.load.items_per_s > 0 and (not front or _p95_ms(one) < _p95_ms(front[-1])):
+            front.append(one)
+    return front[::-1]
 
 
 def overwhelmed(cell: Cell) -> bool:
@@ -113,14 +148,6 @@ def _keeps(cell: Cell, target_ms: float | None) -> bool:
 def _p95_ms(cell: Cell) -> float:
     p95_ms = cell.load.p95_ms
     return float("inf") if p95_ms is None else p95_ms
-
-
-def _words(cell: Cell) -> str:
-    images = "image" if cell.batch == 1 else "images"
-    if cell.concurrency is None:
-        return f"{cell.batch} {images} a request, {cell.rate_per_s:g} requests a second"
-    requests = "request" if cell.concurrency == 1 else "requests"
-    return f"{cell.batch} {images} a request, {cell.concurrency} {requests} at once"
 
 
 def _numbers(cell: Cell) -> str:

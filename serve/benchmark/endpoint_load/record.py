@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from inference.profile.price import Price
 from serve.benchmark.endpoint_load.interactive import KINDS, Interactive
 from serve.benchmark.endpoint_load.load_cells import Cell, Choice
-from serve.benchmark.report.documents import OUTPUT_ONLY, heading, numbers, rounded
+from serve.benchmark.report.documents import OUTPUT_ONLY, heading, numbers, priced, rounded
 
 PACKAGES = ("sweetspot", "urllib3", "boto3", "pillow")
 
@@ -33,11 +34,15 @@ class Asked:
     report: str | None = None
     compare: str | None = None
     max_loss: float = 0.1
+    price: Price | None = None
 
 
 @dataclass(frozen=True)
 class Found:
-    """The results. cells: in the order of tables. complete: False when interrupted."""
+    """The results. cells: in the order of tables. complete: False when interrupted.
+
+    model: what the endpoint says of itself, for JSON.
+    """
 
     asked: Asked
     facts: dict[str, str]
@@ -46,6 +51,7 @@ class Found:
     interactive: Interactive | None = None
     complete: bool = True
     versions: Mapping[str, str] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,15 +70,32 @@ def document(found: Found) -> dict[str, Any]:
     chosen = found.choice.cell
     return heading("endpoint", complete=found.complete) | {
         "versions": dict(found.versions),
+        "model": dict(found.model),
+        "price": endpoint_price(found),
         "facts": found.facts,
         "asked": asked,
-        "cells": [_identity(one) | numbers(one.load) for one in found.cells],
+        "cells": [
+            _identity(one) | numbers(one.load) | {"core_ms": rounded(one.core_ms)}
+            for one in found.cells
+        ],
         "recommendation": {
             "sentence": found.choice.sentence,
             "cell": None if chosen is None else _identity(chosen),
         },
-        "interactive": None if found.interactive is None else _interactive(found.interactive),
+        "interactive": None if found.interactive is None else queries_document(found.interactive),
     }
+
+
+def endpoint_price(found: Found) -> dict[str, Any] | None:
+    """Return the price of a million images in the recommended combination, and of queries."""
+    price, queries, chosen = found.asked.price, found.interactive, found.choice.cell
+    idle = {} if queries is None else queries.idle
+    rates = {f"{kind}s": load.items_per_s for kind, load in idle.items()}
+    images_s = None if chosen is None else chosen.load.items_per_s
+    written = priced(price, images=images_s, **rates)
+    if written is None or price is None or queries is None:
+        return written
+    return written | {"per_million_queries_beside_bulk": rounded(queries.price_beside_bulk(price))}
 
 
 def compare(old: Mapping[str, Any], cells: Sequence[Cell]) -> list[Compared]:
@@ -117,7 +140,8 @@ def _identity(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _interactive(found: Interactive) -> dict[str, Any]:
+def queries_document(found: Interactive) -> dict[str, Any]:
+    """Return the measurements of queries beside bulk, for JSON."""
     kinds = {
         kind: {
             "alone": numbers(found.idle[kind]) if kind in found.idle else None,

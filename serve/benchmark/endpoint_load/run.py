@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from inference.profile.machine import cores, cpu_name
 from serve.asking.transports import HttpTransport, SageMakerTransport, Transport
-from serve.benchmark.endpoint_load.check import check
+from serve.benchmark.endpoint_load.check import check, in_words
 from serve.benchmark.endpoint_load.grid import MAX_IN_FLIGHT, closed_cells, open_cells
 from serve.benchmark.endpoint_load.interactive import KINDS, Interactive, measure, steps
 from serve.benchmark.endpoint_load.load_cells import Cell, recommend
@@ -22,8 +23,10 @@ from serve.benchmark.endpoint_load.payload import POOL, Bulk, inline_images
 from serve.benchmark.endpoint_load.record import PACKAGES, Asked, Found, compare, document
 from serve.benchmark.endpoint_load.terminal import show, show_comparison
 from serve.benchmark.endpoint_load.thumbnails import served
-from serve.benchmark.report.documents import older, versions
+from serve.benchmark.report.documents import older
 from serve.benchmark.report.terminal import Tell, progress, write_page
+from serve.observe.console import open_console
+from serve.observe.versions import versions
 
 
 def run(asked: Asked) -> int:
@@ -33,13 +36,14 @@ def run(asked: Asked) -> int:
         The exit code: 1 when it was interrupted, when nothing was answered, or when too much
         was lost; else 0.
     """
-    console = Console(stderr=asked.as_json)
+    console = open_console(stderr=asked.as_json)
     old = older(asked.compare, "endpoint") if asked.compare else None
     target = _target(asked)
-    with _payload(asked, target) as (bulk, words):
-        facts = {"endpoint": target.name} | check(target, bulk) | {"sent": words} | _facts()
+    with payload(asked, is_local=target.is_local) as (bulk, words):
+        model = check(target, bulk)
+        facts = {"endpoint": target.name, "model": in_words(model), "sent": words} | _facts()
         console.print(" · ".join(facts.values()), highlight=False, markup=False)
-        found = _measure(target, bulk, asked, facts)
+        found = replace(_measure(target, bulk, asked, facts), model=model)
     _write(console, found)
     lost = old is not None and _lost(console, old, found)
     answered = any(one.load.requests for one in found.cells)
@@ -93,8 +97,8 @@ def _target(asked: Asked) -> Transport:
 
 
 @contextmanager
-def _payload(asked: Asked, target: Transport) -> Iterator[tuple[Bulk, str]]:
-    """Yield the content of bulk requests, and its description."""
+def payload(asked: Asked, *, is_local: bool) -> Iterator[tuple[Bulk, str]]:
+    """Yield the content of bulk requests, and its description. is_local: the endpoint is here."""
     if asked.urls is not None and asked.inline:
         raise click.UsageError("either --urls or --inline, not both")
     count = max(POOL, *asked.batch)
@@ -109,7 +113,7 @@ def _payload(asked: Asked, target: Transport) -> Iterator[tuple[Bulk, str]]:
         yield Bulk("urls", urls), f"{len(urls)} URLs of {asked.urls}"
     elif asked.inline:
         yield Bulk("images", inline_images(count)), f"{count} thumbnails in the body"
-    elif target.is_local:
+    elif is_local:
         with served(count, asked.latency_ms) as urls:
             words = f"{count} thumbnails of this machine, each after {asked.latency_ms:g} ms"
             yield Bulk("urls", urls), words

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inference.loadtest.summary import Load
+from inference.profile.price import money
 from serve.benchmark.endpoint_load.interactive import KINDS, Interactive
 from serve.benchmark.endpoint_load.load_cells import Cell
 from serve.benchmark.endpoint_load.record import Found
@@ -13,11 +14,11 @@ from serve.benchmark.report.table_rows import Rows, failed, star
 
 
 @dataclass(frozen=True)
-class Lines:
-    """Lines of a chart by name; x_label names the x axis. chosen: x of the recommended cell."""
+class Grid:
+    """The cells as lines of a chart, by name, each with its x. chosen: x of the recommended one."""
 
     x_label: str
-    points: dict[str, list[tuple[float, float]]]
+    lines: dict[str, list[tuple[float, Cell]]]
     chosen: float | None = None
 
 
@@ -38,7 +39,32 @@ def cell_rows(found: Found) -> Rows:
     columns = len(head) if is_open else len(head) - 1  # a closed loop drops nothing
     chosen = found.choice.cell
     best = None if chosen is None else list(found.cells).index(chosen)
-    return Rows(head[:columns], [row[:columns] for row in rows], best)
+    prices = [_price(found, one) for one in found.cells]
+    more = ("core-ms an image", "price of a million") if found.asked.price else ()
+    shown = [(*row[:columns], *price) for row, price in zip(rows, prices, strict=True)]
+    return Rows((*head[:columns], *more), shown, best)
+
+
+def price_sentence(found: Found) -> str:
+    """Return what a million images and queries cost; empty without a price."""
+    price, cell, queries = found.asked.price, found.choice.cell, found.interactive
+    if price is None:
+        return ""
+    said = []
+    if cell is not None:
+        target = found.asked.latency_target_ms
+        within = "" if target is None else f", within a p95 of {target:g} ms"
+        cost = money(price.per_million(cell.load.items_per_s))
+        said.append(f"a million images cost {cost} as recommended{within}")
+    if queries is not None:
+        said += [
+            f"a million {kind}s alone, one at a time, {money(price.per_million(load.items_per_s))}"
+            for kind, load in queries.idle.items()
+        ]
+        displaced = queries.price_beside_bulk(price)
+        if displaced is not None:
+            said.append(f"beside bulk, a million queries displace bulk for {money(displaced)}")
+    return "; ".join(said)
 
 
 def interactive_rows(found: Interactive) -> Rows:
@@ -60,12 +86,12 @@ def interactive_rows(found: Interactive) -> Rows:
 
 def bulk_sentence(found: Interactive) -> str:
     """Return the bulk's throughput in each turn, without and with the single requests."""
-    share = found.bulk_share()
+    share, plural = found.bulk_share(), "" if found.rate_per_s == 1 else "s"
     return (
         f"bulk requests, {found.batch} x {found.concurrency}: "
         f"{_turns(found.alone)} images/s alone, "
-        f"{_turns([turn['bulk'] for turn in found.beside])} beside {found.rate_per_s:g} texts and "
-        f"{found.rate_per_s:g} screenshots a second"
+        f"{_turns([turn['bulk'] for turn in found.beside])} beside "
+        f"{found.rate_per_s:g} text{plural} and {found.rate_per_s:g} screenshot{plural} a second"
         + ("" if share is None else f": {share:.2f} of that alone")
     )
 
@@ -79,18 +105,16 @@ def failures(found: Found) -> list[str]:
     return failed(loads)
 
 
-def lines(found: Found, value: Callable[[Cell], float | None]) -> Lines:
-    """Return a value over concurrency, a line per size; with one concurrency, over the size."""
+def grid(found: Found) -> Grid:
+    """Return the cells over concurrency, a line per size; with one concurrency, over the size."""
     chosen = found.choice.cell
     by_size = len({one.concurrency for one in found.cells}) == 1
-    points: dict[str, list[tuple[float, float]]] = {}
+    lines: dict[str, list[tuple[float, Cell]]] = {}
     for one in found.cells:
-        y = value(one)
-        if y is not None:
-            name = _load_words(one) if by_size else _size_words(one)
-            points.setdefault(name, []).append((_x(one, by_size), y))
+        name = _load_words(one) if by_size else _size_words(one)
+        lines.setdefault(name, []).append((_x(one, by_size), one))
     x_label = "images a request" if by_size else "requests at once"
-    return Lines(x_label, points, None if chosen is None else _x(chosen, by_size))
+    return Grid(x_label, lines, None if chosen is None else _x(chosen, by_size))
 
 
 def latencies(load: Load) -> tuple[str, str, str]:
@@ -116,6 +140,14 @@ def _load_words(cell: Cell) -> str:
 
 def _size_words(cell: Cell) -> str:
     return "1 image" if cell.batch == 1 else f"{cell.batch} images"
+
+
+def _price(found: Found, cell: Cell) -> tuple[str, ...]:
+    price = found.asked.price
+    if price is None:
+        return ()
+    core_ms = "-" if cell.core_ms is None else f"{cell.core_ms:.1f}"
+    return core_ms, money(price.per_million(cell.load.items_per_s))
 
 
 def _counts(load: Load) -> tuple[str, ...]:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.columns import Columns
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from serve.benchmark.endpoint_load.load_cells import Cell
 from serve.benchmark.endpoint_load.record import Compared, Found
 from serve.benchmark.endpoint_load.tables import (
-    Lines,
     bulk_sentence,
     cell_rows,
     failures,
+    grid,
     interactive_rows,
-    lines,
+    price_sentence,
 )
-from serve.benchmark.report.chart import CHOSEN, Mark, Series, chart
 from serve.benchmark.report.table_rows import PARTIAL, Rows
 from serve.benchmark.report.terminal import table
+from serve.benchmark.report.terminal_chart import CHOSEN, Line, Mark, lines
 
 
 def show(console: Console, found: Found) -> None:
@@ -29,12 +30,9 @@ def show(console: Console, found: Found) -> None:
         console.print()
         console.print(table(cell_rows(found)))
         console.print()
-        throughput = lines(found, lambda cell: cell.load.items_per_s)
-        latency = lines(found, lambda cell: cell.load.p95_ms)
-        label = found.choice.cell.label if found.choice.cell else ""
         charts = [
-            _chart("images/s", throughput, label),
-            _chart("p95 of a request, ms", latency, label),
+            _chart("images/s", found, lambda cell: cell.load.items_per_s),
+            _chart("p95 of a request, ms", found, lambda cell: cell.load.p95_ms),
         ]
         console.print(Columns([one for one in charts if one], padding=(0, 3)))
     console.print()
@@ -43,6 +41,8 @@ def show(console: Console, found: Found) -> None:
         console.print()
         console.print(table(interactive_rows(found.interactive)))
         console.print(bulk_sentence(found.interactive), highlight=False)
+    if said := price_sentence(found):
+        console.print(said, highlight=False)
     for sentence in [*failures(found), *([] if found.complete else [PARTIAL])]:
         console.print(f"[yellow]{escape(sentence)}[/]", highlight=False)
 
@@ -62,8 +62,12 @@ def show_comparison(console: Console, rows: Sequence[Compared], max_loss: float)
     return lost
 
 
-def _chart(title: str, drawn: Lines, label: str) -> Text | None:
-    """Return a chart; None when there is nothing to draw."""
-    series = [Series(name, points) for name, points in drawn.points.items()]
-    mark = None if drawn.chosen is None else Mark(drawn.chosen, label)
-    return chart(title, drawn.x_label, series, mark) if series else None
+def _chart(title: str, found: Found, value: Callable[[Cell], float | None]) -> Text | None:
+    """Return a chart of a value; None when there is nothing to compare."""
+    cells, chosen = grid(found), found.choice.cell
+    drawn = [
+        Line(name, [(x, y) for x, cell in line if (y := value(cell)) is not None])
+        for name, line in cells.lines.items()
+    ]
+    mark = Mark(cells.chosen, chosen.label) if cells.chosen is not None and chosen else None
+    return lines(title, cells.x_label, [one for one in drawn if one.points], mark)

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
-from model.synthetic.mixes import MIXES
+from model.synthetic.mixes import MIXES, Mix
 
 ROOT = Path(__file__).parents[3]
-MODULE = "serve.benchmark.endpoint_load.thumbnails"
+MODULE = __name__
 STOP_TIMEOUT_S = 5.0
 
 
@@ -52,14 +52,15 @@ def served(count: int, latency_ms: float, mix: str = "thumbnails") -> Iterator[l
             process.wait()
 
 
+def replies(count: int, mix: Mix) -> dict[str, Reply]:
+    """Draw the images, and return the reply of each of `count` paths."""
+    pictures = [mix.draw(seed) for seed in range(min(count, mix.most))]
+    return {f"/{number}.jpg": Reply(*pictures[number % len(pictures)]) for number in range(count)}
+
+
 def main(count: int, latency_ms: float, mix: str) -> None:
     """Draw the images, print the port, and serve until the parent closes standard input."""
-    kind = MIXES[mix]
-    pictures = [kind.draw(seed) for seed in range(min(count, kind.most))]
-    replies = {
-        f"/{number}.jpg": Reply(*pictures[number % len(pictures)]) for number in range(count)
-    }
-    with ThumbnailServer(replies, latency_ms / 1000) as server:
+    with ThumbnailServer(replies(count, MIXES[mix]), latency_ms / 1000) as server:
         sys.stdout.write(server.netloc.rpartition(":")[2] + "\n")
         sys.stdout.flush()
         sys.stdin.buffer.read()

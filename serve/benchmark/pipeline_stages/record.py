@@ -9,8 +9,9 @@ from typing import Any
 
 from inference.loadtest.summary import Load
 from inference.profile.machine import cores
-from serve.benchmark.pipeline_stages.stages import Spent, Stage, limit, stages
-from serve.benchmark.report.documents import OUTPUT_ONLY, heading, numbers, rounded
+from inference.profile.price import Price
+from serve.benchmark.pipeline_stages.stages import Spent, Stage, limit, limiting, stages
+from serve.benchmark.report.documents import OUTPUT_ONLY, heading, numbers, priced, rounded
 from serve.benchmark.report.table_rows import Rows
 from serve.observe.process_use import ProcessUse
 from serve.plan import Plan
@@ -30,6 +31,7 @@ class Asked:
     report: str | None = None
     compare: str | None = None
     max_loss: float = 0.1
+    price: Price | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class Found:
     """The results.
 
     load: of the whole pipeline. processes: what each role used. before, after: images a second of
-    the encoder alone, batch by batch. complete: False when interrupted.
+    the encoder alone, batch by batch. complete: False when interrupted. faster: precisions that
+    would make the encoder faster here. model: what runs, for JSON.
     """
 
     asked: Asked
@@ -77,6 +80,13 @@ class Found:
     after: Sequence[float] = ()
     complete: bool = True
     versions: Mapping[str, str] = field(default_factory=dict)
+    faster: Sequence[str] = ()
+    model: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def core_ms(self) -> float:
+        """CPU time of all processes for an image, ms."""
+        return sum(one.core_ms for one in self.processes)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -86,9 +96,20 @@ class Found:
     @property
     def limit(self) -> str:
         """The bottleneck, in a sentence."""
-        full = (self.spent.mean_batch or 0.0) / self.plan.image.batch_size
         spare_cores = self.plan.threads.decode < cores()
-        return limit(self.stages, full, on_cpu=self.on_cpu, spare_cores=spare_cores)
+        return limit(
+            self.stages, self.full, on_cpu=self.on_cpu, spare_cores=spare_cores, faster=self.faster
+        )
+
+    @property
+    def limited_by(self) -> tuple[str, ...]:
+        """The stages that limit, the first of them first."""
+        return limiting(self.stages, self.full, on_cpu=self.on_cpu)
+
+    @property
+    def full(self) -> float:
+        """Mean images of a forward pass / the batch size, 0..1."""
+        return (self.spent.mean_batch or 0.0) / self.plan.image.batch_size
 
     @property
     def alone(self) -> float:
@@ -115,6 +136,8 @@ def document(found: Found) -> dict[str, Any]:
     image, text = found.plan.image, found.plan.text
     return heading("pipeline", complete=found.complete) | {
         "versions": dict(found.versions),
+        "model": dict(found.model),
+        "price": priced(found.asked.price, images=found.load.items_per_s),
         "facts": found.facts,
         "asked": asked,
         "plan": {
@@ -132,6 +155,7 @@ def document(found: Found) -> dict[str, Any]:
             asdict(one) | {"core_ms": rounded(one.core_ms), "mib": rounded(one.mib)}
             for one in found.processes
         ],
+        "core_ms": rounded(found.core_ms),
         "encoder_alone": {
             "items_per_s": rounded(found.alone),
             "before": [rounded(one) for one in found.before],
@@ -139,6 +163,7 @@ def document(found: Found) -> dict[str, Any]:
         },
         "ratio": rounded(found.ratio),
         "limit": found.limit,
+        "limited_by": list(found.limited_by),
     }
 
 

@@ -25,10 +25,12 @@ from model.errors import ModelError
 from model.load import load
 from model.synthetic.mixes import MIXES
 from serve import plan as plans
+from serve.benchmark.encoder_sizes.backend_choice import recorded_cosine
 from serve.benchmark.encoder_sizes.idle_encoder import encoder_alone
 from serve.benchmark.endpoint_load.grid import warm_up_s
 from serve.benchmark.endpoint_load.payload import POOL, Rounds
 from serve.benchmark.endpoint_load.thumbnails import served
+from serve.benchmark.pipeline_stages.faster import faster_precisions
 from serve.benchmark.pipeline_stages.page import pipeline_page
 from serve.benchmark.pipeline_stages.record import (
     Asked,
@@ -41,10 +43,12 @@ from serve.benchmark.pipeline_stages.record import (
 from serve.benchmark.pipeline_stages.stage_meter import StageMeter
 from serve.benchmark.pipeline_stages.stages import Spent
 from serve.benchmark.pipeline_stages.terminal import show, show_comparison
-from serve.benchmark.report.documents import older, versions
+from serve.benchmark.report.documents import model_of, older
 from serve.benchmark.report.terminal import Tell, progress, write_page
 from serve.compose import engine_of, model_config
+from serve.observe.console import open_console
 from serve.observe.process_use import process_uses
+from serve.observe.versions import versions
 from serve.settings import Settings
 
 HOST = "127.0.0.1"
@@ -52,13 +56,18 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Bench:
-    """The objects under test: an encoder, the engine around it, and the URLs it gets."""
+    """The objects under test: an encoder, the engine around it, and the URLs it gets.
+
+    faster: precisions that would make the encoder faster. cosine: the one int8 was recorded with.
+    """
 
     encoder: Encoder
     plan: plans.Plan
     engine: Engine
     urls: Rounds
     deadline_s: float
+    faster: Sequence[str]
+    cosine: float | None
 
 
 def run(settings: Settings, asked: Asked) -> int:
@@ -68,7 +77,7 @@ def run(settings: Settings, asked: Asked) -> int:
         The exit code: 1 when it was interrupted, when nothing was embedded, or when too much
         was lost; else 0.
     """
-    console = Console(stderr=asked.as_json)
+    console = open_console(stderr=asked.as_json)
     old = _older(asked)
     with _bench(settings, asked) as bench:
         facts = _facts(bench, asked)
@@ -91,7 +100,10 @@ def _bench(settings: Settings, asked: Asked) -> Iterator[Bench]:
             tell("loading the model, settling its batch size")
             encoder, plan = _load(settings)
         engine = stack.enter_context(engine_of(settings, encoder, plan))
-        yield Bench(encoder, plan, engine, Rounds(urls), settings.deadline_ms / 1000)
+        faster = faster_precisions(model_config(settings), encoder.spec)
+        cosine = recorded_cosine(settings.model, encoder.spec)
+        deadline_s = settings.deadline_ms / 1000
+        yield Bench(encoder, plan, engine, Rounds(urls), deadline_s, faster, cosine)
 
 
 def _load(settings: Settings) -> tuple[Encoder, plans.Plan]:
@@ -140,6 +152,8 @@ def _measure(bench: Bench, asked: Asked, facts: dict[str, str]) -> Found:
         after=after,
         complete=bool(after),
         versions=versions(("sweetspot", "urllib3")) | plans.versions(),
+        faster=bench.faster,
+        model=model_of(bench.encoder.spec, bench.cosine),
     )
 
 

@@ -54,36 +54,67 @@ def stages(spent: Spent, images_s: float, threads: Threads) -> tuple[Stage, ...]
     )
 
 
-def limit(found: Sequence[Stage], full: float, *, on_cpu: bool, spare_cores: bool) -> str:
-    """Return a sentence that names the bottleneck and what helps.
+def limiting(found: Sequence[Stage], full: float, *, on_cpu: bool) -> tuple[str, ...]:
+    """Return the stages that limit, the first of them first; none when nothing is busy enough.
 
     Args:
         found: the result of `stages`.
         full: 0..1, mean images of a forward pass / the batch size.
         on_cpu: whether the encoder shares the cores with decoding.
+    """
+    busy = {one.name: one.busy for one in found if one.busy is not None}
+    if not busy:
+        return ()
+    encoder_busy, decode_busy = busy["encode"] >= ENCODER_BUSY, busy["decode"] >= OTHERS_BUSY
+    if encoder_busy and full >= FULL:
+        return ("encode", "decode") if on_cpu and decode_busy else ("encode",)
+    if decode_busy and busy["decode"] >= busy["fetch"]:
+        return ("decode", "encode") if on_cpu and encoder_busy else ("decode",)
+    return ("fetch",) if busy["fetch"] >= OTHERS_BUSY else ()
+
+
+def limit(
+    found: Sequence[Stage],
+    full: float,
+    *,
+    on_cpu: bool,
+    spare_cores: bool,
+    faster: Sequence[str] = (),
+) -> str:
+    """Return a sentence that names the bottleneck and what helps.
+
+    Args:
+        found: the result of `stages`.
+        full: as for `limiting`.
+        on_cpu: as for `limiting`.
         spare_cores: whether there are fewer decode threads than cores.
+        faster: what would make the encoder faster here, in place of float32.
     """
     busy = {one.name: one.busy for one in found if one.busy is not None}
     if not busy:
         return "nothing was measured"
-    encoder_busy, decode_busy = busy["encode"] >= ENCODER_BUSY, busy["decode"] >= OTHERS_BUSY
-    if encoder_busy and full >= FULL:
-        return _encoder(shared=on_cpu and decode_busy)
-    if decode_busy and busy["decode"] >= busy["fetch"]:
-        return _decoding(shared=on_cpu and encoder_busy, spare_cores=spare_cores)
-    if busy["fetch"] >= OTHERS_BUSY:
-        return f"fetching limits; {MORE} more --io-threads, or images that are nearer"
-    what = "the encoder is busy with batches that are not full" if encoder_busy else NOTHING
+    match limiting(found, full, on_cpu=on_cpu):
+        case ("encode", *others):
+            return _encoder(faster, shared=bool(others))
+        case ("decode", *others):
+            return _decoding(shared=bool(others), spare_cores=spare_cores)
+        case ("fetch",):
+            return f"fetching limits; {MORE} more --io-threads, or images that are nearer"
+        case _:
+            pass
+    is_waiting = busy["encode"] >= ENCODER_BUSY
+    what = "the encoder is busy with batches that are not full" if is_waiting else NOTHING
     return f"{what}; {MORE} more requests at once, or larger ones"
 
 
-def _encoder(*, shared: bool) -> str:
+def _encoder(faster: Sequence[str], *, shared: bool) -> str:
+    where = " in float32" if faster else ""
     if shared:
-        return (
-            "the encoder and decoding limit together, since they share the cores; "
-            f"{MORE} a larger instance, smaller images or a smaller model"
-        )
-    return f"the encoder limits; {MORE} a larger instance, a GPU or a smaller model"
+        who = f"the encoder{where} and decoding limit together, since they share the cores"
+        then = ("a larger instance", "smaller images")
+    else:
+        who, then = f"the encoder limits{where}", ("a larger instance", "a GPU")
+    return f"{who}; {MORE} {', '.join((*faster, *then))} or a smaller model"
 
 
 def _decoding(*, shared: bool, spare_cores: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from inference.profile.price import money
 from serve.benchmark.pipeline_stages.record import Found
 from serve.benchmark.pipeline_stages.stages import ENCODER_BUSY
 from serve.benchmark.report.table_rows import PARTIAL, Rows, failed, star
@@ -43,6 +44,18 @@ def speed_sentence(found: Found) -> str:
     return (
         f"{found.load.items_per_s:.1f}{star(found.load)} images/s, "
         f"{found.ratio:.2g} of what the encoder makes alone"
+    )
+
+
+def price_sentence(found: Found) -> str:
+    """Return what a million images cost; empty without a price."""
+    price = found.asked.price
+    if price is None:
+        return ""
+    return (
+        f"a million images cost {money(price.per_million(found.load.items_per_s))}, at "
+        f"{found.core_ms:.1f} core-ms an image; the encoder alone would cost "
+        f"{money(price.per_million(found.alone))}"
     )
 
 

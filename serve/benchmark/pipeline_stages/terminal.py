@@ -9,14 +9,15 @@ from serve.benchmark.pipeline_stages.record import Found
 from serve.benchmark.pipeline_stages.tables import (
     encoder_sentence,
     notes,
+    price_sentence,
     process_rows,
     shared_sentence,
     speed_sentence,
     stage_rows,
 )
-from serve.benchmark.report.chart import CHOSEN
 from serve.benchmark.report.table_rows import Rows
 from serve.benchmark.report.terminal import table
+from serve.benchmark.report.terminal_chart import CHOSEN
 
 BAR_CHARS = 28
 
@@ -29,7 +30,7 @@ def show(console: Console, found: Found) -> None:
     console.print()
     for sentence in filter(None, (encoder_sentence(found), shared_sentence(found))):
         console.print(sentence, highlight=False)
-    for sentence in (speed_sentence(found), found.limit):
+    for sentence in filter(None, (speed_sentence(found), price_sentence(found), found.limit)):
         console.print(sentence, style=CHOSEN, highlight=False)
     for note in notes(found):
         console.print(f"[yellow]{escape(note)}[/]", highlight=False)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +11,35 @@ import click
 
 from inference.loadtest.summary import Load
 from inference.profile.machine import cores, cpu_name
+from inference.profile.price import Price
+from model.encoder import EncoderSpec
+from serve.observe.versions import commit, versions
 
 VERSION = 1
 # Options of the output; they do not affect the measurement.
-OUTPUT_ONLY = ("as_json", "report", "compare", "max_loss")
+OUTPUT_ONLY = ("as_json", "report", "compare", "max_loss", "price")
 
 
 def heading(benchmark: str, *, complete: bool) -> dict[str, Any]:
-    """Return a document's first keys: the benchmark, whether it is complete, the machine."""
+    """Return a document's first keys: the benchmark, whether it is complete, machine and code."""
     return {
         "version": VERSION,
         "benchmark": benchmark,
         "complete": complete,
         "machine": {"cpu": cpu_name(), "cores": cores(), "platform": platform.system()},
+        "code": {"version": versions(("sweetspot",)).get("sweetspot"), "commit": commit()},
+    }
+
+
+def model_of(spec: EncoderSpec, cosine: float | None) -> dict[str, Any]:
+    """Return what runs, for JSON. cosine: the smallest to float32; None if it is not known."""
+    return {
+        "name": spec.name,
+        "fingerprint": spec.fingerprint,
+        "precision": spec.precision,
+        "backend": spec.backend,
+        "device": spec.device,
+        "cosine": None if cosine is None else round(cosine, 6),
     }
 
 
@@ -38,17 +52,6 @@ def older(path: str, benchmark: str) -> dict[str, Any]:
     if not isinstance(old, dict) or old.get("benchmark") != benchmark:
         raise click.ClickException(f"{path} is not a document of `benchmark {benchmark} --json`")
     return old
-
-
-def versions(packages: Sequence[str]) -> dict[str, str]:
-    """Return the versions of Python and of the packages that are installed."""
-    found = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def numbers(load: Load) -> dict[str, Any]:
@@ -67,6 +70,19 @@ def numbers(load: Load) -> dict[str, Any]:
         "duration_s": round(load.duration_s, 3),
         "complete": load.complete,
         "latencies_ms": [round(one, 3) for one in load.latencies_ms],
+    }
+
+
+def priced(price: Price | None, **items_s: float | None) -> dict[str, Any] | None:
+    """Return a price and the price of a million items of each kind, for JSON; None without one.
+
+    items_s: by kind, such as images; None or 0 leaves the kind out.
+    """
+    if price is None:
+        return None
+    found = {kind: price.per_million(rate) for kind, rate in items_s.items() if rate}
+    return price.as_dict() | {
+        f"per_million_{kind}": None if one is None else round(one, 4) for kind, one in found.items()
     }
 
 

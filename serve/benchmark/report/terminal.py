@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from model.files import write_whole
-from serve.benchmark.report.chart import CHOSEN
 from serve.benchmark.report.table_rows import Rows
+from serve.benchmark.report.terminal_chart import CHOSEN
 from serve.observe.bars import counting
 
 

@@ -8,20 +8,22 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 import click
 
 from inference.engine.engine import Engine
 from inference.errors import UnknownModel
-from inference.types import Failure
 from model.errors import CheckpointError
 from model.files import whole_file
-from serve.commands.embed import progress, signals
+from serve.commands import signals
+from serve.commands.embed import progress
 from serve.commands.embed.flow import Row, Stopped, rows
 from serve.commands.embed.forms import FORMS, Form
 from serve.commands.embed.inputs import EndedEarly, sources, total
-from serve.compose import open_engine
+from serve.commands.embed.tally import Tally
+from serve.commands.opened_engine import opened_engine
 from serve.settings import Settings
 
 
@@ -35,14 +37,6 @@ class Asked:
     output: str | None = None
 
 
-@dataclass
-class Tally:
-    """Rows so far, and those of them that failed."""
-
-    rows: int = 0
-    failed: int = 0
-
-
 def run(settings: Settings, asked: Asked) -> int:
     """Embed and write. Returns the exit code: 0, or 1 when any item failed or the run broke off.
 
@@ -51,7 +45,7 @@ def run(settings: Settings, asked: Asked) -> int:
     """
     signals.unwind()
     try:
-        with _opened_engine(settings) as engine:
+        with opened_engine(settings) as engine:
             return embed(engine, settings.deadline_ms / 1000, asked)
     except (CheckpointError, UnknownModel) as exc:
         raise click.ClickException(str(exc)) from exc
@@ -73,22 +67,8 @@ def embed(engine: Engine, patience_s: float, asked: Asked) -> int:
     if early is not None:
         return _break_off(early, asked, tally, kept=kept)
     if tally.failed:
-        click.echo(f"{tally.failed} of {tally.rows} items failed", err=True)
+        click.echo("\n".join(tally.failures(asked.form)), err=True)
     return 1 if tally.failed else 0
-
-
-@contextmanager
-def _opened_engine(settings: Settings) -> Iterator[Engine]:
-    """Open an engine; close it and wait for running fetches, except after a signal."""
-    engine = open_engine(settings, may_tune=False)
-    try:
-        yield engine
-    except signals.Interrupted:
-        raise
-    except BaseException:
-        engine.close()
-        raise
-    engine.close()
 
 
 def _counted(
@@ -97,8 +77,7 @@ def _counted(
     """Yield the rows, and count each group once the caller has written it and asks for more."""
     for some in found:
         yield some
-        tally.rows += len(some)
-        tally.failed += sum(isinstance(row.result, Failure) for row in some)
+        tally.add(some)
         advance(len(some))
 
 
@@ -181,5 +160,6 @@ def _account(asked: Asked, tally: Tally, *, kept: bool) -> str:
     done = f"{tally.rows:,} row{'' if tally.rows == 1 else 's'}"
     if kept:
         return f"{asked.output} holds the first {done}" if asked.output else f"{done} written"
-    left = f"{asked.output} is left as it was" if asked.output else "nothing was written"
+    old = asked.output is not None and Path(asked.output).exists()
+    left = f"{asked.output} is left as it was" if old else "nothing was written"
     return f"{done} done, {left}"

@@ -7,20 +7,16 @@ queue, and the caller takes them from there. So a slow item does not delay the o
 from __future__ import annotations
 
 import threading
-import time
-from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from inference.config import EngineConfig
 from inference.engine.engine import Engine
-from inference.engine.request import Single
-from inference.errors import Overloaded
 from inference.types import Failure, Result
-from serve.commands.embed import signals
+from serve.commands import signals
 from serve.commands.embed.inputs import EndedEarly, Source, item_of
 from serve.commands.embed.order import InOrder
+from serve.commands.in_flight import InFlight, at_once
 
 # Most rows read but not yet written: 2 MiB of embeddings of 512 dimensions. While one item takes
 # the 10 s of a fetch timeout, about 1,000 others finish.
@@ -78,12 +74,9 @@ class _Flow:
 
     def __init__(self, engine: Engine, patience_s: float) -> None:
         self._engine = engine
-        self._patience_s = patience_s
-        self._stopped = threading.Event()
+        self._items = InFlight(engine, patience_s)
         self._room = threading.Semaphore(WINDOW)
-        self._turns = threading.Semaphore(_at_once(engine.config))
-        # Ordered by deadline, since all items have the same time limit.
-        self._started: deque[Single] = deque()
+        self._turns = threading.Semaphore(at_once(engine.config))
         # A SimpleQueue: a signal handler may put into it, but not into a Queue.
         self._events: SimpleQueue[Row | _End | Exception] = SimpleQueue()
 
@@ -98,7 +91,7 @@ class _Flow:
             for source in sources:
                 self._room.acquire()
                 self._turns.acquire()
-                if self._stopped.is_set():
+                if self._items.stopped.is_set():
                     return
                 self._start(count, source)
                 count += 1
@@ -130,31 +123,21 @@ class _Flow:
 
     def close(self) -> None:
         """Give up all items. A reading thread that hangs in a read ends with the process."""
-        self._stopped.set()
+        self._items.stopped.set()
         self._room.release()
         self._turns.release()
-        while self._started:
-            self._started.popleft().give_up()
+        self._items.close()
 
     def _start(self, index: int, source: Source) -> None:
-        """Start an item; wait while late items still hold all permits."""
-
         def done(result: Result) -> None:
             self._events.put(Row(index, source, result))
             self._turns.release()
 
-        item = item_of(source)
-        while not self._stopped.is_set():
-            deadline_s = time.monotonic() + self._patience_s
-            try:
-                self._started.append(self._engine.submit(item, deadline_s, done))
-                return
-            except Overloaded as exc:
-                self._stopped.wait(exc.retry_after_s)
+        self._items.start(item_of(source), done)
 
     def _arrived(self) -> list[Row | _End | Exception]:
         """Return the events since the last call; wait up to CLOCK_CHECK_S for the first."""
-        self._give_up_late()
+        self._items.give_up_late()
         try:
             events = [self._events.get(timeout=CLOCK_CHECK_S)]
         except Empty:
@@ -163,20 +146,6 @@ class _Flow:
             events.append(self._events.get())
         return events
 
-    def _give_up_late(self) -> None:
-        now_s = time.monotonic()
-        while self._started and (self._started[0].closed or self._started[0].deadline_s <= now_s):
-            self._started.popleft().give_up()
-
     def _trouble(self, result: Result) -> Exception | None:
         trouble = self._engine.trouble() if isinstance(result, Failure) else None
         return EncoderGone(trouble) if trouble else None
-
-
-def _at_once(config: EngineConfig) -> int:
-    """Return how many items keep all threads and the encoder busy while the next batch forms.
-
-    No more than that, because an item's time limit begins with its start.
-    """
-    busy = config.io_threads + config.cpu_threads + 2 * config.streams * config.image.batch_size
-    return min(busy, config.max_items_in_flight - config.lane_permits)

@@ -1,9 +1,10 @@
-"""The inputs of `embed`: arguments and the lines of standard input, one by one."""
+"""The inputs of `embed`: arguments, the files of folders, the lines of standard input."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from inference.types import ImageFile, ImageUrl, Item, Text
@@ -25,24 +26,28 @@ class EndedEarly(Exception):
 
 
 class InputBroken(EndedEarly):
-    """Standard input cannot be read to its end."""
+    """Standard input or a folder cannot be read to its end."""
 
 
 def sources(inputs: Sequence[str], texts: Sequence[str]) -> Iterator[Source]:
-    """Yield the inputs, with `-` replaced by the lines of standard input, then the texts.
+    """Yield the inputs, then the texts.
+
+    `-` is replaced by the lines of standard input, and each folder by the files in it.
 
     Raises:
-        InputBroken: standard input cannot be read to its end.
+        InputBroken: standard input or a folder cannot be read to its end, or it has no files.
     """
     for name in inputs:
-        yield from (Source("image", one) for one in (_lines() if name == "-" else [name]))
+        for one in _lines() if name == "-" else [name]:
+            yield from (Source("image", path) for path in (_files(one) if _folder(one) else [one]))
     for text in texts:
         yield Source("text", text)
 
 
 def total(inputs: Sequence[str], texts: Sequence[str]) -> int | None:
-    """Return the number of sources, or None if it depends on standard input."""
-    return None if "-" in inputs else len(inputs) + len(texts)
+    """Return the number of sources, or None if standard input or a folder decides it."""
+    known = not any(name == "-" or _folder(name) for name in inputs)
+    return len(inputs) + len(texts) if known else None
 
 
 def item_of(source: Source) -> Item:
@@ -52,6 +57,32 @@ def item_of(source: Source) -> Item:
     if is_url(source.name):
         return ImageUrl(source.name)
     return ImageFile(source.name)
+
+
+def _folder(name: str) -> bool:
+    return not is_url(name) and os.path.isdir(name)  # noqa: PTH112 - a Path would tidy the name
+
+
+def _files(folder: str) -> Iterator[str]:
+    """Yield the files in a folder and its folders, by name, without hidden ones."""
+    found = False
+    for root, folders, files in os.walk(folder, onerror=_raise):
+        folders[:] = _visible(folders)
+        for name in _visible(files):
+            path = Path(root, name)
+            if path.is_file():  # not a pipe, nor a link that leads nowhere
+                found = True
+                yield str(path)
+    if not found:
+        raise InputBroken(f"no files in the folder {folder}")
+
+
+def _visible(names: list[str]) -> list[str]:
+    return sorted(name for name in names if not name.startswith("."))
+
+
+def _raise(exc: OSError) -> None:
+    raise InputBroken(f"cannot list {exc.filename}: {exc.strerror}") from exc
 
 
 def _lines() -> Iterator[str]:

@@ -12,9 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from inference.types import Embedding, Embeddings, Failure, Result
+from serve.observe.console import WIDE, open_console
 
 NEAREST = 3
-FILE_COLUMNS = 120
+# Of a name where lines wrap, and elsewhere: a `data:` URL has millions.
+NAME_CHARS, MAX_NAME_CHARS = 48, 240
 
 
 def show(file: BinaryIO, rows: Sequence[tuple[str, str, Result]]) -> None:
@@ -23,17 +25,18 @@ def show(file: BinaryIO, rows: Sequence[tuple[str, str, Result]]) -> None:
     rows: kind, name and result of each.
     """
     if file is sys.stdout.buffer:
-        _print(Console(), rows)
+        _print(open_console(), rows)
         return
     text = io.StringIO()
-    _print(Console(file=text, width=FILE_COLUMNS), rows)
+    _print(Console(file=text, width=WIDE), rows)
     file.write(text.getvalue().encode())
 
 
 def _print(console: Console, rows: Sequence[tuple[str, str, Result]]) -> None:
+    width = NAME_CHARS if console.width < WIDE else MAX_NAME_CHARS
     table = Table("#", "input", "embedding", box=None, pad_edge=False)
     for index, (_, name, result) in enumerate(rows):
-        table.add_row(str(index), _short(name), escape(_shown(result)))
+        table.add_row(str(index), _short(name, width), escape(_shown(result)))
     console.print(table)
     images = [(n, r.vector) for k, n, r in rows if k == "image" and isinstance(r, Embedding)]
     texts = [(n, r.vector) for k, n, r in rows if k == "text" and isinstance(r, Embedding)]
@@ -43,7 +46,8 @@ def _print(console: Console, rows: Sequence[tuple[str, str, Result]]) -> None:
     for text, vector in texts:
         cosines = [(float(vector @ image), name) for name, image in images]
         best = sorted(cosines, reverse=True)[:NEAREST]
-        nearest.add_row(_short(text), "  ".join(f"{c:.3f} {_short(name)}" for c, name in best))
+        said = "  ".join(f"{c:.3f} {_short(name, width)}" for c, name in best)
+        nearest.add_row(_short(text, width), said)
     console.print()
     console.print(nearest)
 
@@ -63,7 +67,7 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _short(name: str, width: int = 48) -> str:
+def _short(name: str, width: int) -> str:
     """Return the end of a long name, escaped so that rich finds no styles in it."""
     name = printable(name)
     return escape(name if len(name) <= width else f"...{name[-width + 3 :]}")

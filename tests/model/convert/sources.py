@@ -11,7 +11,9 @@ from torch import nn
 from transformers import CLIPConfig, CLIPModel
 
 from tests.checkpoints import RESNET_SIZES, resnet_weights
+from tests.openclip.weights import weights
 
+GOLDEN = Path(__file__).with_name("golden")
 LAYER = "vision_model.encoder.layers.0.self_attn.q_proj"
 TEXT_LAYER = "text_model.encoder.layers.1.mlp.fc1"
 
@@ -206,6 +208,24 @@ def open_clip(folder, state, name="open_clip_model.safetensors", **changes):
         "preprocess_cfg": preparation | changes.pop("images", {}),
     }
     (folder / "open_clip_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def golden(name, folder, weights_of=lambda found: found, **changes):
+    """A folder of open_clip with a model of the golden vectors.
+
+    weights_of: changes its weights. changes: of its settings, by the part that holds them.
+    """
+    shutil.copytree(GOLDEN / name, folder)
+    found = weights(json.loads((folder / "model.json").read_text())["shapes"])
+    save_file(weights_of(found), folder / "open_clip_model.safetensors")
+    path = folder / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    model = config["model_cfg"]
+    for part, settings in changes.items():
+        holder = {"model": model, "images": config["preprocess_cfg"]}.get(part) or model[part]
+        holder |= settings
+    path.write_text(json.dumps(config))
     return folder
 
 

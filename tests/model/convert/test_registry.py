@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from model.convert.openai.registry import hub_id
+from model.convert.open_clip.registry import hub_id
 from model.errors import CheckpointError
 from tests.model.convert.sources import open_clip, openai_state
 from tests.model.test_hub import ROOT, environ_of, hub
@@ -41,7 +41,7 @@ def test_it_is_downloaded_and_converted(tmp_path):
             env=environ_of(tmp_path / "home", endpoint),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
         )
     assert result.returncode == 0, result.stderr
     assert "openclip:ViT-B-32/openai: a checkpoint of open_clip: ViT, 2 layers" in result.stdout

@@ -13,7 +13,7 @@ from model.convert.convert import convert
 from model.convert.weights import read_folder
 from model.errors import CheckpointError
 from sweetspot import main
-from tests.checkpoints import make_siglip
+from tests.checkpoints import make_checkpoint, make_siglip
 from tests.model.convert.sources import (
     Creates,
     held,
@@ -103,6 +103,10 @@ def compressed(path):
 
 
 BROKEN = {
+    "a pointer of Git LFS": (
+        lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d\n"),
+        "pytorch_model.bin is a Git LFS pointer; get the file itself: git lfs pull",
+    ),
     "half a file": (
         lambda path: path.write_bytes(path.read_bytes()[:-2000]),
         "pytorch_model.bin is damaged or half-written",
@@ -144,6 +148,21 @@ def test_a_pickle_that_would_create_a_file_runs_nothing(small_checkpoint, tmp_pa
     assert held(tmp_path) == ["source"]
     pickle.loads(pickle.dumps(Creates(created))).close()
     assert created.exists(), "it would have"
+
+
+def test_what_the_command_converts_is_embedded_with(tmp_path):
+    source = pickled(make_checkpoint(tmp_path / "first", "shallow"), tmp_path / "source")
+    target = str(tmp_path / "target")
+    made = CliRunner().invoke(main, ["convert", str(source), "-o", target])
+    assert made.exit_code == 0, made.stderr
+    found, result = made.stdout.splitlines()
+    assert found == f"{source}: a checkpoint of transformers whose weights are pickles (CLIP)"
+    assert "cosine to the source at least 1.0000" in result
+    assert result.endswith(f"serve it: sweetspot serve --model {target}")
+    words = ["--model", target, "--backend", "torch", "--format", "jsonl", "--text", "login"]
+    shown = CliRunner().invoke(main, ["embed", *words])
+    assert shown.exit_code == 0, shown.stderr
+    assert len(json.loads(shown.stdout)["embedding"]) == 24
 
 
 def test_the_command_says_it_in_one_line(tmp_path):
@@ -191,3 +210,9 @@ def test_a_result_that_differs_is_not_kept(small_checkpoint, tmp_path):
 def test_an_unknown_folder_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="holds no checkpoint of a known layout"):
         convert(str(tmp_path), tmp_path / "target", None, str)
+
+
+def test_an_archive_is_not_taken_for_weights(tmp_path):
+    (archive := tmp_path / "model.tar.gz").touch()
+    with pytest.raises(CheckpointError, match="is a packed artifact; unpack it: "):
+        convert(str(archive), tmp_path / "target", None, print)

@@ -2,11 +2,11 @@
 
 import json
 import re
-from html.parser import HTMLParser
 
 import pytest
 
 from inference.config import BatchConfig
+from inference.profile.price import Price
 from inference.profile.profile import Threads
 from serve.benchmark.pipeline_stages.page import pipeline_page
 from serve.benchmark.pipeline_stages.record import (
@@ -18,8 +18,9 @@ from serve.benchmark.pipeline_stages.record import (
     document,
 )
 from serve.benchmark.pipeline_stages.stages import Spent
-from serve.benchmark.pipeline_stages.tables import notes, shared_sentence
+from serve.benchmark.pipeline_stages.tables import notes, price_sentence, shared_sentence
 from serve.plan import Plan
+from tests.serve.benchmark.charts import charts
 from tests.serve.benchmark.loads import load
 
 PLAN = Plan(BatchConfig(16), BatchConfig(16), Threads(encoder=2, streams=1, decode=2, io=32))
@@ -41,6 +42,19 @@ def found(images_s=100.0, spent=SPENT, **options):
     return Found(facts={"model": "m"}, plan=PLAN, spent=spent, **(defaults | options))
 
 
+def test_the_price_is_of_the_whole_pipeline_beside_that_of_the_encoder():
+    """At 0.36 an hour a second costs 0.0001: 100 images a second cost 1 a million, 200 half."""
+    priced = found(asked=Asked(price=Price(0.36)))
+    assert price_sentence(priced) == (
+        "a million images cost 1.00, at 4.0 core-ms an image; the encoder alone would cost 0.500"
+    )
+    assert document(priced)["price"]["per_million_images"] == 1.0
+    assert document(priced)["core_ms"] == 4.0
+    assert "a million images cost 1.00" in pipeline_page(priced).replace("A million", "a million")
+    assert price_sentence(found()) == ""
+    assert document(found())["price"] is None
+
+
 def test_the_document_has_the_plan_the_stages_and_the_encoder_alone():
     one = json.loads(json.dumps(document(found())))
     assert (one["benchmark"], one["complete"]) == ("pipeline", True)
@@ -53,6 +67,7 @@ def test_the_document_has_the_plan_the_stages_and_the_encoder_alone():
     assert one["encoder_alone"]["items_per_s"] == 200.0
     assert one["ratio"] == 0.5
     assert "the encoder limits" in one["limit"]
+    assert one["limited_by"] == ["encode"]
     assert one["asked"]["mix"] == "thumbnails"
     assert "report" not in one["asked"]
 
@@ -94,13 +109,18 @@ def test_what_has_no_numbers_is_not_compared_with(spoilt):
         compare(document(found()) | spoilt, found())
 
 
-def test_the_page_stands_alone_and_has_a_bar_for_each_stage():
+def test_the_page_stands_alone_and_shows_each_stage_and_what_limits():
     html = pipeline_page(found())
-    HTMLParser().feed(html)
-    assert not re.search(r"(src|href)=", html)
-    assert html.count("class='bar'") == 3 + 2
-    assert all(0 <= float(width) <= 460 for width in re.findall(r"width='([\d.]+)'", html))
-    assert "0.5 of what the encoder makes alone" in html
+    ((title, speeds),) = charts(html)
+    assert title == "Images a second"
+    assert [(one["name"], one["value"]) for one in speeds["bars"]] == [
+        ("pipeline", 100.0), ("encoder alone", 200.0),
+    ]  # fmt: skip
+    assert re.findall(r"<li class='(\w*)'><b>(\w+)</b>", html) == [
+        ("", "fetch"), ("", "decode"), ("", "queue"), ("limits", "encode"),
+    ]  # fmt: skip
+    assert "144.0 ms an image, 47% of its time" in html
+    assert "0.5 of what the encoder makes alone; the encoder limits" in html
 
 
 def test_an_interrupted_one_is_marked_even_when_nothing_was_measured():
@@ -108,4 +128,5 @@ def test_an_interrupted_one_is_marked_even_when_nothing_was_measured():
     one = found(spent=Spent(), load=empty, after=[], complete=False)
     assert "interrupted: partial" in notes(one)[0]
     assert document(one)["limit"] == "nothing was measured"
+    assert document(one)["limited_by"] == []
     assert "0.0* images/s" in pipeline_page(one)

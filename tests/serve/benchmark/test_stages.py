@@ -1,20 +1,26 @@
 """How busy the stages are, and what limits."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.profile.profile import Threads
+from model.backends.fake import FakeEncoder
+from model.backends.runtime import cpu_has_bfloat16
+from model.config import ModelConfig
+from serve.benchmark.pipeline_stages.faster import faster_precisions
 from serve.benchmark.pipeline_stages.stages import Spent, Stage, limit, stages
 
 THREADS = Threads(encoder=2, streams=2, decode=4, io=32)
 shares = st.floats(0, 1)
 
 
-def sentence(fetch, decode, encode, full=1.0, on_cpu=True, spare_cores=True):
+def sentence(fetch, decode, encode, full=1.0, on_cpu=True, spare_cores=True, faster=()):
     busy = {"fetch": fetch, "decode": decode, "queue": None, "encode": encode}
     found = [Stage(name, 1, share, 1.0) for name, share in busy.items()]
-    return limit(found, full, on_cpu=on_cpu, spare_cores=spare_cores)
+    return limit(found, full, on_cpu=on_cpu, spare_cores=spare_cores, faster=faster)
 
 
 def test_busy_is_thread_time_an_image_by_images_a_second_over_threads():
@@ -64,6 +70,20 @@ def test_a_stage_is_blamed_only_when_it_is_busy(fetch, decode, encode, full, on_
     for name, share in (("fetching", fetch), ("decoding", decode), ("the encoder", encode)):
         assert not said.startswith(name) or share >= 0.8
     assert said.startswith("nothing") == (encode < 0.85 and max(fetch, decode) < 0.8)
+
+
+def test_an_encoder_in_float32_names_what_this_machine_does_faster_before_a_larger_one():
+    spec = replace(FakeEncoder().spec, backend="openvino", precision="float32")
+    faster = faster_precisions(ModelConfig(), spec)
+    assert faster[0].startswith("int8 (sweetspot quantize")
+    assert faster[1:] == (("--precision bfloat16",) if cpu_has_bfloat16() else ())
+    assert sentence(0.1, 0.3, 0.9, faster=("int8", "bfloat16")) == (
+        "the encoder limits in float32; for more images a second use int8, bfloat16, "
+        "a larger instance, a GPU or a smaller model"
+    )
+    assert "limit together" in sentence(0.1, 0.8, 0.9, faster=faster)
+    assert faster[0] in sentence(0.1, 0.8, 0.9, faster=faster)
+    assert faster_precisions(ModelConfig(), replace(spec, precision="int8")) == ()
 
 
 def test_without_a_measurement_nothing_limits():

@@ -1,0 +1,1 @@
+"""The requests that make an endpoint searchable in OpenSearch. Pure."""

@@ -1,0 +1,1 @@
+"""What all of open_clip's checkpoints share: names on the hub, settings, files."""

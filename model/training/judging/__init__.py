@@ -1,0 +1,1 @@
+"""What a model finds of pairs that it has not learned from."""

@@ -1,0 +1,1 @@
+"""What changes the weights: batches, the loss, the trainer, and where it goes on."""

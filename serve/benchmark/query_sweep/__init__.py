@@ -1,0 +1,1 @@
+"""`benchmark endpoint --interactive-sweep`: query latency against bulk throughput, by setting."""

@@ -1,0 +1,1 @@
+"""`benchmark compare`: documents of any benchmark side by side, and the best by each question."""

@@ -1,0 +1,1 @@
+"""An output as a table of Lance, which grows while the job runs."""

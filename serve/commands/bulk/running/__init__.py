@@ -1,0 +1,1 @@
+"""Ways to run a job, and how far it is: in this process, or on a Ray cluster."""

@@ -1,0 +1,1 @@
+"""Tables that commands read: Parquet, JSON Lines, CSV and lines, on a disk or in S3."""

@@ -1,0 +1,1 @@
+"""`sweetspot train`: fine-tunes a checkpoint on pairs of image and text."""

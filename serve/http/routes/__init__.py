@@ -1,0 +1,1 @@
+"""The routes besides `/invocations` and `/ping`: a blueprint each."""

@@ -1,0 +1,1 @@
+"""OpenTelemetry: spans of requests, their stages and batches. Imported only where it is on."""
