@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from inference.loadtest.thumbnail_server import ThumbnailServer
 from model.load import SPIN_COUNT
+from tests.ports import refusing
 from tests.servers import GatedServer
 
 # Before boto3 is imported anywhere: no credentials but these, no metadata service.
@@ -63,6 +64,13 @@ def connections(monkeypatch):
 def thumbnail_server():
     with ThumbnailServer() as server:
         yield server
+
+
+@pytest.fixture
+def nobody():
+    """The origin of URLs that are refused a connection."""
+    with refusing() as origin:
+        yield origin
 
 
 @pytest.fixture

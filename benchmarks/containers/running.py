@@ -17,7 +17,8 @@ import urllib3
 from benchmarks.containers.container import QUIET, Container, Site
 from benchmarks.containers.processes import cpu_s, peak_mib
 from inference.loadtest.summary import RequestFailed
-from tests.e2e.service import free_port, without_proxies
+from tests.e2e.service import without_proxies
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"

@@ -12,7 +12,8 @@ from model.checkpoints.checkpoint import BUILTIN
 from model.synthetic.thumbnails import sample
 from tests.browser import chromium
 from tests.browser.giving import drop, transfer
-from tests.e2e.service import ROOT, free_port, started
+from tests.e2e.service import ROOT, started
+from tests.ports import refusing
 
 FOLDER = ROOT / "docs" / "playground"
 # A larger file keeps fewer colours.
@@ -70,8 +71,8 @@ class Shooting:
 
     def errors(self, images):
         for device, scheme in (("desktop", "light"), ("phone", "dark")):
-            with self._opened(device, scheme) as page:
-                bad = [images.url("/gone/cover.png"), f"http://127.0.0.1:{free_port()}/a.png"]
+            with self._opened(device, scheme) as page, refusing() as nobody:
+                bad = [images.url("/gone/cover.png"), f"{nobody}/a.png"]
                 bad.append("http://10.0.0.7/private.png")
                 example(page)
                 drop(page, {"notes.txt": b"not a picture", "mail.jpg": sample(7).data})

@@ -67,11 +67,11 @@ def replies() -> dict[str, Reply]:
     }
 
 
-def catalogue(server: MoodyServer, refused_port: int, processes: int) -> Catalogue:
-    """All items. refused_port: of 127.0.0.1, where nobody listens. processes: that decode."""
+def catalogue(server: MoodyServer, nobody: str, processes: int) -> Catalogue:
+    """All items. nobody: an origin that refuses connections. processes: that decode."""
     good = [*_urls(server), *_inline(), *(text(f"a screen of number {n}") for n in range(TEXTS))]
     good += [text("   leading blanks"), text("word " * 200), text("暗い画面 🙂 écran")]
-    bad = [*_bad_urls(server, refused_port), *_bad_inline()]
+    bad = [*_bad_urls(server, nobody), *_bad_inline()]
     # Without processes such a picture ends the worker.
     return Catalogue(good, bad, [*_ending(server)] if processes else [])
 
@@ -106,7 +106,7 @@ def _inline() -> Iterator[Known]:
         yield Known(form, value, _vector(data))
 
 
-def _bad_urls(server: MoodyServer, refused_port: int) -> Iterator[Known]:
+def _bad_urls(server: MoodyServer, nobody: str) -> Iterator[Known]:
     for name, (_, code) in _damaged().items():
         yield Known("url", _signed(server, f"/bad/{name}"), code=code, fetched=True)
     paths = {
@@ -118,7 +118,7 @@ def _bad_urls(server: MoodyServer, refused_port: int) -> Iterator[Known]:
     }
     for path, code in paths.items():
         yield Known("url", _signed(server, path), code=code, fetched=True)
-    yield Known("url", f"http://127.0.0.1:{refused_port}/1.jpg", code="fetch_connect")
+    yield Known("url", f"{nobody}/1.jpg", code="fetch_connect")
     for url in (
         "http://169.254.169.254/latest/meta-data/", "http://10.0.0.1/1.jpg", "http://[::1]/1.jpg",
         "http://0x7f000001/1.jpg", "ftp://example.com/1.jpg", "file:///etc/passwd", "nonsense",

@@ -6,11 +6,9 @@ Processes that prepare images are killed all the time, and pictures end them, to
 from __future__ import annotations
 
 import random
-import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.asking import everything
@@ -25,6 +23,7 @@ from tests.chaos.report import Report
 from tests.chaos.tally import Tally
 from tests.chaos.worker import Held, Service
 from tests.e2e.service import FORK_SERVER, PREPARING, started
+from tests.ports import refusing
 
 CLIENTS = 48
 # Fewer places than clients, so that some are refused; a fetch that the slow mood can exceed.
@@ -43,12 +42,12 @@ class Chaos:
     """One run. seconds: of load; starting and ending come on top."""
 
     def __init__(
-        self, service: Service, server: MoodyServer, refused_port: int, seed: int, processes: int
+        self, service: Service, server: MoodyServer, nobody: str, seed: int, processes: int
     ) -> None:
         self._service, self._server = service, server
         self._seed, self._processes = seed, processes
         self._journal, self._tally = Journal(), Tally()
-        self._catalogue = catalogue(server, refused_port, processes)
+        self._catalogue = catalogue(server, nobody, processes)
         self._turn = 0
 
     def run(self, seconds: float, progress: Progress) -> tuple[Held, Held]:
@@ -131,22 +130,14 @@ def run(seconds: float, seed: int, processes: int, progress: Progress) -> Report
     with (
         tempfile.TemporaryDirectory() as folder,
         MoodyServer(replies(), seed) as server,
-        _refusing() as refused_port,
+        refusing() as nobody,
     ):
         options = [*OPTIONS.split(), "--preprocess-processes", str(processes)]
         with started(Path(folder), *options, program=PROGRAM) as running:
-            chaos = Chaos(Service(running), server, refused_port, seed, processes)
+            chaos = Chaos(Service(running), server, nobody, seed, processes)
             start_s = time.monotonic()
             held = chaos.run(seconds, progress)
             chaos.end_well()
             took_s = round(time.monotonic() - start_s, 1)
         chaos.end()
         return chaos.report(took_s, held, running.log.read_text())
-
-
-@contextmanager
-def _refusing() -> Iterator[int]:
-    """A port that nobody else gets, and where nobody listens."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import requests
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 # The names of the fork server and of the processes that prepare images.
 FORK_SERVER, PREPARING = "sweetspot-fork", "sweetspot-prep"
@@ -80,12 +82,6 @@ def processes_of(session):
 
 def command(*arguments):
     return [sys.executable, "-m", "sweetspot", *arguments]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def without_proxies() -> dict[str, str]:

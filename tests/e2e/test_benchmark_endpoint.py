@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from tests.e2e.service import ROOT, command, free_port, started
+from tests.e2e.service import ROOT, command, started
+from tests.ports import free_port
 from tests.servers import ScriptedContainer
 
 TINY = ("--batch", "1,4", "--concurrency", "1,2", "--duration-s", "0.1")

@@ -11,8 +11,9 @@ from botocore.config import Config
 from deploy.client import Client, Embedded, Failed
 from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from model.backends.fake import FakeEncoder
-from tests.e2e.service import free_port, started
+from tests.e2e.service import started
 from tests.images import jpeg
+from tests.ports import free_port
 
 COUNT, EACH_BAD, KINDS = 2000, 20, 40
 

@@ -15,8 +15,9 @@ from playwright.sync_api import expect
 from model.checkpoints.checkpoint import BUILTIN
 from tests.browser import chromium
 from tests.browser.giving import drop, paste
-from tests.e2e.service import free_port, started
+from tests.e2e.service import started
 from tests.images import png
+from tests.ports import free_port
 
 pytestmark = [
     pytest.mark.browser,
@@ -211,10 +212,10 @@ def test_cosines_are_those_of_the_embeddings(service, opened):
     usable(page)
 
 
-def test_a_bad_item_shows_its_code_and_harms_no_other(service, opened, thumbnail_server):
+def test_a_bad_item_shows_its_code_and_harms_no_other(service, opened, thumbnail_server, nobody):
     """A URL is never a picture of this page: it has a tile of words."""
     page = opened(service)
-    dead = f"http://127.0.0.1:{free_port()}/dead%20link.png"
+    dead = f"{nobody}/dead%20link.png"
     good, missing = thumbnail_server.thumbnails(1)[0], thumbnail_server.url("/missing.png")
     drop(page, {"broken.png": b"not a picture", "large.png": bytes(LARGEST + 1), "x.png": png()})
     drop(page, texts=[["text/uri-list", "\r\n".join((good, missing, dead))]])

@@ -15,8 +15,9 @@ import pytest
 import requests
 
 from inference.loadtest.thumbnail_server import ThumbnailServer
-from tests.e2e.service import ROOT, command, free_port, started
+from tests.e2e.service import ROOT, command, started
 from tests.e2e.test_streaming import HeldServer
+from tests.ports import free_port
 
 # No fetch of an image that a server holds back ends by its time limit.
 PATIENT = ("--fetch-timeout-ms", "60000")

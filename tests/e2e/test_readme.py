@@ -16,7 +16,8 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 import pytest
 
-from tests.e2e.service import ROOT, Running, free_port, without_proxies
+from tests.e2e.service import ROOT, Running, without_proxies
+from tests.ports import free_port
 
 README = (ROOT / "README.md").read_text()
 USE = README[README.index("## Use\n") : README.index("## Pages\n")]

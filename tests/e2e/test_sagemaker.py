@@ -15,8 +15,9 @@ import pytest
 import requests
 
 from model.checkpoints.checkpoint import BUILTIN_FOLDER
-from tests.e2e.service import ROOT, Running, free_port, started, without_proxies
+from tests.e2e.service import ROOT, Running, started, without_proxies
 from tests.e2e.test_streaming import HeldServer, peak_kib
+from tests.ports import free_port
 
 # Of these two the start takes no time.
 UNTUNED = ("--batch-size", "1", "--text-batch-size", "1")

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import requests
 
-from tests.e2e.service import free_port, without_proxies
+from tests.e2e.service import without_proxies
+from tests.ports import free_port
 
 ENGINE = os.environ.get("CONTAINER_ENGINE", "docker")
 IMAGE = os.environ.get("IMAGE", "sweetspot:cpu")

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.service import free_port
 from tests.image.engine import ENGINE, IMAGE, MEMORY, engine, served
+from tests.ports import free_port
 from tests.serve.train.job.layout import QUICK, lay_out
 
 pytestmark = pytest.mark.image

@@ -227,11 +227,9 @@ def test_a_304_that_goes_on_for_ever_meets_the_limits():
     assert caught.value.code in {"not_modified", "fetch_too_large"}
 
 
-def test_nobody_listening():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+def test_nobody_listening(nobody):
     with opened() as fetcher:
-        assert code_of(fetcher, f"http://127.0.0.1:{port}/") == ("fetch_connect", True)
+        assert code_of(fetcher, nobody) == ("fetch_connect", True)
 
 
 def test_more_bytes_than_allowed_are_not_read(thumbnail_server):
@@ -785,10 +783,8 @@ def test_an_object_that_drips_meets_the_limit(phase, monkeypatch):
     done.set()
 
 
-def test_s3_that_cannot_be_reached_may_pass(monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
+def test_s3_that_cannot_be_reached_may_pass(monkeypatch, nobody):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", nobody)
     with opened(urls=UrlConfig(allow_buckets=("*",)), fetch_timeout_s=60.0) as fetcher:
         assert code_of(fetcher, "s3://thumbnails/a", soon(60)) == ("fetch_connect", True)
 

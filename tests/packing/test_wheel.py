@@ -11,8 +11,9 @@ import sys
 import numpy as np
 import pytest
 
-from tests.e2e.service import ROOT, Running, free_port, without_proxies
+from tests.e2e.service import ROOT, Running, without_proxies
 from tests.images import png
+from tests.ports import free_port
 
 pytestmark = pytest.mark.wheel
 FOLDERS = ("deploy", "inference", "model", "serve")

@@ -1,7 +1,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 
@@ -15,6 +14,7 @@ from model.training.learning.loss import MAX_LOGIT_SCALE
 from model.training.options import TrainOptions
 from tests.model.training.coloured import coloured, losses
 from tests.model.training.one_of_two import train
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize("base", ["shallow", "siglip"])
@@ -29,9 +29,7 @@ def test_caching_gradients_changes_nothing(request, tmp_path, base):
 
 
 def test_two_processes_train_as_one_does(shallow, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     two = []
     for rank in range(2):
         environment = os.environ | {

@@ -7,7 +7,6 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -30,6 +29,7 @@ from serve.commands.train.sets import read_sets
 from tests.bulk_jobs import counting
 from tests.disk import full_disk
 from tests.e2e.service import ROOT
+from tests.ports import free_port
 from tests.serve.benchmark.charts import charts
 from tests.serve.train.sets import pairs_file, write_lines
 
@@ -291,16 +291,14 @@ def test_a_signal_stops_the_training_and_the_same_command_goes_on(tmp_path):
 
 
 def test_of_two_processes_one_fetches_and_one_writes(tmp_path):
-    with counting() as server, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+    with counting() as server:
         rows = [{"url": url, "caption": url} for url in server.thumbnails(24)]
         path = write_lines(tmp_path / "a.jsonl", rows)
         words = ["--data", path, "-o", tmp_path / "out", "--epochs", 1, "--batch-size", 8,
                  "--keep-worse", "--json"]  # fmt: skip
         together = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
-                    "MASTER_PORT": str(free.getsockname()[1]), "OMP_NUM_THREADS": "1",
+                    "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1",
                     "CUDA_VISIBLE_DEVICES": ""}  # fmt: skip
-        free.close()
         two = [
             subprocess.Popen(
                 [*COMMAND, *map(str, words)], cwd=ROOT, text=True,

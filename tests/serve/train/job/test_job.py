@@ -20,7 +20,7 @@ from serve.commands.train.job.hyperparameters import words_of
 from serve.commands.train.job.processes import Places, Processes
 from serve.commands.train.job.run import run
 from serve.observe.training_lines import METRICS, epoch_line, step_line
-from tests.e2e.service import free_port
+from tests.ports import free_port
 from tests.serve.train.job.layout import QUICK, lay_out, read_only, started
 
 
