@@ -142,8 +142,8 @@ class Settings:
     fetch_timeout_ms: int = _whole(10_000, 1, 600_000, "timeout of one whole fetch")
     body_timeout_ms: int = _whole(20_000, 1, 600_000, "timeout to receive a request's body")
     allow_host: tuple[str, ...] = _names(
-        "host (or .suffix, with optional :port) exempt from address and port checks; localhost, "
-        "127.0.0.1 and ::1 are three hosts"
+        "host (or .suffix, with optional :port) exempt from address and port checks, but never a "
+        "metadata service; localhost, 127.0.0.1 and ::1 are three hosts"
     )
     only_host: tuple[str, ...] = _names("fetch from these hosts (or .suffixes) only")
     deny_host: tuple[str, ...] = _names("never fetch from these hosts (or .suffixes)")

@@ -55,6 +55,17 @@ _NOT_PUBLIC_V6 = [
     for network in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 ]
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Where a machine's own credentials are read: AWS (EC2, ECS, EKS), Google, Azure, Oracle; Alibaba.
+_METADATA_V4 = [
+    ipaddress.IPv4Network(network)
+    for network in ("169.254.169.0/24", "169.254.170.0/24", "100.100.100.200/32")
+]
+_METADATA_V6 = [ipaddress.IPv6Network(network) for network in ("fd00:ec2::/32", "fd20:ce::/32")]
+# The last four bytes of an address in one of these are an IPv4 address: mapped, translated.
+_IPV4_INSIDE = [_NAT64] + [
+    ipaddress.IPv6Network(network)
+    for network in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b:1::/48")
+]
 # A host whose last label is a number is an address, in a spelling that resolvers accept.
 _NUMERIC = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
 _BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\]")
@@ -103,6 +114,18 @@ def is_public(address: str) -> bool:
     return ip in _GLOBAL_UNICAST_V6 and not any(ip in network for network in _NOT_PUBLIC_V6)
 
 
+def is_metadata_service(address: str) -> bool:
+    """Return whether an IP address, or the IPv4 one inside it, is a cloud's metadata service."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address) and any(ip in network for network in _IPV4_INSIDE):
+        ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    networks = _METADATA_V4 if isinstance(ip, ipaddress.IPv4Address) else _METADATA_V6
+    return any(ip in network for network in networks)
+
+
 class UrlPolicy:
     """The operator's rules for URLs, hosts, ports, addresses and buckets."""
 
@@ -131,8 +154,11 @@ class UrlPolicy:
         """Check the addresses of a name; a single address that is not public blocks the name.
 
         Raises:
-            FetchBlocked: an address is not public, and the host is not exempt.
+            FetchBlocked: an address is not public, and the host is not exempt; or it is a metadata
+                service, which no rule opens.
         """
+        if any(is_metadata_service(address) for address in addresses):
+            raise FetchBlocked(f"{host} is a metadata service, which is never fetched from")
         if any(_any_matches(self._config.deny_hosts, one, port) for one in addresses):
             raise FetchBlocked(f"the address of {host} is denied by --deny-host")
         if self._is_exempt(host, port):

@@ -292,6 +292,30 @@ def test_a_denied_address_is_denied_under_any_name():
         policy.check_addresses("cdn.example", 80, ["1.2.3.4"])
 
 
+METADATA = """
+    169.254.169.254 169.254.169.253 169.254.170.2 169.254.170.23 100.100.100.200
+    fd00:ec2::254 fd00:ec2::23 fd20:ce::254
+    ::ffff:169.254.169.254 ::ffff:0:169.254.169.254 ::169.254.169.254 64:ff9b::a9fe:a9fe
+    64:ff9b:1::a9fe:aa02
+""".split()
+
+
+@pytest.mark.parametrize("address", METADATA)
+def test_no_rule_opens_a_metadata_service(address):
+    """Neither its address nor a name that is allowed and leads to it, beside a public one, too."""
+    policy = UrlPolicy(UrlConfig(allow_hosts=("cdn.internal", address)))
+    for host, addresses in (("cdn.internal", ["8.8.8.8", address]), (address, [address])):
+        with pytest.raises(FetchBlocked, match="a metadata service, which is never fetched from$"):
+            policy.check_addresses(host, 80, addresses)
+
+
+@pytest.mark.parametrize("address", ["169.254.1.2", "10.0.0.1", "fd00::254", "::ffff:10.0.0.1"])
+def test_an_allowed_name_may_lead_to_other_private_addresses(address):
+    """169.254.1.2 is the machine itself to a container of podman's."""
+    policy = UrlPolicy(UrlConfig(allow_hosts=("host.containers.internal",)))
+    policy.check_addresses("host.containers.internal", 80, [address])
+
+
 @pytest.mark.parametrize(
     ("rule", "host"),
     [("127.0.0.1", "localhost"), ("localhost:8080", "127.0.0.1"), ("127.0.0.1", "[::1]")],
