@@ -73,13 +73,18 @@ WAITS = 2
     help="instances stay so long for another job, and cost as much",
 )  # fmt: skip
 @click.option("--volume-gb", type=click.IntRange(1), default=50, show_default=True, help="disk")
+@click.option("--subnet", "subnets", multiple=True, help="to run in a VPC; may be repeated")
+@click.option(
+    "--security-group", "security_groups", multiple=True, help="for the VPC; may be repeated"
+)
 @click.option("--dry-run", is_flag=True, help="print the CreateTrainingJob request alone")
 @click.option("--json", "as_json", is_flag=True, help="print the report as JSON")
 @click.pass_context
 def train(
     ctx: click.Context, /, *, job: str, data: str, validation: str | None, forgetting: str | None,
     model: str | None, options: tuple[str, ...], variables: tuple[str, ...], spot: bool,
-    max_runtime_s: int, max_wait_s: int | None, dry_run: bool, as_json: bool, **flags: Any,
+    max_runtime_s: int, max_wait_s: int | None, subnets: tuple[str, ...],
+    security_groups: tuple[str, ...], dry_run: bool, as_json: bool, **flags: Any,
 ) -> None:  # fmt: skip
     """Fine-tune a checkpoint on SageMaker by the same image.
 
@@ -109,6 +114,7 @@ def train(
         variables=_pairs("--env", variables),
         max_runtime_s=max_runtime_s,
         max_wait_s=(max_wait_s or WAITS * max_runtime_s) if spot else None,
+        network=config.Network(subnets, security_groups),
         **flags,
     )
     request = training_job(described)

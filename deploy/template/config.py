@@ -87,7 +87,7 @@ class Config:
         _check_names(self)
         _check_mode(self)
         _check_sizes(self)
-        _check_network(self)
+        check_network(self.network)
         _ = self.service  # raises for what the service would refuse
 
     @property
@@ -205,8 +205,8 @@ def _check_sizes(config: Config) -> None:
         )
 
 
-def _check_network(config: Config) -> None:
-    network = config.network
+def check_network(network: Network) -> None:
+    """Raise ConfigError unless AWS would take it."""
     if network == Network():
         return
     if not 1 <= len(network.subnets) <= 16:

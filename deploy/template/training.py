@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from deploy.errors import ConfigError
 from deploy.template import hardware, names
+from deploy.template.config import Network, check_network
 from serve.observe.training_lines import METRICS
 
 InputMode = Literal["File", "FastFile"]
@@ -50,6 +51,7 @@ class TrainingJob:
     keep_alive_s: int = 0
     volume_gb: int = 50
     cuda: str = hardware.IMAGE_CUDA
+    network: Network = field(default_factory=Network)
 
     def __post_init__(self) -> None:
         """Raise ConfigError unless AWS and the container would take it."""
@@ -60,7 +62,12 @@ class TrainingJob:
             raise ConfigError(f"--role {self.role}: must be the ARN of an IAM role")
         for name, uri in self._uris().items():
             if not _PREFIX.fullmatch(uri):
-                raise ConfigError(f"--{name} {uri}: must look like s3://bucket/prefix/")
+                raise ConfigError(
+                    f"--{name} {uri}: must look like s3://bucket/prefix/; a bucket has no capitals"
+                )
+        if self.network.subnets and not self.network.security_groups:
+            raise ConfigError("--subnet needs --security-group")
+        check_network(self.network)
         self._check_times()
         self._check_maps()
 
@@ -134,6 +141,11 @@ def training_job(job: TrainingJob) -> dict[str, Any]:
         request["HyperParameters"] = dict(job.hyperparameters)
     if job.variables:
         request["Environment"] = dict(job.variables)
+    if job.network.subnets:
+        request["VpcConfig"] = {
+            "Subnets": list(job.network.subnets),
+            "SecurityGroupIds": list(job.network.security_groups),
+        }
     if job.kept_at:
         request["CheckpointConfig"] = {"S3Uri": job.kept_at}
     if job.max_wait_s is not None:

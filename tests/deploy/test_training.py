@@ -11,7 +11,7 @@ from deploy.errors import ConfigError, DeployError
 from deploy.template.training import TRAINING_LOGS, training_job
 from deploy.training import Follower, start
 from tests.deploy.cloud import client, deploy, ran, refused
-from tests.deploy.configs import IMAGE, TRAINING
+from tests.deploy.configs import IMAGE, SUBNETS, TRAINING
 from tests.deploy.requests import check
 from tests.deploy.test_template import GOLDEN
 
@@ -19,6 +19,7 @@ FLAGS = (
     "--image", IMAGE, "--role", TRAINING.role, "--data", "s3://pairs/train/",
     "--output", "s3://models/", "--instance-type", "ml.m5.xlarge",
 )  # fmt: skip
+GROUP = "sg-0123456789abcdef0"
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -46,6 +47,7 @@ def test_the_request_is_the_golden_one_and_of_the_shape_of_the_api():
         ["--model", "s3://models/base/model.tar.gz", "--set", "keep_worse=true"],
         ["--model", "openai/clip-vit-base-patch32", "--set", "allow-host=a.example,b.example"],
         ["--env", "SWEETSPOT_ALLOW_BUCKET=a,b"],
+        ["--subnet", SUBNETS[0], "--subnet", SUBNETS[1], "--security-group", GROUP],
     ],
 )
 def test_any_flags_make_a_request_of_the_shape_of_the_api(words):
@@ -66,6 +68,11 @@ def test_spot_waits_and_keeps_its_checkpoints_and_a_base_is_copied():
     assert not {"CheckpointConfig", "EnableManagedSpotTraining"} & requested().keys()
 
 
+def test_a_job_may_run_in_a_vpc():
+    request = requested("--subnet", SUBNETS[0], "--security-group", GROUP)
+    assert request["VpcConfig"] == {"Subnets": [SUBNETS[0]], "SecurityGroupIds": [GROUP]}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -80,6 +87,10 @@ def test_spot_waits_and_keeps_its_checkpoints_and_a_base_is_copied():
         (["--spot", "--keep-alive-s", "10"], "--keep-alive-s: spot instances cannot be kept"),
         (["--role", "admin"], "--role admin: must be the ARN of an IAM role"),
         (["--validation", "./pairs"], "--validation ./pairs: must look like s3://bucket/prefix/"),
+        (["--output", "s3://Models/"], "s3://bucket/prefix/; a bucket has no capitals"),
+        (["--subnet", SUBNETS[0]], "--subnet needs --security-group"),
+        (["--security-group", GROUP], "--subnet: a VPC needs from 1 to 16 subnets"),
+        (["--subnet", "net-1", "--security-group", GROUP], "--subnet net-1"),
         (["--instance-type", "ml.p3.2xlarge"], "has compute capability 7.0"),
         (["--image", "sweetspot:gpu"], "must be an image of ECR"),
     ],
