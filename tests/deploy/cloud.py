@@ -12,6 +12,7 @@ from functools import cache
 
 import boto3
 import pytest
+import yaml
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
 from botocore.validate import validate_parameters
@@ -31,6 +32,8 @@ ENDPOINT = "AWS::SageMaker::Endpoint"
 SKIPPED_BY_MOTO = pytest.mark.filterwarnings(
     r"ignore:Tried to parse AWS\W+(CloudWatch|ApplicationAutoScaling)"
 )
+# moto reads every template several times; its parser in Python takes a quarter of the tests' time.
+yaml.Loader = yaml.CLoader
 # One for all: it keeps the models of services, which take long to read; so do clients.
 _session = boto3.Session(region_name=REGION)
 client = cache(boto3.Session(region_name=REGION).client)
