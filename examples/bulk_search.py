@@ -29,7 +29,7 @@ os.environ.setdefault("LANCEDB_LOG", "error")  # it warns of each new table
 NEEDED = ("duckdb", "lance", "lancedb")
 TEXTS = ("dark login screen", "green chat on a phone")
 # The screenshot is drawn for the query only and is not in the index.
-SCREENSHOT = Attributes("calendar", "blue", "dark", "tablet")
+SCREENSHOT = Attributes("player", "blue", "dark", "tablet")
 # Training uses lower seeds only.
 FIRST_SEED = 900_000_000
 TOP = 3

@@ -32,7 +32,7 @@ Float32Array = NDArray[np.float32]
 
 TEXTS = ("dark login screen", "pricing cards", "green chat on a phone")
 # The screenshot is drawn for the query only and is not in the index.
-SCREENSHOT = Attributes("calendar", "blue", "dark", "tablet")
+SCREENSHOT = Attributes("player", "blue", "dark", "tablet")
 NAMES = (*TEXTS, f"screenshot of a {SCREENSHOT.kind}")
 # Training uses lower seeds only.
 FIRST_SEED = 900_000_000

@@ -52,7 +52,7 @@ def test_the_example_finds_thumbnails_by_text_and_by_screenshot(url):
     shown = run(url, "examples/search.py", url, "--thumbnails", "60")
     assert "60 of 60 thumbnails, 128 dimensions" in shown
     assert "dark login screen" in shown
-    assert "screenshot of a calendar" in shown
+    assert "screenshot of a player" in shown
     assert len(shown.splitlines()) == 2 + 4 * 3
 
 
