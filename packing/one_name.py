@@ -20,6 +20,8 @@ from pathlib import Path
 
 NAME = "sweetspot"
 PACKAGES = ("deploy", "inference", "model", "serve")
+# Its types are for those who import it (PEP 561).
+TYPED = "py.typed"
 MAIN = f'"""python -m {NAME}."""\n\nfrom {NAME} import main\n\nmain()\n'
 
 
@@ -36,6 +38,7 @@ def gather(tree: Path, target: Path) -> None:
     for path in home.rglob("*.py"):
         path.write_bytes(qualified(path.read_bytes(), str(path.relative_to(target))))
     (home / "__main__.py").write_text(MAIN)
+    (home / TYPED).touch()
     settings = (tree / "pyproject.toml").read_text()
     (target / "pyproject.toml").write_text(of_the_wheel(settings))
     described = tomllib.loads(settings)["project"]
@@ -90,6 +93,7 @@ def of_the_wheel(settings: str) -> str:
         project,
         f'[tool.setuptools.packages.find]\ninclude = ["{NAME}*"]',
         "[tool.setuptools.package-data]",
+        f'{NAME} = ["{TYPED}"]',
         # A list of strings is the same in JSON and in TOML.
         *(f'"{NAME}.{package}" = {json.dumps(files)}' for package, files in data.items()),
     ]

@@ -55,6 +55,7 @@ def test_every_file_that_the_tree_has_is_there(wheel):
         if path.is_file() and "__pycache__" not in path.parts
     }
     left_out = tree - wheel.keys()
+    assert "sweetspot/py.typed" in wheel
     assert all(name.startswith("sweetspot/model/synthetic/") for name in left_out), left_out
     assert all(name.endswith((".md", ".txt")) for name in left_out), left_out
 

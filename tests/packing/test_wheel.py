@@ -33,6 +33,14 @@ print(*(name for name in ("click", "numpy", "torch") if name in sys.modules))
 """
 
 
+TYPED = """
+from sweetspot import Client
+with Client("http://localhost:8080") as client:
+    for one in client.embed_texts(["dark login"]):
+        reveal_type(one)
+"""
+
+
 class Environment:
     """One of Python's, empty at first. Its programs run in `project`, whose modules come first."""
 
@@ -122,6 +130,17 @@ def test_the_client_alone_is_small(light):
     assert any(path.suffix == ".pyc" for path in installed)
     tops = {path.relative_to(light.site).parts[0] for path in installed}
     assert not tops & {"numpy", "torch", *FOLDERS}
+
+
+def test_a_type_checker_knows_what_the_client_returns(light, tmp_path):
+    (tmp_path / "typed.py").write_text(TYPED)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--python-executable", light.bin / "python",
+         "--cache-dir", tmp_path / "cache", "typed.py"],
+        cwd=tmp_path, env=without_proxies(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "sweetspot.serve.wire.client_side.Embedded" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["serve", "check"])
