@@ -45,16 +45,30 @@ def _command() -> click.Group:
     """Return the commands of all packages in one group."""
     import click
 
-    from deploy.cli import deploy
     from model.errors import DISTRIBUTION
     from serve import cli
 
-    @click.group(cls=cli.Commands, context_settings={"help_option_names": ["-h", "--help"]})
+    class Every(cli.Commands):
+        """Imports the commands of `deploy` for nobody but who asks for them."""
+
+        def list_commands(self, ctx: click.Context) -> list[str]:
+            """See click."""
+            return sorted([*super().list_commands(ctx), "deploy"])
+
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+            """See click."""
+            if cmd_name != "deploy":
+                return super().get_command(ctx, cmd_name)
+            from deploy.cli import deploy
+
+            return deploy
+
+    @click.group(cls=Every, context_settings={"help_option_names": ["-h", "--help"]})
     @click.version_option(package_name=DISTRIBUTION)
     def main() -> None:
         """Turn batches of thumbnail URLs, images and texts into CLIP embeddings in one space."""
 
-    for command in (*cli.COMMANDS, deploy):
+    for command in cli.COMMANDS:
         main.add_command(command)
     return main
 

@@ -13,9 +13,11 @@ from tests.e2e.service import ROOT, command
 
 def groups(group, *words):
     """The words that lead to each group, and the names of its commands."""
-    yield words, sorted(group.commands)
-    for name, one in group.commands.items():
-        if isinstance(one, click.Group):
+    context = click.Context(group)
+    names = sorted(group.list_commands(context))
+    yield words, names
+    for name in names:
+        if isinstance(one := group.get_command(context, name), click.Group):
             yield from groups(one, *words, name)
 
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from deploy.cli import deploy as group
 from deploy.smoke import builtin, cosine, smoke
 from serve.wire.client_side import Answer, Embedded, Failed
-from sweetspot import main
 from tests.deploy.cloud import (
     FLAGS,
     SKIPPED_BY_MOTO,
@@ -201,5 +201,5 @@ def test_without_a_line_it_says_where_it_looked(cloud):
 
 
 def test_every_command_has_an_example():
-    for name, command in main.commands["deploy"].commands.items():
+    for name, command in group.commands.items():
         assert f"sweetspot deploy {name}" in command.help, name
