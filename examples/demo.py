@@ -29,9 +29,9 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
 
-from inference.loadtest.thumbnail_server import ThumbnailServer
+from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from model.files import whole_file, write_whole
-from model.synthetic.thumbnails import attributes_of, sample
+from model.synthetic.thumbnails import Thumbnail, attributes_of, sample
 
 ROOT = Path(__file__).parents[1]
 # Query: attributes of its right answers. The set holds at least ANSWERS such thumbnails.
@@ -60,16 +60,16 @@ console = Console()
 
 def main() -> None:
     """Run the demo, then stop the server and the service."""
-    seeds = choose_seeds()
-    leave_thumbnails(seeds)
-    with ThumbnailServer() as thumbnails, service() as url:
-        urls = [thumbnails.url(f"/{seed}.jpg") for seed in seeds]
+    drawn = {seed: sample(seed) for seed in choose_seeds()}
+    leave_thumbnails(drawn)
+    with served(drawn) as thumbnails, service() as url:
+        urls = [thumbnails.url(f"/{seed}.jpg") for seed in drawn]
         urls.insert(THUMBNAILS // 2, thumbnails.url("/this-one-is-gone.jpg"))
         images = invoke(url, {"urls": urls, "parameters": {"timings": True}})
         texts = invoke(url, {"texts": list(QUERIES)})
         found = nearest(urls, images, texts)
         print_found(found)
-        draw_sheet(found)
+        draw_sheet(found, drawn)
     console.print(
         f"\nThe contact sheet is [bold]{SHEET.relative_to(ROOT)}[/], beside thumbnails to try"
     )
@@ -88,17 +88,23 @@ def choose_seeds() -> list[int]:
     return sorted(chosen)
 
 
-def leave_thumbnails(seeds: list[int]) -> None:
+def leave_thumbnails(drawn: dict[int, Thumbnail]) -> None:
     """Write the thumbnails into a folder, and a list of the URLs at which it may be served."""
     folder = FOLDER / "thumbnails"
     folder.mkdir(parents=True, exist_ok=True)
     names = []
-    for seed in seeds:
-        thumbnail = sample(seed)
+    for seed, thumbnail in drawn.items():
         suffix = thumbnail.mime.removeprefix("image/")
-        names.append(f"{'-'.join(attributes_of(seed))}-{seed - FIRST_SEED}.{suffix}")
+        names.append(f"{'-'.join(thumbnail.attributes)}-{seed - FIRST_SEED}.{suffix}")
         (folder / names[-1]).write_bytes(thumbnail.data)
     write_whole(FOLDER / "urls.txt", "".join(f"{SERVED}/{name}\n" for name in names))
+
+
+def served(drawn: dict[int, Thumbnail]) -> ThumbnailServer:
+    """Return a server of the thumbnails, at their seeds."""
+    return ThumbnailServer(
+        {f"/{seed}.jpg": Reply(one.data, one.mime) for seed, one in drawn.items()}
+    )
 
 
 @contextmanager
@@ -179,7 +185,9 @@ def print_found(found: list[tuple[str, list[tuple[float, int]]]]) -> None:
     console.print(table)
 
 
-def draw_sheet(found: list[tuple[str, list[tuple[float, int]]]]) -> None:
+def draw_sheet(
+    found: list[tuple[str, list[tuple[float, int]]]], drawn: dict[int, Thumbnail]
+) -> None:
     """Draw a row per query, its thumbnails from left to right, and the cosine under each."""
     row_px = CELL_PX + 2 * GAP_PX + 10
     size = (LABEL_PX + BEST * (CELL_PX + GAP_PX) + GAP_PX, len(found) * row_px + GAP_PX)
@@ -192,7 +200,7 @@ def draw_sheet(found: list[tuple[str, list[tuple[float, int]]]]) -> None:
         pen.multiline_text((GAP_PX, top + CELL_PX // 2 - 20), wrapped, "black", label)
         for column, (cosine, seed) in enumerate(best):
             left = LABEL_PX + column * (CELL_PX + GAP_PX)
-            picture = Image.open(io.BytesIO(sample(seed).data)).convert("RGB")
+            picture = Image.open(io.BytesIO(drawn[seed].data)).convert("RGB")
             picture.thumbnail((CELL_PX, CELL_PX))
             place = (left + (CELL_PX - picture.width) // 2, top + (CELL_PX - picture.height) // 2)
             sheet.paste(picture, place)
