@@ -90,6 +90,17 @@ def without_proxies() -> dict[str, str]:
 
 
 @contextmanager
+def on_one_core():
+    """Processes that are started have one core: one thread plan a way, and no others to measure."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
 def started(folder, *arguments, ready=True, program=("sweetspot", "serve"), port=None, **options):
     """Start, hand over, and make sure that nothing is left behind. options: of Popen."""
     port, log = port or free_port(), folder / "serve.log"

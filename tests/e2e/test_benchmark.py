@@ -4,11 +4,10 @@ import json
 import os
 import signal
 import subprocess
-from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.service import ROOT, command
+from tests.e2e.service import ROOT, command, on_one_core
 
 # The profile's fixture measures with processes; for others they would only take time.
 IN_THREADS = os.environ | {"SWEETSPOT_PREPROCESS_PROCESSES": "0"}
@@ -24,15 +23,6 @@ def run(*arguments, env=IN_THREADS, **options):
         env=env,
         **options,
     )
-
-
-@contextmanager
-def on_one_core():
-    """Processes that are started have one core: one thread plan a way, and no others to measure."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})
-    yield
-    os.sched_setaffinity(0, before)
 
 
 @pytest.fixture

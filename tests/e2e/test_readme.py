@@ -11,12 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import numpy as np
 import pytest
 
-from tests.e2e.service import ROOT, Running, without_proxies
+from tests.e2e.service import ROOT, Running, on_one_core, without_proxies
 from tests.ports import free_port
 
 README = (ROOT / "README.md").read_text()
@@ -30,7 +30,8 @@ INT8 = re.compile(r".* (quantize|check|export) |.*demo/int8")
 SHORTER = {
     "benchmark encoder": "--backend fake",  # with processes: test_benchmark.py
     "benchmark pipeline": "--backend fake --mix small --batch 8 --duration-s 0.1",
-    "benchmark endpoint": "--batch 1,4 --concurrency 2 --duration-s 0.1",
+    # Its own thumbnails: test_benchmark_endpoint.py.
+    "benchmark endpoint": "--urls demo/urls.txt --batch 1,4 --concurrency 2 --duration-s 0.1",
     "check": "--images 16",
 }
 
@@ -133,7 +134,8 @@ def ran(terminals, steps):
         else:
             shorter = [flags for words, flags in SHORTER.items() if f"sweetspot {words}" in line]
             before = "SWEETSPOT_PREPROCESS_PROCESSES=0" if "benchmark encoder" in line else ""
-            shown[line] = terminals.run(" ".join([before, line.partition("#")[0], *shorter]))
+            with on_one_core() if before else nullcontext():
+                shown[line] = terminals.run(" ".join([before, line.partition("#")[0], *shorter]))
     return shown
 
 
