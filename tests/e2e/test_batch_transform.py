@@ -12,11 +12,11 @@ from tests.e2e.service import started, without_proxies
 from tests.e2e.transform import MB, Job, advertised, payloads, transform
 from tests.images import png
 
-RECORDS = 5_000
+RECORDS = 2_000
 PICTURES = 20
 # Every 33rd of them: 3 %.
 BAD = 33
-SIGNATURE = "X-Amz-Signature=" + "5ec2e7" * 120
+SIGNATURE = "X-Amz-Signature=" + "5ec2e7" * 300
 
 
 class SignedServer(ThumbnailServer):
@@ -81,7 +81,7 @@ def test_lines_of_json_are_joined_to_their_records(job_service, server, expected
 
 
 @pytest.mark.parametrize(
-    ("strategy", "concurrent", "count"), [("MULTI_RECORD", 2, 1000), ("SINGLE_RECORD", 20, 300)]
+    ("strategy", "concurrent", "count"), [("MULTI_RECORD", 2, 400), ("SINGLE_RECORD", 20, 200)]
 )
 def test_lines_of_csv_are_joined_to_their_records(
     job_service, server, expected, strategy, concurrent, count
