@@ -30,7 +30,7 @@ from model.backends.torch_encoder import TorchEncoder
 from model.errors import OutOfMemory
 
 # Time and rounds of one size.
-BUDGET_S, MIN_ROUNDS, MAX_ROUNDS = 0.15, 2, 30
+BUDGET_S, QUICK_BUDGET_S, MIN_ROUNDS, MAX_ROUNDS = 0.15, 0.0, 2, 30
 # The first size that takes longer is the last one measured.
 MAX_BATCH_S = 0.6
 # Reserve for the last size: some six batches.
@@ -109,7 +109,8 @@ def measure(plan: Plan, tower: Tower, box: Box) -> Numbers:
 def _point(plan: Plan, tower: Tower, n: int) -> Numbers:
     tower.host(n)  # cold: memory, kernels
     forget_peak_memory(plan)
-    times_ms = _times_ms(lambda: tower.host(n))
+    budget_s = QUICK_BUDGET_S if plan.quick else BUDGET_S
+    times_ms = _times_ms(lambda: tower.host(n), budget_s)
     on_device = tower.resident(n)
     on_device()
     host_ms = statistics.median(times_ms)
@@ -123,10 +124,10 @@ def _point(plan: Plan, tower: Tower, n: int) -> Numbers:
     return {"n": n, "rounds": len(times_ms), **rounded(found)}
 
 
-def _times_ms(run_once: Callable[[], object]) -> list[float]:
+def _times_ms(run_once: Callable[[], object], budget_s: float) -> list[float]:
     """Time as many runs as fit into the budget."""
     times_ms: list[float] = []
-    end_s = time.perf_counter() + BUDGET_S
+    end_s = time.perf_counter() + budget_s
     while len(times_ms) < MIN_ROUNDS or (
         len(times_ms) < MAX_ROUNDS and time.perf_counter() < end_s
     ):
