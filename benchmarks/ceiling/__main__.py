@@ -48,7 +48,7 @@ class Plan:
     pool: int = 256
 
 
-QUICK = Plan(mixes=("A",), rounds=1, duration_s=0.5, lock_s=1, pool=URLS)
+QUICK = Plan(mixes=("A",), rounds=1, duration_s=0.3, lock_s=1, pool=16)
 QUICK_COUNTS = (0, 2)
 
 

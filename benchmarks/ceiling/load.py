@@ -76,10 +76,11 @@ def loaded(processes: int, urls: Sequence[str]) -> Iterator[Load]:
 
 
 class _Callers:
-    """Threads that ask for `URLS` different images each, again and again."""
+    """Threads that ask for `URLS` different images each, or all if there are fewer, and again."""
 
     def __init__(self, engine: Engine, urls: Sequence[str]) -> None:
         self._engine, self._pool = engine, itertools.cycle(urls)
+        self._count = min(URLS, len(urls))
         self._lock, self._stopping = threading.Lock(), threading.Event()
         self._threads = [threading.Thread(target=self._call) for _ in range(CALLERS)]
         self._warm = threading.Barrier(CALLERS + 1)
@@ -104,7 +105,7 @@ class _Callers:
 
     def _ask(self) -> None:
         with self._lock:
-            items = [ImageUrl(url) for url in itertools.islice(self._pool, URLS)]
+            items = [ImageUrl(url) for url in itertools.islice(self._pool, self._count)]
         answer = self._engine.embed(items, time.monotonic() + DEADLINE_S, lane="bulk")
         for result in answer.results:
             if isinstance(result, Failure):
