@@ -25,7 +25,7 @@ from tests.bulk_jobs import (
     write_urls,
 )  # fmt: skip
 
-COUNT, PER_PART = 900, 450
+COUNT, PER_PART = 640, 320
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_killed_before_rows_are_saved_then_after_and_then_after_a_part(server, u
     for answered, moment in (
         (100, lambda: len(server.asked_s) >= server.answered),
         # Of the first part; rows in flight may be of the next.
-        (PER_PART - 50, lambda: any(out.glob("_open/part-*/*.arrow"))),
+        (PER_PART - 30, lambda: any(out.glob("_open/part-*/*.arrow"))),
         (math.inf, lambda: any(out.glob("part-*.parquet"))),
     ):
         server.answered = len(server.asked_s) + answered
@@ -108,9 +108,9 @@ def test_killed_while_readers_and_another_run_are_there(server, urls, tmp_path):
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_keeps_what_is_done(server, urls, tmp_path, sent):
-    out, server.answered = tmp_path / "out", 500
+    out, server.answered = tmp_path / "out", 400
     process = start(urls, "-o", out)
-    wait_for_requests(server, 500, process)
+    wait_for_requests(server, 400, process)
     process.send_signal(sent)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130

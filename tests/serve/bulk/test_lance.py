@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from inference.loadtest.thumbnail_server import Reply
-from model.synthetic.thumbnails import sample
 from serve.commands.bulk.output.lance.table import TABLE
 from tests.bulk_jobs import rows, run, timeless
+from tests.images import jpeg
 
 COUNT, PER_PART = 40, 16
 FLAGS = ("--id-column", "screen", "--rows-per-part", PER_PART)
@@ -43,7 +43,7 @@ def job(table, output, *flags):
 def give_etags(server):
     for seed in range(COUNT):
         etag = {"ETag": f'"{seed}"'}
-        server.replies[f"/{seed}.jpg"] = Reply(sample(seed).data, headers=etag)
+        server.replies[f"/{seed}.jpg"] = Reply(jpeg(seed=seed), headers=etag)
 
 
 def open_table(output):
@@ -86,7 +86,7 @@ def test_failures_that_may_pass_are_tried_again_and_replaced(server, table, tmp_
     out = tmp_path / "out"
     job(table, out, "--format", "lance")
     before, asked = rows(out), server.asked.copy()
-    server.replies["/busy"] = Reply(sample(14).data)
+    server.replies["/busy"] = Reply(jpeg(seed=14))
     summary = job(table, out, "--format", "lance", "--retry-failed")
     assert (summary["may_pass"], summary["embedded"]) == (0, COUNT - 2)
     assert (server.asked - asked).keys() == {"/busy"}

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from inference.loadtest.thumbnail_server import Reply
-from model.synthetic.thumbnails import sample
 from tests.bulk_jobs import rows, run, timeless
+from tests.images import jpeg
 
 COUNT = 40
 
@@ -16,7 +16,7 @@ def urls(server, tmp_path):
     """Thumbnails with ETags, one of them dead."""
     for seed in range(COUNT):
         etag = {"ETag": f'"{seed}"'}
-        server.replies[f"/{seed}"] = Reply(sample(seed).data, headers=etag)
+        server.replies[f"/{seed}"] = Reply(jpeg(seed=seed), headers=etag)
     path = tmp_path / "urls.txt"
     paths = [f"/{seed}" for seed in range(COUNT)]
     paths[5] = "/gone"
@@ -54,8 +54,8 @@ def test_what_has_the_same_bytes_is_not_encoded(server, urls, tmp_path):
 def test_what_changed_is_encoded(server, urls, tmp_path):
     job(urls, tmp_path / "sunday")
     for seed in (3, 31):
-        server.replies[f"/{seed}"] = Reply(sample(seed + 500).data, headers={"ETag": '"new"'})
-    server.replies["/gone"] = Reply(sample(999).data)
+        server.replies[f"/{seed}"] = Reply(jpeg(seed=seed + 500), headers={"ETag": '"new"'})
+    server.replies["/gone"] = Reply(jpeg(seed=999))
     again = job(urls, tmp_path / "monday", "--previous", tmp_path / "sunday")
     assert (again["unchanged"], again["encoded"]) == (COUNT - 3, 3)
     pairs = zip(rows(tmp_path / "sunday"), rows(tmp_path / "monday"), strict=True)

@@ -14,13 +14,13 @@ from click.testing import CliRunner
 from rich.progress import Progress
 
 from inference.loadtest.thumbnail_server import Reply
-from model.synthetic.thumbnails import sample
 from serve.commands.bulk.command import bulk
 from serve.commands.bulk.embedding.feeder import TRIES
 from serve.commands.bulk.output.outcomes import Outcome, Outcomes
 from serve.commands.bulk.output.parts import Parts
 from serve.commands.tables.place import Place
 from tests.bulk_jobs import FLAGS, rows, run, timeless
+from tests.images import jpeg
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_only_failures_that_may_pass_are_tried_again(server, table, tmp_path):
     out = tmp_path / "out"
     run(table, "-o", out, *COLUMNS)
     before, asked = rows(out), server.asked.copy()
-    server.replies["/busy"] = Reply(sample(14).data)
+    server.replies["/busy"] = Reply(jpeg(seed=14))
     code, summary, _ = run(table, "-o", out, *COLUMNS, "--retry-failed")
     assert (code, summary["may_pass"], summary["embedded"]) == (0, 0, 37)
     assert summary["failures"] == {**FAILED, "fetch_http_status": 1}
@@ -260,6 +260,6 @@ def test_saved_failures_that_may_pass_are_tried_again(server, tmp_path):
     outcomes = Outcomes(6, 16)
     outcomes.found[0] = Outcome("fetch_http_status", "503", True)
     place.save(0, outcomes, [0])
-    server.replies["/busy"] = Reply(sample(14).data)
+    server.replies["/busy"] = Reply(jpeg(seed=14))
     assert run(path, "-o", out)[1]["may_pass"] == 1
     assert run(path, "-o", out, "--retry-failed")[1]["may_pass"] == 0
