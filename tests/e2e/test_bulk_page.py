@@ -59,6 +59,10 @@ def cluster(folder):
 
 
 def run(folder, line):
+    """Run a command, but not twice: the page's later ones need what earlier ones wrote."""
+    output = folder / re.search(r"-o (\S+)", line)[1]
+    if output.exists():
+        return
     name, *words = shlex.split(line)
     assert name == "sweetspot"
     ran = subprocess.run(

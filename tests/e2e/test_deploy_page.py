@@ -59,9 +59,10 @@ def test_what_needs_no_account_runs_as_written(folder):
 
 
 def test_the_built_in_model_passes_the_smoke_test_as_written(folder):
-    """But for the port, which is any free one. The page starts the server as it is done here."""
+    """But for the port, which is any free one, and for the batch sizes, which are not measured."""
     assert SMOKE in COMMANDS
-    with started(folder, "--model", str(folder / "demo" / "exported")) as service:
+    sizes = ("--batch-size", "4", "--text-batch-size", "4")
+    with started(folder, "--model", str(folder / "demo" / "exported"), *sizes) as service:
         done = shell(SMOKE.replace("http://localhost:8080", service.url("")), folder)
         against = f"{SMOKE} --against http://localhost:8080"
         other = shell(against.replace("http://localhost:8080", service.url("")), folder)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from array import array
 
 import boto3
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from deploy.client import Client, EndpointError
 from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
+from inference.types import ImageUrl
 from model.config import ModelConfig
 from model.load import load
 from serve.compose import open_engine
@@ -193,7 +195,8 @@ def test_two_real_models_share_one_engine():
 def test_models_of_several_families_share_one_fetch(tmp_path):
     """A CLIP of each kind and a SigLIP over the same thumbnails, each with its preprocessing.
 
-    By processes alone, and without graphs: making, tracing and loading the models takes long.
+    By processes alone, and without graphs: making, tracing and loading the models takes long. The
+    engine is of this process, which has imported what makes the models.
     """
     from tests.checkpoints import make_checkpoint, make_convnext, make_resnet, make_siglip
 
@@ -202,16 +205,17 @@ def test_models_of_several_families_share_one_fetch(tmp_path):
         "convnext": make_convnext,
     }  # fmt: skip
     folders = {name: make(tmp_path / name) for name, make in makers.items()}
-    models = ",".join(f"{name}={folder}" for name, folder in folders.items())
+    settings = Settings(
+        models=tuple(f"{name}={folder}" for name, folder in folders.items()),
+        backend="torch", device="cpu", allow_host=("127.0.0.1",), preprocess_processes=2,
+        batch_size=4, text_batch_size=4,
+    )  # fmt: skip
     reply = Reply(jpeg(90, 60))
-    with (
-        ThumbnailServer({"/one": reply}) as server,
-        started(tmp_path, "--models", models, "--backend", "torch", *SIZES) as running,
-    ):
-        answer = running.invoke({"urls": [server.url("/one")], "model": [*makers]}).json()
+    with ThumbnailServer({"/one": reply}) as server, open_engine(settings) as engine:
+        item, limit_s = ImageUrl(server.url("/one")), time.monotonic() + 60
+        (result,) = engine.embed([item], limit_s, models=[*makers]).results
         assert server.requests == 1
-    (result,) = answer["results"]
-    found = result["embeddings"]
+    found = {name: one.vector for name, one in result.by_model.items()}
     assert {name: len(vector) for name, vector in found.items()} == {
         "clip": 24, "siglip": 32, "resnet": 24, "convnext": 24,
     }  # fmt: skip

@@ -44,7 +44,7 @@ def test_serve_as_process_1_with_a_read_only_model_on_the_platforms_port(tmp_pat
     """As root, and as a user that nobody has heard of and that has no home."""
     port = free_port()
     environ = without_proxies() | {"SAGEMAKER_BIND_TO_PORT": str(port), "HOME": "/nonexistent"}
-    serve = [*user, sys.executable, "-B", "-m", "sweetspot", "serve"]
+    serve = [*user, sys.executable, "-B", "-m", "sweetspot", "serve", *UNTUNED]
     log = tmp_path / "serve.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
@@ -180,11 +180,10 @@ def test_a_deadline_may_come_by_attribute_and_is_capped(tmp_path):
         server.allowed.set()
 
 
-@pytest.mark.parametrize("value", ["true", "True"])
-def test_a_job_is_told_how_to_ask(tmp_path, value):
+def test_a_job_is_told_how_to_ask(tmp_path):
     """With what the platform sets when the caller set it, which is no setting of ours."""
     environ = without_proxies() | {
-        "SAGEMAKER_BATCH": value,
+        "SAGEMAKER_BATCH": "True",
         "SAGEMAKER_MAX_PAYLOAD_IN_MB": "6",
         "SAGEMAKER_BATCH_STRATEGY": "MULTI_RECORD",
         "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": "4",
@@ -203,20 +202,8 @@ def test_a_job_is_told_how_to_ask(tmp_path, value):
         assert asked.json()["results"][0]["error"]["code"] == "text_invalid"
 
 
-def test_execution_parameters_wait_for_the_model(tmp_path):
-    with started(tmp_path, "--model", "builtin", *UNTUNED, ready=False) as service:
-        while True:
-            try:
-                answer = requests.get(service.url("/execution-parameters"), timeout=10)
-                break
-            except requests.ConnectionError:
-                time.sleep(0.01)
-        assert answer.status_code == 503
-        service.wait_until_ready()
-
-
 def test_a_connection_is_accepted_at_once(tmp_path):
-    """The door is open before anything heavy is imported; the first connection is answered."""
+    """The door is open before anything heavy is imported; who asks too early is told to wait."""
     with started(tmp_path, "--model", "builtin", *UNTUNED, ready=False) as service:
         while True:
             try:
@@ -227,4 +214,6 @@ def test_a_connection_is_accepted_at_once(tmp_path):
         with connection:
             assert service.process.poll() is None
             assert "ready after" not in service.log.read_text()
+            answer = requests.get(service.url("/execution-parameters"), timeout=10)
+            assert answer.status_code == 503
         service.wait_until_ready()

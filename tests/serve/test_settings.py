@@ -65,7 +65,8 @@ def test_inside_a_batch_transform_job_the_limits_are_wider():
     assert settings.max_body_bytes == 100 * 2**20
     assert sources["max_body_bytes"] == "SAGEMAKER_BATCH"
     assert settings.deadline_ms == 7
-    assert load(environ={"SAGEMAKER_BATCH": "true"})[0].deadline_ms == 570_000
+    for word in ("true", "True"):
+        assert load(environ={"SAGEMAKER_BATCH": word})[0].deadline_ms == 570_000
 
 
 def test_the_platforms_port_beats_ours_and_the_flag_beats_both():
