@@ -95,13 +95,13 @@ def test_a_decoding_that_hangs_is_ended(bad):
 
 def test_killed_processes_lose_nothing():
     """From outside, again and again, while images are fetched and decoded."""
+    replies = {f"/{seed}": Reply(png(seed=seed)) for seed in range(64)}
     with (
-        ThumbnailServer(latency_s=0.01) as server,
+        ThumbnailServer(replies, latency_s=0.05) as server,
         opened(FakeEncoder()) as engine,
         ThreadPoolExecutor(3) as pool,
     ):
-        urls = server.thumbnails(64)
-        items = [ImageUrl(url) for url in urls]
+        items = [ImageUrl(server.url(path)) for path in replies]
         before = embed(engine, items)
         running = [pool.submit(lambda: [embed(engine, items) for _ in range(6)]) for _ in range(3)]
         while not all(one.done() for one in running):

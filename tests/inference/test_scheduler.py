@@ -113,8 +113,7 @@ class Simulation:
 
     def _check_nobody_waits_too_long(self, now_s):
         """Asked at every event while a stream is idle; and asks to be asked at the bound."""
-        wait_s = self.scheduler.wait_s(now_s)
-        if not self.idle or wait_s is None:
+        if not self.idle or (wait_s := self.scheduler.wait_s(now_s)) is None:
             return
         if (wake_s := now_s + wait_s + HAIR_S / 2) not in self._wakes:
             self._wakes.add(wake_s)
