@@ -115,7 +115,8 @@ def _forks(settings: Settings) -> ForkServer | None:
     """Start the fork server while the model loads: both take seconds. None if none is needed."""
     if not threads_for(settings, "cpu").processes:
         return None
-    return ForkServer(ImagePreprocessing(Geometry.clip(32), light=settings.backend == "fake"))
+    policy, light = model_config(settings).policy, settings.backend == "fake"
+    return ForkServer(ImagePreprocessing(Geometry.clip(32), policy, light=light))
 
 
 def engine_of(
