@@ -21,7 +21,7 @@ from sweetspot import main
 from tests.e2e.service import started
 from tests.images import jpeg
 
-SIZES = ("--batch-size", "4", "--text-batch-size", "4")
+SWIFT = ("--batch-size", "4", "--text-batch-size", "4", "--preprocess", "reference")
 BOTH = ["designs", "components"]
 TARGET = "X-Amzn-SageMaker-Target-Model"
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
@@ -168,7 +168,7 @@ def test_each_has_its_own_series(pair):
 def test_one_that_cannot_be_loaded_says_why_and_leaves_the_other_serving(tmp_path):
     """The default is absent: nobody who meant it is answered by the other."""
     models = f"designs={tmp_path}/nothing,components=builtin"
-    with started(tmp_path, "--models", models, *SIZES) as running:
+    with started(tmp_path, "--models", models, *SWIFT) as running:
         assert len(first(running.invoke({"text": "a login", "model": "components"}))) == 128
         for body in ({"text": "a"}, {"text": "a", "model": "designs"}):
             answer = running.invoke(body)

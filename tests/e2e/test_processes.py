@@ -33,7 +33,8 @@ def run(*arguments, **options):
 
 def test_connections_are_accepted_while_the_model_loads(tmp_path):
     """The door is open before the model is there, and says so."""
-    with started(tmp_path, "--model", "builtin", ready=False) as service:
+    flags = ("--model", "builtin", "--preprocess", "reference")
+    with started(tmp_path, *flags, ready=False) as service:
         answers = set()
         for _ in range(200):
             try:

@@ -19,8 +19,9 @@ from tests.e2e.service import ROOT, Running, started, without_proxies
 from tests.e2e.test_streaming import HeldServer, peak_kib
 from tests.ports import free_port
 
-# Of these two the start takes no time.
+# Nothing is measured at the start, and nothing imports torch, by which the other policy resizes.
 UNTUNED = ("--batch-size", "1", "--text-batch-size", "1")
+SWIFT = (*UNTUNED, "--preprocess", "reference")
 UNSHARE = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
 # As the platform starts a container: as process 1, with the model's folder read-only.
 AS_A_CONTAINER = """
@@ -39,12 +40,15 @@ def can_unshare():
 
 
 @pytest.mark.skipif(not can_unshare(), reason="needs root and namespaces")
-@pytest.mark.parametrize("user", [[], ["setpriv", "--reuid", "10001", "--clear-groups"]])
-def test_serve_as_process_1_with_a_read_only_model_on_the_platforms_port(tmp_path, user):
+@pytest.mark.parametrize(
+    ("user", "flags"),
+    [([], SWIFT), (["setpriv", "--reuid", "10001", "--clear-groups"], UNTUNED)],
+)
+def test_serve_as_process_1_with_a_read_only_model_on_the_platforms_port(tmp_path, user, flags):
     """As root, and as a user that nobody has heard of and that has no home."""
     port = free_port()
     environ = without_proxies() | {"SAGEMAKER_BIND_TO_PORT": str(port), "HOME": "/nonexistent"}
-    serve = [*user, sys.executable, "-B", "-m", "sweetspot", "serve", *UNTUNED]
+    serve = [*user, sys.executable, "-B", "-m", "sweetspot", "serve", *flags]
     log = tmp_path / "serve.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
@@ -204,7 +208,7 @@ def test_a_job_is_told_how_to_ask(tmp_path):
 
 def test_a_connection_is_accepted_at_once(tmp_path):
     """The door is open before anything heavy is imported; who asks too early is told to wait."""
-    with started(tmp_path, "--model", "builtin", *UNTUNED, ready=False) as service:
+    with started(tmp_path, "--model", "builtin", *SWIFT, ready=False) as service:
         while True:
             try:
                 connection = socket.create_connection(("127.0.0.1", service.port), timeout=0.25)
