@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 from click.testing import CliRunner
-from moto.server import ThreadedMotoServer
 
 from inference.loadtest.thumbnail_server import Reply, ThumbnailServer
 from serve.commands.bulk.command import bulk
@@ -70,6 +69,8 @@ def counting():
 @contextlib.contextmanager
 def local_s3():
     """Make S3 a server here, for this process and those that it starts. Yields a client."""
+    from moto.server import ThreadedMotoServer  # takes long
+
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

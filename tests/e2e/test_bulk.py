@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 
-import lancedb
 import pytest
 
 from serve.commands.bulk.embedding.worker import UNSAVED_ROWS
@@ -84,6 +83,8 @@ def test_killed_before_rows_are_saved_then_after_and_then_after_a_part(server, u
 
 
 def test_killed_while_readers_and_another_run_are_there(server, urls, tmp_path):
+    import lancedb  # takes long
+
     out, flags = tmp_path / "out", ["--rows-per-part", 100, "--format", "lance"]
     server.answered = COUNT // 2
     process = start(urls, "-o", out, *flags)

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import duckdb
-import lancedb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -95,6 +94,8 @@ def test_the_query_counts_failures(folder):
 
 
 def test_lancedb_opens_the_table(folder):
+    import lancedb  # takes long
+
     run(folder, LANCE)
     ((output, table),) = OPENED
     assert lancedb.connect(folder / output).open_table(table).count_rows() == ROWS

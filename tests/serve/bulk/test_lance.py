@@ -3,7 +3,6 @@
 import json
 
 import lance
-import lancedb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -46,8 +45,15 @@ def give_etags(server):
         server.replies[f"/{seed}.jpg"] = Reply(jpeg(seed=seed), headers=etag)
 
 
+def database(output):
+    """What LanceDB finds in an output."""
+    import lancedb  # takes long
+
+    return lancedb.connect(output)
+
+
 def open_table(output):
-    return lancedb.connect(output).open_table("embeddings")
+    return database(output).open_table("embeddings")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -122,7 +128,7 @@ def test_a_compacted_table_can_be_gone_on_with_and_be_an_earlier_one(server, tab
 def test_a_table_that_was_deleted_is_not_begun_anew(table, tmp_path):
     out = tmp_path / "out"
     job(table, out, "--format", "lance")
-    lancedb.connect(out).drop_table("embeddings")
+    database(out).drop_table("embeddings")
     code, _, printed = run(table, "-o", out, *FLAGS, "--format", "lance")
     assert (code, "has lost files of the job" in printed) == (1, True)
 
