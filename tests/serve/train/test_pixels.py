@@ -56,7 +56,15 @@ def prepare(rows, folder, percent=100, total=None, **flags):
         return preparer.prepare(rows), bad, sum(done)
 
 
+def drawn(count):
+    """Drawn screens of several sizes and formats, by path."""
+    thumbnails = [sample(seed) for seed in range(count)]
+    return {f"/{seed}.jpg": Reply(one.data, one.mime) for seed, one in enumerate(thumbnails)}
+
+
 def test_pixels_are_those_of_serving_in_the_order_of_the_rows(server, tmp_path):
+    screens = drawn(40)
+    server.replies |= screens
     path = tmp_path / "b.jpg"
     path.write_bytes(oriented(6))
     urls = server.thumbnails(40)
@@ -66,7 +74,7 @@ def test_pixels_are_those_of_serving_in_the_order_of_the_rows(server, tmp_path):
     assert found.pairs.pixels.shape == (41, SIDE, SIDE, 3)
     assert found.pairs.captions == [(f"text {index}",) for index in range(41)]
     assert found.pairs.groups == [*urls, str(path)]
-    whole = [*(sample(index).data for index in range(40)), oriented(6)]
+    whole = [*(one.body for one in screens.values()), oriented(6)]
     assert np.array_equal(found.pairs.pixels, np.stack([WAY(data) for data in whole]))
 
 
@@ -80,6 +88,8 @@ def test_bad_images_are_left_out_and_counted_by_code(server, tmp_path, processes
     images = [ImageFile(str(tmp_path / name)) for name in names]
     images += [ImageUrl(server.url("/gone")), ImageUrl("http://127.0.0.2/a.png")]
     images += [ImageUrl("s3://nobucket/a.png"), ImageFile("a\0b")]
+    screens = drawn(len(images))
+    server.replies |= screens
     good = [ImageUrl(url) for url in server.thumbnails(len(images))]
     mixed = [one for both in zip(images, good, strict=True) for one in both]
     found, bad, _ = prepare(rows_of(*mixed), tmp_path / "work", preprocess_processes=processes)
@@ -89,7 +99,7 @@ def test_bad_images_are_left_out_and_counted_by_code(server, tmp_path, processes
     }  # fmt: skip
     assert bad.examples["file_unreadable"].startswith("a.jsonl row ")
     assert [row.image for row in found.rows] == good
-    expected = np.stack([WAY(sample(index).data) for index in range(len(good))])
+    expected = np.stack([WAY(one.body) for one in screens.values()])
     assert np.array_equal(found.pairs.pixels, expected)
 
 
