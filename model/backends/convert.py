@@ -7,7 +7,7 @@ import warnings
 import torch
 from torch import nn
 
-from model.backends.runtime import openvino
+from model.backends.runtime import openvino, traced
 from model.backends.torch_encoder import TorchEncoder
 from model.checkpoints.quiet import quiet_transformers
 from model.encoder import TowerName
@@ -60,7 +60,7 @@ def _trace(tower: nn.Module, example: torch.Tensor, shape: list[int]) -> openvin
     try:
         with quiet_transformers(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return openvino.convert_model(tower.eval(), example_input=example, input=[shape])
+            return traced(tower.eval(), example, shape)
     finally:
         _forget_traces()
 

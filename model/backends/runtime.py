@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import sys
 from functools import cache
+from typing import TYPE_CHECKING
 
 # None makes `import openvino_telemetry` fail, and both packages then continue without it.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # what Python documents
 
 import openvino  # noqa: E402 - after the line above
 
-__all__ = ["core", "cpu_has_bfloat16", "openvino"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["core", "cpu_has_bfloat16", "openvino", "traced"]
 
 
 @cache
@@ -32,3 +36,16 @@ def core() -> openvino.Core:
 def cpu_has_bfloat16() -> bool:
     """Whether this CPU computes in bfloat16; without it, OpenVINO would use float32."""
     return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def traced(module: torch.nn.Module, example: torch.Tensor, shape: list[int]) -> openvino.Model:
+    """Convert a torch module by tracing it with an example; shape: of its input, -1 is any.
+
+    `openvino.convert_model` alone would have torch trace it a second time and compare both, which
+    took half of the conversion, and says nothing about inputs of other shapes.
+    """
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    once = {"check_trace": False}
+    decoder = TorchScriptPythonDecoder(module, example_input=example, trace_kwargs=once)
+    return openvino.convert_model(decoder, input=[shape])
