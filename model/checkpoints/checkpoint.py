@@ -169,7 +169,8 @@ def _verify(given: Path, name: str | None) -> Checkpoint:
         )
     family = family_of(folder)
     sizes = sizes_of(folder, family)
-    tokenizer_files(folder)
+    if (tokenizer := tokenizer_files(folder)[0]).name == "tokenizer.json":
+        read_json(tokenizer)
     processor = image_processor.read(*_preprocessor(folder), sizes.image_sides, family)
     return Checkpoint(
         folder=folder,
@@ -189,7 +190,6 @@ def tokenizer_files(folder: Path) -> list[Path]:
     tokenizer.json, or spiece.model (sentencepiece's), or vocab.json and merges.txt.
     """
     if (folder / "tokenizer.json").is_file():
-        read_json(folder / "tokenizer.json")
         return [folder / "tokenizer.json"]
     if (folder / SENTENCEPIECE).is_file():
         refuse_pointer(folder / SENTENCEPIECE)
