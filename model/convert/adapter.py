@@ -35,7 +35,7 @@ def plan(folder: Path, given: str | None) -> Plan:
         words=f"a LoRA adapter of PEFT for {layers}",
         weights=merged(adapter, read_folder(base)),
         write_rest=lambda target: copy_companions(base, target),
-        source=lambda _: Reference(base, beside(load_reference(base), adapter)),
+        source=lambda *_: Reference(base, beside(load_reference(base), adapter)),
     )
 
 

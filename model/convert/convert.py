@@ -108,7 +108,8 @@ def _compare(planned: Plan, folder: Path) -> Row:
     checkpoint = verify(folder)
     encoder = TorchEncoder(checkpoint, ModelConfig(device="cpu", policy="reference"))
     try:
-        return Expected(checkpoint, COMPARED, planned.source(checkpoint)).judge(encoder)
+        source = planned.source(checkpoint, encoder.tokenizer)
+        return Expected(checkpoint, COMPARED, source).judge(encoder)
     finally:
         encoder.close()
 

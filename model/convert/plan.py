@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from model.checkpoints.checkpoint import Checkpoint
+from model.checkpoints.tokenizer import Tokenizer
 from model.fidelity.check import Source
 
 Weights = Mapping[str, Tensor]
@@ -20,11 +21,11 @@ class Plan:
 
     path: its folder or file, for messages. words: what was found in it. weights: by transformers'
     names. write_rest: writes all other files of a checkpoint to a folder. source: embeds as the
-    source itself does; it may use sizes and pixels of the written checkpoint.
+    source itself does; it may use sizes, pixels and tokenizer of the written checkpoint.
     """
 
     path: Path
     words: str
     weights: Weights
     write_rest: Callable[[Path], None]
-    source: Callable[[Checkpoint], Source]
+    source: Callable[[Checkpoint, Tokenizer], Source]

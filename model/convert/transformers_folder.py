@@ -20,7 +20,7 @@ def plan(folder: Path, words: str) -> Plan:
         words=f"{words} ({family.words})",
         weights=read_folder(folder),
         write_rest=lambda target: copy_companions(folder, target),
-        source=lambda _: Reference(folder),
+        source=lambda *_: Reference(folder),
     )
 
 

@@ -81,15 +81,20 @@ def _plan(
         words=f"{what}: {tower_of(weights).words(weights)}, images of {side} px, {form.activation}",
         weights=renamed(weights),
         write_rest=write_rest,
-        source=lambda checkpoint: _source(checkpoint, weights, form, {**CLIP_IMAGES, **processor}),
+        source=lambda checkpoint, tokenizer: _source(
+            checkpoint, tokenizer, weights, form, {**CLIP_IMAGES, **processor}
+        ),
     )
 
 
 def _source(
-    checkpoint: Checkpoint, weights: Weights, form: Form, processor: Mapping[str, Any]
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    weights: Weights,
+    form: Form,
+    processor: Mapping[str, Any],
 ) -> OpenAiClip:
     """Return OpenAI's model with the pixels and tokens of the written checkpoint."""
-    tokenizer = Tokenizer.of_checkpoint(checkpoint)
 
     def tokens(texts: Sequence[str]) -> NDArray[np.int64]:
         return _padded(tokenizer(texts)[0], tokenizer.end, checkpoint.context_length)

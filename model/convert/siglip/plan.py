@@ -50,7 +50,9 @@ def plan(folder: Path) -> Plan:
         f"px, {form.image_activation}",
         weights=names.renamed(weights),
         write_rest=write_rest,
-        source=lambda checkpoint: _source(checkpoint, weights, form, processor),
+        source=lambda checkpoint, tokenizer: _source(
+            checkpoint, tokenizer, weights, form, processor
+        ),
     )
 
 
@@ -86,10 +88,13 @@ def _words(weights: Weights) -> str:
 
 
 def _source(
-    checkpoint: Checkpoint, weights: Weights, form: Form, processor: Mapping[str, Any]
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    weights: Weights,
+    form: Form,
+    processor: Mapping[str, Any],
 ) -> OpenClipSiglip:
     """Return open_clip's model with the pixels and tokens of the written checkpoint."""
-    tokenizer = Tokenizer.of_checkpoint(checkpoint)
     return OpenClipSiglip(
         weights,
         form,

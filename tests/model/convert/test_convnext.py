@@ -1,7 +1,10 @@
 """open_clip's ConvNeXts beside OpenAI's texts."""
 
 import json
+import shutil
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +12,7 @@ from safetensors.torch import load_file
 
 from model.checkpoints.checkpoint import verify
 from model.checkpoints.families import CONVNEXT
+from model.checkpoints.tokenizer import Tokenizer
 from model.config import ModelConfig
 from model.convert.convert import convert, write
 from model.convert.openai.plan import plan_open_clip
@@ -19,35 +23,45 @@ from model.synthetic.thumbnails import sample
 from tests.model.convert.sources import golden, held, open_clip, openai_state
 
 
-def test_a_convnext_is_converted_and_served(tmp_path):
-    said = []
-    folder = golden("small-convnext-mlp", tmp_path / "source")
-    assert convert(str(folder), tmp_path / "target", None, said.append).below == []
-    assert said[0].endswith(
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Converts a golden folder, once. Returns source, checkpoint and what was said."""
+
+    @cache
+    def make(name):
+        folder, said = tmp_path_factory.mktemp("convnext"), []
+        source = golden(name, folder / "source")
+        assert convert(str(source), folder / "target", None, said.append).below == []
+        return source, folder / "target", said[0]
+
+    return make
+
+
+def test_a_convnext_is_converted_and_served(made):
+    _, target, said = made("small-convnext-mlp")
+    assert said.endswith(
         "a checkpoint of open_clip: ConvNeXt, 1 + 2 + 1 + 1 blocks, width 8, images of 70 px, "
         "quick_gelu"
     )
-    found = verify(tmp_path / "target")
+    found = verify(target)
     assert found.family is CONVNEXT
     assert found.geometry == (70, (70, 70), "bicubic")
-    encoder = load(ModelConfig(model=str(tmp_path / "target"), device="cpu", backend="openvino"))
+    encoder = load(ModelConfig(model=str(target), device="cpu", backend="openvino"))
     assert encoder.encode_texts(["a login"])[0].shape == (1, 20)
 
 
-def test_the_names_of_its_weights_stay(tmp_path):
-    folder = golden("small-convnext", tmp_path / "source")
-    convert(str(folder), tmp_path / "target", None, str)
-    found = load_file(tmp_path / "target" / "model.safetensors")
+def test_the_names_of_its_weights_stay(made):
+    folder, target, _ = made("small-convnext")
+    found = load_file(target / "model.safetensors")
     theirs = load_file(folder / "open_clip_model.safetensors")
     names = {name for name in theirs if name.startswith("visual.")}
     assert names == {name for name in found if name.startswith("visual.")}
     assert all(torch.equal(found[name], theirs[name]) for name in names)
 
 
-def test_pictures_of_any_size_are_taken_that_give_a_place(tmp_path):
+def test_pictures_of_any_size_are_taken_that_give_a_place(made, tmp_path):
     """As people serve a model that was trained with smaller ones."""
-    target = tmp_path / "target"
-    convert(str(golden("small-convnext", tmp_path / "source")), target, None, str)
+    target = Path(shutil.copytree(made("small-convnext")[1], tmp_path / "target"))
     path = target / "preprocessor_config.json"
     config = json.loads(path.read_text())
     for side in (32, 96):
@@ -144,16 +158,17 @@ def test_a_file_alone_does_not_say_enough(tmp_path):
         convert(str(file), tmp_path / "target", None, str)
 
 
-def test_epsilon_makes_a_difference_and_a_result_that_differs_is_not_kept(tmp_path):
+def test_epsilon_makes_a_difference_and_a_result_that_differs_is_not_kept(made, tmp_path):
     """timm's largest has another; the source is computed by code of its own."""
-    right = golden("small-convnext-mlp", tmp_path / "right")
+    right, target, _ = made("small-convnext-mlp")
     smaller = {"vision_cfg": {"timm_model_name": "convnext_base"}}
     wrong = golden("small-convnext-mlp", tmp_path / "wrong", **smaller)
-    convert(str(right), tmp_path / "target", None, str)
-    checkpoint = verify(tmp_path / "target")
+    checkpoint = verify(target)
+    tokenizer = Tokenizer.of_checkpoint(checkpoint)
     images = [sample(seed).data for seed in range(4)]
     one, other = (
-        plan_open_clip(folder).source(checkpoint).embed_images(images) for folder in (right, wrong)
+        plan_open_clip(folder).source(checkpoint, tokenizer).embed_images(images)
+        for folder in (right, wrong)
     )
     assert fidelity(one, other).max_difference > 1e-6
     planned = plan_open_clip(right)

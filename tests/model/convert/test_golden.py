@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from model.checkpoints.checkpoint import verify
-from model.checkpoints.tokenizer import Tokenizer
 from model.config import ModelConfig
 from model.convert.convert import convert
 from model.fidelity.cosines import fidelity
@@ -30,7 +29,7 @@ def test_a_folder_of_open_clip_embeds_as_open_clip_does(name, tmp_path):
     pixels = encoder.spec.preprocessing((GOLDEN / "picture.png").read_bytes())
     texts = json.loads((source / "model.json").read_text())["texts"]
     checkpoint = verify(target)
-    ids, _ = Tokenizer.of_checkpoint(checkpoint)(texts)
+    ids, _ = encoder.tokenizer(texts)
     with np.load(source / "found.npz") as found:
         np.testing.assert_array_equal(pixels, found["pixels"][0])
         np.testing.assert_array_equal(

@@ -231,9 +231,12 @@ def test_the_comparison_sees_a_wrong_activation(state, tmp_path):
 
 def test_the_comparison_sees_a_wrong_number_of_heads(made, state, tmp_path):
     images = [sample(seed).data for seed in range(3)]
+    checkpoint = verify(made[0])
+    tokenizer = Tokenizer.of_checkpoint(checkpoint)
     found = []
     for head_width in (32, 64):
         tower = {"image_size": 32, "width": 128, "patch_size": 8, "head_width": head_width}
         folder = open_clip(tmp_path / f"{head_width}", state, model={"vision_cfg": tower})
-        found.append(plan_open_clip(folder).source(verify(made[0])).embed_images(images))
+        source = plan_open_clip(folder).source(checkpoint, tokenizer)
+        found.append(source.embed_images(images))
     assert fidelity(*found).plain.min < 0.999

@@ -232,7 +232,8 @@ def test_what_the_weights_do_not_say_makes_a_difference(name, tmp_path):
     )
     convert(str(folders[0]), tmp_path / "target", None, str)
     checkpoint = verify(tmp_path / "target")
-    one, other = (siglip.plan(folder).source(checkpoint) for folder in folders)
+    tokenizer = Tokenizer.of_checkpoint(checkpoint)
+    one, other = (siglip.plan(folder).source(checkpoint, tokenizer) for folder in folders)
     embed, items = (
         ("embed_texts", [caption_of(seed) for seed in range(4)])
         if name.endswith("texts")
