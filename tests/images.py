@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from functools import cache
 
 import numpy as np
 from PIL import Image
@@ -88,6 +89,7 @@ def flip_bytes(data, every, first=64):
     return bytes(damaged)
 
 
+@cache
 def odd_images():
     """Name -> bytes of images that are unusual and whole."""
     found = {

@@ -28,12 +28,12 @@ class Elsewhere(Reference):
 
 
 @pytest.fixture
-def artifact(small_checkpoint, tmp_path):
+def artifact(small_checkpoint, small_on_openvino, tmp_path):
     """Makes an artifact: graphs of float32 under the name of int8, with a report."""
 
     def make(*, generated):
         checkpoint = verify(small_checkpoint)
-        encoder = OpenVinoEncoder(checkpoint, ModelConfig(precision="float32"))
+        encoder = small_on_openvino
         graphs = {name: encoder.graph(name) for name in ("image", "text")}
         copy_checkpoint(checkpoint, tmp_path)
         report = {"floors": FLOORS, "generated": generated}

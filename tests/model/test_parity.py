@@ -29,6 +29,11 @@ LARGE = (
 FULL = [pytest.param(size, marks=pytest.mark.full) for size in LARGE]
 
 
+@pytest.fixture(scope="module")
+def images():
+    return [sample(seed).data for seed in range(3)] + [odd_images()[name] for name in ODD]
+
+
 def checkpoint_of(size, folder):
     if size == "builtin":
         return BUILTIN_FOLDER
@@ -55,10 +60,9 @@ def test_every_back_end_keeps_its_floors(size, tmp_path):
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
 @pytest.mark.parametrize("size", ["builtin", *OTHERS, *FULL])
-def test_pixels_are_the_references_and_embeddings_follow(size, backend, tmp_path):
+def test_pixels_are_the_references_and_embeddings_follow(size, backend, images, tmp_path):
     """Odd images, too: pixels identical, cosine at least 0.99999, no number off by 1e-4."""
     folder = checkpoint_of(size, tmp_path)
-    images = [sample(seed).data for seed in range(3)] + [odd_images()[name] for name in ODD]
     config = ModelConfig(model=str(folder), device="cpu", backend=backend, policy="reference")
     parity = compare(load(config), Reference(folder), images, TEXTS)
     assert parity.max_pixel_difference == 0

@@ -1,7 +1,6 @@
 """int8: the gate lets through what is near, keeps in float32 what hurts, or refuses."""
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from model.training.builtin_model.retrieval import embed, evaluation_set, recall
 from tests.checkpoints import make_checkpoint
 
 # A layer whose input has channels far from the rest.
-HURT = "encoder.layers.1.mlp.fc1"
+HURT = "encoder.layers.0.mlp.fc1"
 OUTLIER, CHANNELS = 10_000.0, (3, 20)
 
 
@@ -108,9 +107,12 @@ def test_the_rest_runs_in_bfloat16_only_if_both_towers_keep_the_floors_in_it():
         assert as_report(towers, Floors(), generated=True)["bfloat16"] is expected
 
 
-def test_int8_beside_bfloat16_has_a_fingerprint_of_its_own(small_checkpoint, tmp_path, caplog):
+def test_int8_beside_bfloat16_has_a_fingerprint_of_its_own(
+    small_checkpoint, small_on_openvino, tmp_path, caplog
+):
     """Graphs of any precision will do: these are float32's under the name of int8."""
-    encoder = float32(Path(shutil.copytree(small_checkpoint, tmp_path / "small")))
+    encoder = small_on_openvino
+    shutil.copytree(small_checkpoint, tmp_path / "small")
     graphs = {name: encoder.graph(name) for name in ("image", "text")}
     checkpoint = verify(tmp_path / "small")
     pixels, _ = calibration(encoder, 4)
@@ -126,7 +128,7 @@ def test_int8_beside_bfloat16_has_a_fingerprint_of_its_own(small_checkpoint, tmp
 
 
 def test_layers_that_hurt_are_kept_in_float32(tmp_path):
-    original = float32(make_checkpoint(tmp_path))
+    original = float32(make_checkpoint(tmp_path, "shallow", num_hidden_layers=2, seed=1))
     pixels, texts = calibration(original, 66)
     expected = original.encode_images(pixels[:8])
     plant_outliers(tmp_path)

@@ -22,10 +22,9 @@ REPORT = {"floors": {"min_cosine": 0.99, "min_overlap": 0.9}, "generated": True}
 ALONE = "is missing: without it only the graphs in .*/openvino run, on a CPU in their own precision"
 
 
-def artifact_of(source, folder):
+def artifact_of(source, folder, encoder):
     """Graphs of float32 under the name of int8; these keep what is asked of them here, too."""
     checkpoint = verify(source)
-    encoder = OpenVinoEncoder(checkpoint, ModelConfig(precision="float32"))
     graphs = {name: encoder.graph(name) for name in ("image", "text")}
     folder.mkdir()
     copy_checkpoint(checkpoint, folder)
@@ -34,16 +33,17 @@ def artifact_of(source, folder):
 
 
 @pytest.fixture(params=["clip", "siglip"])
-def whole(request, small_checkpoint, tmp_path):
-    source = small_checkpoint
+def whole(request, small_checkpoint, small_on_openvino, tmp_path):
+    source, encoder = small_checkpoint, small_on_openvino
     if request.param == "siglip":
         source = make_siglip(tmp_path / "siglip", "siglip")
-    return artifact_of(source, tmp_path / "artifact")
+        encoder = OpenVinoEncoder(verify(source), ModelConfig(precision="float32"))
+    return artifact_of(source, tmp_path / "artifact", encoder)
 
 
 @pytest.fixture
-def light(small_checkpoint, tmp_path):
-    folder = artifact_of(small_checkpoint, tmp_path / "artifact")
+def light(small_checkpoint, small_on_openvino, tmp_path):
+    folder = artifact_of(small_checkpoint, tmp_path / "artifact", small_on_openvino)
     (folder / "model.safetensors").unlink()
     return folder
 
