@@ -43,9 +43,9 @@ def precheck(config: ModelConfig) -> None:
     found = locate(config.model)
     if isinstance(found, Path):
         verify(found)
-    if config.device == "cuda" and not _has_driver():
+    if config.device == "cuda" and not has_driver():
         raise CheckpointError("device cuda was requested, but there is no CUDA driver here")
-    if config.device != "auto" or not _has_driver():
+    if config.device != "auto" or not has_driver():
         settled = settle(config)
         if isinstance(found, Path) and not _has_graphs(settled, found):
             weight_files(clip_folder(found))
@@ -77,8 +77,7 @@ def load(config: ModelConfig) -> Encoder:
         return FakeEncoder(config)
     config = settle(config)
     checkpoint = open_checkpoint(config.model)
-    # OpenMP reads this once, when torch loads it: docs/decisions/0005.
-    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+    spin_briefly()
     if config.backend == "openvino":
         from model.backends.openvino_encoder import OpenVinoEncoder
 
@@ -86,6 +85,11 @@ def load(config: ModelConfig) -> Encoder:
     from model.backends.torch_encoder import TorchEncoder
 
     return TorchEncoder(checkpoint, config)
+
+
+def spin_briefly() -> None:
+    """Have torch's threads sleep soon. OpenMP reads this once, when torch loads it."""
+    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # docs/decisions/0005
 
 
 def settle(config: ModelConfig) -> ModelConfig:
@@ -129,7 +133,7 @@ def card_precisions() -> tuple[Precision, ...]:
     Raises:
         CheckpointError: the driver is too old for this torch.
     """
-    if not _has_driver():
+    if not has_driver():
         return ()
     import torch
 
@@ -175,7 +179,8 @@ def open_checkpoint(model: str | None) -> Checkpoint:
     return verify(download(found), name=found)
 
 
-def _has_driver() -> bool:
+def has_driver() -> bool:
+    """Whether there may be a card. Cheaper than asking torch."""
     return any(path.exists() for path in CUDA_DRIVERS)
 
 

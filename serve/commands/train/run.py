@@ -18,7 +18,7 @@ from model.checkpoints.checkpoint import BUILTIN
 from model.errors import ModelError
 from model.files import write_whole
 from model.images.preprocess import ImagePreprocessing
-from model.load import open_checkpoint
+from model.load import open_checkpoint, spin_briefly
 from serve.commands import signals
 from serve.commands.tables.errors import JobError
 from serve.commands.train import progress
@@ -136,7 +136,7 @@ def _fine_tune(
     place: Launched,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the report of the training, as JSON has it. Raises Stopped, NotWritten."""
-    # They import torch and transformers.
+    spin_briefly()  # before these import torch and transformers
     from model.training.fine_tune import fine_tune
     from model.training.options import TrainOptions
     from model.training.run import Interrupted, WorseThanBase
