@@ -134,12 +134,11 @@ class Run:
         tuned = plain_weights(self._model)
         mixes = options.sweep or options.interpolate < 1
         base_weights = float_weights(self._checkpoint.folder) if mixes else {}
-        sweep = self._sweep(base_weights, tuned) if options.sweep else []
+        by_share = self._by_share(base_weights, tuned) if options.sweep else {}
         weights = interpolated(base_weights, tuned, options.interpolate)
         del tuned, base_weights
-        put(self._model, weights)
-        after = self._evaluator.evaluate(self._model)
-        report = self._report(base, after, sweep)
+        after = by_share.get(options.interpolate) or self._evaluate(weights)
+        report = self._report(base, after, by_share)
         is_worse = not history.best_epoch or after.held_out.score < history.first
         if is_worse and not options.keep_worse:
             raise WorseThanBase(
@@ -159,16 +158,19 @@ class Run:
         score = found.held_out.score
         return History(identity, first=score, score=score, before=found.as_dict())
 
-    def _sweep(self, base: Weights, tuned: Weights) -> list[dict[str, Any]]:
-        """Evaluate what lies between the base and what was learned, both ends as well."""
-        found = [{"share": 0.0, **self._history.before}]
-        for share in SWEEP:
-            put(self._model, interpolated(base, tuned, share))
-            found.append({"share": share, **self._evaluator.evaluate(self._model).as_dict()})
-        return found
+    def _by_share(self, base: Weights, tuned: Weights) -> dict[float, Evaluation]:
+        """Evaluate what lies between the base and what was learned."""
+        return {share: self._evaluate(interpolated(base, tuned, share)) for share in SWEEP}
 
-    def _report(self, base: str, after: Evaluation, sweep: list[dict[str, Any]]) -> Report:
+    def _evaluate(self, weights: Weights) -> Evaluation:
+        put(self._model, weights)
+        return self._evaluator.evaluate(self._model)
+
+    def _report(self, base: str, after: Evaluation, by_share: dict[float, Evaluation]) -> Report:
         history, options = self._history, self._options
+        sweep = {share: one.as_dict() for share, one in by_share.items()}
+        if sweep:
+            sweep = {0.0: history.before, **sweep}
         return Report(
             base=base,
             fingerprint="",
@@ -182,11 +184,11 @@ class Run:
             before=history.before,
             after=after.as_dict(),
             epochs=history.epochs,
-            sweep=sweep,
+            sweep=[{"share": share, **found} for share, found in sweep.items()],
             best_epoch=history.best_epoch,
             ended_early=len(history.epochs) < (options.epochs or 0),
             losses=history.losses,
-            hardest=self._evaluator.hardest(self._model),
+            hardest=after.hardest,
             took_s=history.took_s,
             images_per_s=len(history.losses) * (options.batch_size or 0) / history.took_s,
             processes=processes(),

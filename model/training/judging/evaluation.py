@@ -20,9 +20,13 @@ from model.training.pairs import Pairs
 
 @dataclass(frozen=True)
 class Evaluation:
-    """held_out: of pairs like those in training. forgetting: of the base's own, if given."""
+    """held_out: of pairs like those in training. forgetting: of the base's own, if given.
+
+    hardest: misses among the held-out pairs, as `Questions.hardest`.
+    """
 
     held_out: Recalls
+    hardest: list[dict[str, Any]]
     forgetting: Recalls | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -44,17 +48,14 @@ class Evaluator:
 
     def evaluate(self, model: DualEncoder) -> Evaluation:
         """Return the recalls. All processes must call it; all get the same."""
-        held_out = recalls(*self._held_out.ranks(*self._embed(model, self._held_out)))
+        asked = self._held_out
+        images, texts = self._embed(model, asked)
+        ranks = asked.ranks(images, texts)
+        hardest = asked.hardest(images, texts, ranks[0])
         if self._forgetting is None:
-            return Evaluation(held_out)
+            return Evaluation(recalls(*ranks), hardest)
         rest = self._forgetting.ranks(*self._embed(model, self._forgetting))
-        return Evaluation(held_out, recalls(*rest))
-
-    def hardest(self, model: DualEncoder) -> list[dict[str, Any]]:
-        """Return the hardest misses among the held-out pairs, as `Questions.hardest`."""
-        images, texts = self._embed(model, self._held_out)
-        ranks, _ = self._held_out.ranks(images, texts)
-        return self._held_out.hardest(images, texts, ranks)
+        return Evaluation(recalls(*ranks), hardest, recalls(*rest))
 
     def _embed(self, model: DualEncoder, asked: Questions) -> tuple[Float32Array, Float32Array]:
         """Return images float32 [N, D] and texts float32 [T, D]."""
