@@ -266,7 +266,7 @@ def test_an_output_that_cannot_be_written_is_said_before_all_work(pairs, tmp_pat
 
 def test_a_signal_stops_the_training_and_the_same_command_goes_on(tmp_path):
     with counting() as server:
-        rows = [{"url": url, "caption": url} for url in server.thumbnails(120)]
+        rows = [{"url": url, "caption": url} for url in server.thumbnails(60)]
         path = write_lines(tmp_path / "a.jsonl", rows)
         out = tmp_path / "out"
         words = ["--data", str(path), "-o", str(out), "--epochs", "3", "--batch-size", "2",
@@ -286,7 +286,7 @@ def test_a_signal_stops_the_training_and_the_same_command_goes_on(tmp_path):
         asked = server.requests
         assert run(*words).exit_code == 0
         assert server.requests == asked
-    assert len(record_of(out)["losses"]) == 3 * 54
+    assert len(record_of(out)["losses"]) == 3 * 27
     assert not (tmp_path / "out.training").exists()
 
 
