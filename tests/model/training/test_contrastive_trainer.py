@@ -1,8 +1,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from model.training.fine_tune import fine_tune
 from model.training.learning.loss import MAX_LOGIT_SCALE
 from model.training.options import TrainOptions
 from tests.model.training.coloured import coloured, losses
-from tests.model.training.one_of_two import train
+from tests.model.training.two import train
 from tests.ports import free_port
 
 
@@ -29,23 +31,16 @@ def test_caching_gradients_changes_nothing(request, tmp_path, base):
 
 
 def test_two_processes_train_as_one_does(shallow, tmp_path):
-    port = free_port()
-    two = []
-    for rank in range(2):
-        environment = os.environ | {
-            "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "CUDA_VISIBLE_DEVICES": "",
-            "OMP_NUM_THREADS": "1",
-        }  # fmt: skip
-        script = [sys.executable, "-m", "tests.model.training.one_of_two"]
-        paths = [shallow, tmp_path / "two", tmp_path / f"{rank}.json"]
-        two.append(subprocess.Popen([*script, *map(str, paths)], env=environment))
-    try:
-        one = train(shallow, tmp_path / "one")
-        assert [process.wait(timeout=300) for process in two] == [0, 0]
-    finally:
-        for process in two:
-            process.kill()
+    script = [sys.executable, "-m", "tests.model.training.two", str(free_port())]
+    paths = map(str, (shallow, tmp_path / "two", tmp_path))
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([*script, *paths], env=environment, start_new_session=True) as two:
+        try:
+            one = train(shallow, tmp_path / "one")
+            assert two.wait(timeout=300) == 0
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(two.pid, signal.SIGKILL)
     assert len(one.losses) == 20
     reports = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
     assert reports[0]["epochs"] == reports[1]["epochs"]
