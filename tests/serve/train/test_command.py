@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -290,32 +291,27 @@ def test_a_signal_stops_the_training_and_the_same_command_goes_on(tmp_path):
     assert not (tmp_path / "out.training").exists()
 
 
-def test_of_two_processes_one_fetches_and_one_writes(tmp_path):
+def test_of_two_processes_one_fetches_and_one_writes(tmp_path, tmp_path_factory):
+    said = tmp_path_factory.mktemp("said")
     with counting() as server:
         rows = [{"url": url, "caption": url} for url in server.thumbnails(24)]
         path = write_lines(tmp_path / "a.jsonl", rows)
         words = ["--data", path, "-o", tmp_path / "out", "--epochs", 1, "--batch-size", 8,
                  "--keep-worse", "--json"]  # fmt: skip
-        together = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
-                    "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1",
-                    "CUDA_VISIBLE_DEVICES": ""}  # fmt: skip
-        two = [
-            subprocess.Popen(
-                [*COMMAND, *map(str, words)], cwd=ROOT, text=True,
-                env=os.environ | together | {"RANK": rank, "LOCAL_RANK": rank},
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            )
-            for rank in ("0", "1")
-        ]  # fmt: skip
-        try:
-            said = [process.communicate(timeout=300) for process in two]
-        finally:
-            for process in two:
-                process.kill()
-        assert [process.returncode for process in two] == [0, 0], said
+        script = [sys.executable, "-m", "tests.serve.train.two", str(said), str(free_port())]
+        alone = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        with subprocess.Popen(
+            [*script, *map(str, words), *FLAGS], cwd=ROOT, env=os.environ | alone,
+            start_new_session=True,
+        ) as two:  # fmt: skip
+            try:
+                assert two.wait(timeout=300) == 0
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(two.pid, signal.SIGKILL)
         assert server.requests == 24
-    assert said[1][0] == ""
-    record = json.loads(said[0][0])
+    assert (said / "1.out").read_text() == ""
+    record = json.loads((said / "0.out").read_text())
     assert record == record_of(tmp_path / "out")
     assert record["processes"] == 2
     assert leftovers(tmp_path) == ["a.jsonl", "out"]
