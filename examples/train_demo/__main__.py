@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from examples.train_demo.dataset import Sets, write_sets
+from sweetspot import main
 
 DIRECTIONS = ("text_to_image", "image_to_text")
 HALF = 0.5
@@ -28,7 +27,7 @@ HALF = 0.5
 EPOCHS, BATCH, RATE, LORA_RATE = 14, 16, 6e-5, 6e-4
 
 
-def main() -> None:
+def demonstrate() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--output", type=Path, default=Path("demo/train"))
     options.add_argument("--panels", type=int, default=10_000, help="at most, of each side")
@@ -50,8 +49,11 @@ def train(sets: Sets, output: Path, rate: float, *words: str) -> dict[str, Any]:
     flags = ("--group-column", "file", "--work", str(output.parent / "work"), "--keep-worse",
              "--learning-rate", str(rate))  # fmt: skip
     given = ("--data", sets.train, "--validation", sets.held_out, "--forgetting", sets.own)
-    command = [sys.executable, "-m", "sweetspot", "train", *map(str, given), "-o", str(output)]
-    subprocess.run([*command, *flags, *words], check=True)
+    try:
+        main(["train", *map(str, given), "-o", str(output), *flags, *words])
+    except SystemExit as exc:
+        if exc.code:
+            raise
     found: dict[str, Any] = json.loads((output / "training.json").read_text(encoding="utf-8"))
     return found
 
@@ -75,4 +77,4 @@ def _recalls(found: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    demonstrate()
