@@ -10,6 +10,7 @@ from rich.console import Console
 from benchmarks import record
 from examples import demo
 from inference.profile import profile
+from model.synthetic.thumbnails import sample
 from serve.benchmark.report.terminal import write_page
 from sweetspot import main
 from tests.deploy.configs import IMAGE
@@ -32,7 +33,8 @@ def kept_profile(path, _):
 
 def contact_sheet(path, patch):
     patch.setattr(demo, "SHEET", path)
-    demo.draw_sheet([("a calendar", [(0.5, seed) for seed in range(demo.BEST)])])
+    drawn = {seed: sample(seed) for seed in range(demo.BEST)}
+    demo.draw_sheet([("a calendar", [(0.5, seed) for seed in drawn])], drawn)
 
 
 def result(path, patch):

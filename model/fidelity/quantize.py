@@ -199,7 +199,8 @@ def _quantized(graph: Any, kept: Sequence[str], calibration: Sequence[Any]) -> A
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
-    nncf.set_log_level(logging.ERROR)
+    # Its own function would also set the level of handlers that are not its own.
+    logging.getLogger(nncf.__name__).setLevel(logging.ERROR)
     return nncf.quantize(
         graph,
         nncf.Dataset(calibration),
