@@ -57,11 +57,16 @@ def cluster(folder):
     cluster.shutdown()
 
 
+def output_of(line):
+    return re.search(r"-o (\S+)", line)[1]
+
+
 def run(folder, line):
-    """Run a command, but not twice: the page's later ones need what earlier ones wrote."""
-    output = folder / re.search(r"-o (\S+)", line)[1]
-    if output.exists():
+    """Run a command behind the one whose output it goes on from, but none twice."""
+    if (folder / output_of(line)).exists():
         return
+    for previous in re.findall(r"--previous (\S+)", line):
+        run(folder, next(one for one in COMMANDS if output_of(one) == previous))
     name, *words = shlex.split(line)
     assert name == "sweetspot"
     ran = subprocess.run(

@@ -101,7 +101,7 @@ def hanging(folder):
         ) as service,
         ThreadPoolExecutor(1) as pool,
     ):  # fmt: skip
-        assert sorted(service.processes().values())[-3:] == [FORK_SERVER, PREPARING, PREPARING]
+        wait_until(service, lambda names: sorted(names)[-3:] == [FORK_SERVER, *2 * [PREPARING]])
         inputs = [encoded(kind + b"%d" % n) for kind in (STOPS, HANGS) for n in range(4)]
         body = {"inputs": inputs, "parameters": {"deadline_ms": 5000}}
         answer = pool.submit(service.invoke, body)
@@ -109,11 +109,16 @@ def hanging(folder):
         yield service, answer
 
 
-def wait_until_gone(service):
+def wait_until(service, are_so):
+    """Until the names of its processes are so. One that is forked has its parent's at first."""
     limit_s = time.monotonic() + 60
-    while service.processes():
+    while not are_so(list(service.processes().values())):
         assert time.monotonic() < limit_s, service.processes()
         time.sleep(0.05)
+
+
+def wait_until_gone(service):
+    wait_until(service, lambda names: not names)
 
 
 def test_sigterm_ends_all_in_time_while_pictures_hang(tmp_path):

@@ -63,7 +63,7 @@ def test_threads_that_fetch_follow_the_throughput():
 class Counting(FakeEncoder):
     """Counts the smooth images, which are those of the pictures; the others are noise.
 
-    sleeps_s: of a batch on one stream, of an image on two.
+    sleeps_s: of a batch on one stream, and on two for a pair of its images.
     """
 
     def __init__(self, sleeps_s=(0.0, 0.0)):
@@ -80,7 +80,7 @@ class Counting(FakeEncoder):
 
     def encode_images(self, pixels):
         streams = self.threads[-1][1]
-        time.sleep(self._sleeps_s[streams - 1] * (1 if streams == 1 else len(pixels)))
+        time.sleep(self._sleeps_s[streams - 1] * (1 if streams == 1 else len(pixels) ** 2))
         steps = (np.abs(np.diff(one.astype(int), axis=1)).mean() for one in pixels)
         self._images += [step for step in steps if step < 16]  # from two threads at once
         return super().encode_images(pixels)
@@ -105,8 +105,8 @@ def test_no_item_of_a_run_is_taken_for_the_copy_of_another():
 
 
 def test_each_plan_is_run_in_batches_of_its_own_sweet_spot():
-    # A batch on one stream takes 100 ms at any size; on two streams, 20 ms an image.
-    encoder = Counting((0.1, 0.02))
+    # A batch on one stream takes 200 ms at any size; on two streams, one of 16 takes 2.6 s.
+    encoder = Counting((0.2, 0.01))
     one, two = measure(encoder, [png()], [ONE, TWO], budget_s=0.0)
     assert one.batch_size == 16
     assert two.batch_size < 16
