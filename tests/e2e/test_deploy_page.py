@@ -3,16 +3,15 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import cfnlint
-import pytest
 
 from deploy.template.template import template
 from model.checkpoints.checkpoint import BUILTIN_FOLDER
+from tests.checkpoints import make_checkpoint
 from tests.deploy.cloud import FLAGS, SKIPPED_BY_MOTO, UP, Cloud, client, deploy, ran, written
 from tests.deploy.configs import IMAGE, KINDS, OBJECTS, TRAINING
 from tests.e2e.service import started, without_proxies
@@ -42,30 +41,25 @@ def shell(script, folder):
     return subprocess.run(words, cwd=folder, env=environ, capture_output=True, text=True)
 
 
-@pytest.fixture
-def folder(tmp_path):
-    shutil.copytree(BUILTIN_FOLDER, tmp_path / "demo" / "exported")
-    return tmp_path
-
-
-def test_what_needs_no_account_runs_as_written(folder):
+def test_what_needs_no_account_runs_as_written(tmp_path):
+    make_checkpoint(tmp_path / "demo" / "exported")
     assert len(HERE) >= 12
-    done = shell("\n".join(HERE), folder)
+    done = shell("\n".join(HERE), tmp_path)
     assert done.returncode == 0, done.stderr
-    assert json.loads((folder / "demo" / "designs.json").read_text())["Resources"]["Endpoint"]
-    assert {"model.tar.gz", "both.tar.gz"} <= {path.name for path in (folder / "demo").iterdir()}
+    assert json.loads((tmp_path / "demo" / "designs.json").read_text())["Resources"]["Endpoint"]
+    assert {"model.tar.gz", "both.tar.gz"} <= {path.name for path in (tmp_path / "demo").iterdir()}
     for said in ("ServerlessConfig", "TransformJobName", "SWEETSPOT_MODELS", "gpu-4-1"):
         assert said in done.stdout
 
 
-def test_the_built_in_model_passes_the_smoke_test_as_written(folder):
+def test_the_built_in_model_passes_the_smoke_test_as_written(tmp_path):
     """But for the port, which is any free one, and for the batch sizes, which are not measured."""
     assert SMOKE in COMMANDS
     sizes = ("--batch-size", "4", "--text-batch-size", "4")
-    with started(folder, "--model", str(folder / "demo" / "exported"), *sizes) as service:
-        done = shell(SMOKE.replace("http://localhost:8080", service.url("")), folder)
+    with started(tmp_path, "--model", str(BUILTIN_FOLDER), *sizes) as service:
+        done = shell(SMOKE.replace("http://localhost:8080", service.url("")), tmp_path)
         against = f"{SMOKE} --against http://localhost:8080"
-        other = shell(against.replace("http://localhost:8080", service.url("")), folder)
+        other = shell(against.replace("http://localhost:8080", service.url("")), tmp_path)
     for one in (done, other):
         assert one.returncode == 0, one.stderr + one.stdout
         assert re.search(r"parity +ok", one.stdout)
@@ -101,7 +95,7 @@ def test_the_policy_allows_what_cloudformation_does_for_every_resource():
 
 
 @SKIPPED_BY_MOTO
-def test_the_policy_allows_every_call_of_the_commands(monkeypatch, folder):
+def test_the_policy_allows_every_call_of_the_commands(monkeypatch, tmp_path):
     from moto import mock_aws
 
     with mock_aws():
@@ -123,7 +117,7 @@ def test_the_policy_allows_every_call_of_the_commands(monkeypatch, folder):
         channels = ("--data", OBJECTS.input, "--output", OBJECTS.output, "--role", TRAINING.role)
         machine = ("--image", IMAGE, "--instance-type", "ml.m5.large")
         ran(deploy("train", "designs-1", *channels, *machine))
-        uploaded = ("--upload", "s3://jobs/model.tar.gz", "-o", str(folder / "a.tar.gz"))
+        uploaded = ("--upload", "s3://jobs/model.tar.gz", "-o", str(tmp_path / "a.tar.gz"))
         ran(deploy("artifact", "--model", "builtin", *uploaded))
         called = set(cloud.calls)
         cloud.leave()
