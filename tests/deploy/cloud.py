@@ -6,6 +6,7 @@ never has; such an answer has to be of the API's shape.
 """
 
 import json
+import os
 from collections import defaultdict, deque
 from datetime import UTC, datetime
 from functools import cache
@@ -14,6 +15,7 @@ import boto3
 import pytest
 import yaml
 from botocore.awsrequest import AWSResponse
+from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 from botocore.validate import validate_parameters
 from click.testing import CliRunner
@@ -34,8 +36,6 @@ SKIPPED_BY_MOTO = pytest.mark.filterwarnings(
 )
 # moto reads every template several times; its parser in Python takes a quarter of the tests' time.
 yaml.Loader = yaml.CLoader
-# One for all: it keeps the models of services, which take long to read; so do clients.
-_session = boto3.Session(region_name=REGION)
 client = cache(boto3.Session(region_name=REGION).client)
 
 
@@ -43,8 +43,38 @@ def deploy(*words, **more):
     return CliRunner().invoke(main, ["deploy", *words], **more)
 
 
+class _Session(boto3.Session):
+    """Makes one client for the same settings, and keeps what it has read: both take long.
+
+    cloud: the trouble of all its clients, where there is some.
+    """
+
+    def __init__(self):
+        super().__init__(region_name=REGION)
+        self.cloud, self._clients = None, {}
+        self.events.register("before-call", self._before)
+        self.events.register("after-call", self._after)
+
+    def client(self, service, config=None, **options):
+        settings = {name: one for name, one in os.environ.items() if name.startswith("AWS_")}
+        key = repr((service, vars(config or Config()), options, settings))
+        if key not in self._clients:
+            self._clients[key] = super().client(service, config=config, **options)
+        return self._clients[key]
+
+    def _before(self, **call):
+        return self.cloud.before(**call) if self.cloud else None
+
+    def _after(self, **call):
+        if self.cloud:
+            self.cloud.after(**call)
+
+
+_session = _Session()
+
+
 class Cloud:
-    """Trouble for every client made while it is there.
+    """Trouble for every client of the default session while it is there.
 
     calls: operations, in order. updates: the templates of those that change a stack.
     """
@@ -53,14 +83,12 @@ class Cloud:
         self.calls, self.refuse_at, self.lose_at = [], None, None
         self.updates = []
         self._answers = defaultdict(deque)
-        _session.events.register("before-call", self._before)
-        _session.events.register("after-call", self._after)
+        _session.cloud = self
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", _session)
 
     def leave(self):
         """Take the trouble away."""
-        _session.events.unregister("before-call", self._before)
-        _session.events.unregister("after-call", self._after)
+        _session.cloud = None
 
     def answer(self, operation, *responses):
         """Answer the next calls of an operation; None asks moto, a function is called."""
@@ -93,7 +121,7 @@ class Cloud:
             "objects": s3.list_objects_v2(Bucket="jobs").get("Contents", []),
         }
 
-    def _before(self, model, params, **_):
+    def before(self, model, params, **_):
         self.calls.append(model.name)
         if model.name == "UpdateStack":
             self.updates.append(json.loads(params["body"]["TemplateBody"]))
@@ -112,7 +140,7 @@ class Cloud:
             validate_parameters(response, model.output_shape)
         return AWSResponse("", 200, {}, None), response
 
-    def _after(self, model, **_):
+    def after(self, model, **_):
         if model.name == "UpdateStack":  # moto keeps the outputs of before
             for stack in self.stacks.values():
                 stack.output_map._parsed_outputs.clear()

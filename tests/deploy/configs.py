@@ -57,7 +57,7 @@ _names = st.from_regex(r"[A-Za-z](-?[A-Za-z0-9]){0,53}", fullmatch=True).map(
 _buckets = st.lists(
     st.from_regex(r"[a-z0-9][a-z0-9.-]{1,20}[a-z0-9]", fullmatch=True), max_size=3, unique=True
 )
-_ids = st.from_regex(r"[0-9a-f]{17}", fullmatch=True)
+_ids = st.integers(0, 16**17 - 1).map("{:017x}".format)
 _topics = st.none() | st.just(TOPIC)
 
 

@@ -150,8 +150,8 @@ def test_after_trouble_at_any_call_up_and_down_recover(cloud, trouble, doing):
         ran(deploy(*UP))
     count = calls_of(cloud, *words)
     assert count >= 4
+    ran(deploy("down", "designs", "--yes"))
     for number in range(count):
-        ran(deploy("down", "designs", "--yes"))
         if begin:
             ran(deploy(*UP))
         cloud.calm()
