@@ -1,5 +1,8 @@
 """Deployments: one of each kind, and any."""
 
+import re
+from string import ascii_letters, ascii_lowercase, digits
+
 from hypothesis import strategies as st
 
 from deploy.template.config import Config, Network, Objects, Serverless
@@ -51,11 +54,21 @@ TRAINING = TrainingJob(
     max_wait_s=7200,
 )
 
-_names = st.from_regex(r"[A-Za-z](-?[A-Za-z0-9]){0,53}", fullmatch=True).map(
-    lambda name: name[:54].rstrip("-")
+_names = st.builds(
+    lambda first, rest: re.sub("-+", "-", first + rest).rstrip("-"),
+    st.sampled_from(ascii_letters),
+    st.text(ascii_letters + digits + "-", max_size=53),
 )
+_ends = st.sampled_from(ascii_lowercase + digits)
 _buckets = st.lists(
-    st.from_regex(r"[a-z0-9][a-z0-9.-]{1,20}[a-z0-9]", fullmatch=True), max_size=3, unique=True
+    st.builds(
+        "{}{}{}".format,
+        _ends,
+        st.text(ascii_lowercase + digits + ".-", min_size=1, max_size=20),
+        _ends,
+    ),
+    max_size=3,
+    unique=True,
 )
 _ids = st.integers(0, 16**17 - 1).map("{:017x}".format)
 _topics = st.none() | st.just(TOPIC)

@@ -15,11 +15,14 @@ from click.testing import CliRunner
 from moto import mock_aws
 
 from deploy.artifact import ArtifactError, contents, write
+from model.backends.export import save
+from model.backends.openvino_encoder import OpenVinoEncoder
 from model.backends.spec import spec_of
-from model.checkpoints.checkpoint import BUILTIN_FOLDER, verify
+from model.checkpoints.checkpoint import verify
 from model.checkpoints.graphs import find
 from model.config import ModelConfig
 from sweetspot import main
+from tests.checkpoints import make_checkpoint
 from tests.e2e.service import ROOT
 from tests.model.convert.sources import sentence_transformers
 
@@ -46,20 +49,30 @@ def packed(tmp_path, *words):
     return output
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A checkpoint with its graphs in float32: shared, not to be written to."""
+    checkpoint = verify(make_checkpoint(tmp_path_factory.mktemp("small"), "no blocks"))
+    encoder = OpenVinoEncoder(checkpoint, ModelConfig(precision="float32"))
+    graphs = {name: encoder.graph(name) for name in ("image", "text")}
+    save(checkpoint.folder, "float32", checkpoint, graphs, encoder.tokenizer)
+    return checkpoint.folder
+
+
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, small):
     copy = tmp_path / "checkpoint"
-    shutil.copytree(BUILTIN_FOLDER, copy)
+    shutil.copytree(small, copy)
     return copy
 
 
-def test_it_opens_as_the_server_would(tmp_path, folder):
+def test_it_opens_as_the_server_would(tmp_path, folder, small):
     (folder / "notes.txt").write_text("not the server's")
     profile = measured(tmp_path, verify(folder))
     with tarfile.open(packed(tmp_path, "--model", folder, "--profile", profile)) as tar:
         entries = tar.getmembers()
         tar.extractall(tmp_path / "ml", filter="data")
-    assert verify(tmp_path / "ml").digest == verify(BUILTIN_FOLDER).digest
+    assert verify(tmp_path / "ml").digest == verify(small).digest
     names = [entry.name for entry in entries]
     assert names == sorted(names)
     assert {"config.json", "sweetspot.json", "openvino/float32/image.bin"} < set(names)
@@ -82,35 +95,35 @@ def test_a_link_becomes_the_file_it_leads_to(tmp_path, folder):
         assert tar.getmember("model.safetensors").isfile()
 
 
-def test_two_checkpoints_have_a_folder_each(tmp_path, folder):
+def test_two_checkpoints_have_a_folder_each(tmp_path, folder, small):
     output = tmp_path / "both.tar.gz"
-    models = ("--model", f"designs={folder}", "--model", "components=builtin")
+    models = ("--model", f"designs={folder}", "--model", f"components={small}")
     ran = artifact(*models, "-o", output)
     assert "--model-folder designs --model-folder components" in ran.output
     with tarfile.open(output) as tar:
         assert {name.split("/")[0] for name in tar.getnames()} == {"designs", "components"}
 
 
-def test_quantized_graphs_come_beside_the_weights_they_were_made_of(tmp_path, folder):
+def test_quantized_graphs_come_beside_the_weights_they_were_made_of(tmp_path, folder, small):
     (folder / "openvino" / "float32").rename(folder / "openvino" / "int8")
-    with tarfile.open(packed(tmp_path, "--model", "builtin", "--quantized", folder)) as tar:
+    with tarfile.open(packed(tmp_path, "--model", small, "--quantized", folder)) as tar:
         tar.extractall(tmp_path / "ml", filter="data")
     for precision in ("float32", "int8"):
         assert find(verify(tmp_path / "ml"), precision) is not None
 
 
 @pytest.mark.parametrize("policy", ["display", "reference"])
-def test_a_profile_of_any_encoder_of_the_checkpoint_goes_with_it(tmp_path, folder, policy):
+def test_a_profile_of_any_encoder_of_the_checkpoint_goes_with_it(tmp_path, folder, small, policy):
     (folder / "openvino" / "float32").rename(folder / "openvino" / "int8")
     digest = find(verify(folder), "int8").digest
     for quantized in ("", digest):
         profile = measured(tmp_path, verify(folder), policy, quantized)
-        packed(tmp_path, "--model", "builtin", "--quantized", folder, "--profile", profile)
+        packed(tmp_path, "--model", small, "--quantized", folder, "--profile", profile)
 
 
-def test_a_folder_of_sentence_transformers_is_packed_as_what_it_holds(tmp_path):
+def test_a_folder_of_sentence_transformers_is_packed_as_what_it_holds(tmp_path, small):
     """Its profile is beside the outer folder, where the service looks for it."""
-    source = sentence_transformers(BUILTIN_FOLDER, tmp_path / "source")
+    source = sentence_transformers(small, tmp_path / "source")
     measured(source, verify(source))
     with tarfile.open(packed(tmp_path, "--model", source)) as tar:
         names = set(tar.getnames())
@@ -147,9 +160,11 @@ def take_from_other_weights(graphs):
     ],
 )
 @pytest.mark.parametrize("flag", ["--model", "--quantized"])
-def test_graphs_that_the_server_would_refuse_are_refused(tmp_path, folder, flag, spoil, said):
+def test_graphs_that_the_server_would_refuse_are_refused(
+    tmp_path, folder, small, flag, spoil, said
+):
     spoil(folder / "openvino" / "float32")
-    words = ("--model", "builtin") if flag == "--quantized" else ()
+    words = ("--model", small) if flag == "--quantized" else ()
     ran = artifact(*words, flag, folder, "-o", tmp_path / "model.tar.gz")
     assert ran.exit_code == 1
     assert said in ran.output
@@ -175,8 +190,8 @@ def test_it_is_uploaded(tmp_path):
     assert (said["uploaded"], said["size"]) == (uri, len(body))
 
 
-def test_what_cannot_be_uploaded_is_said(tmp_path):
-    words = ("--model", "builtin", "-o", tmp_path / "a.tar.gz")
+def test_what_cannot_be_uploaded_is_said(tmp_path, small):
+    words = ("--model", small, "-o", tmp_path / "a.tar.gz")
     with mock_aws():
         ran = artifact(*words, "--upload", "s3://nobodys/model.tar.gz")
     assert ran.exit_code == 1
@@ -220,20 +235,20 @@ def test_what_changes_while_it_is_packed_is_refused(tmp_path, folder, change):
     assert not output.exists()
 
 
-def test_graphs_of_another_checkpoint_are_refused(folder):
+def test_graphs_of_another_checkpoint_are_refused(folder, small):
     config = json.loads((folder / "config.json").read_text())
     config["text_config"]["eos_token_id"] = 3
     (folder / "config.json").write_text(json.dumps(config))
-    assert "of another checkpoint" in artifact("--model", "builtin", "--quantized", folder).output
+    assert "of another checkpoint" in artifact("--model", small, "--quantized", folder).output
 
 
-def test_a_link_stays_and_what_is_no_file_is_refused(tmp_path):
+def test_a_link_stays_and_what_is_no_file_is_refused(tmp_path, small):
     (tmp_path / "link").symlink_to(tmp_path / "there.tar.gz")
-    assert artifact("--model", "builtin", "-o", tmp_path / "link").exit_code == 0
+    assert artifact("--model", small, "-o", tmp_path / "link").exit_code == 0
     assert (tmp_path / "link").is_symlink()
     assert tarfile.is_tarfile(tmp_path / "there.tar.gz")
     os.mkfifo(tmp_path / "pipe")
-    assert "is not a plain file" in artifact("--model", "builtin", "-o", tmp_path / "pipe").output
+    assert "is not a plain file" in artifact("--model", small, "-o", tmp_path / "pipe").output
     assert (tmp_path / "pipe").is_fifo()
 
 
