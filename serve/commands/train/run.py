@@ -43,6 +43,7 @@ def run(settings: Settings, asked: Asked) -> int:
         ClickException: the training cannot start or go on. Interrupted: by a signal, reported.
     """
     signals.unwind(UNBEGUN)
+    spin_briefly()  # before torch is imported, which resizes images, too
     try:
         return _run(settings, asked)
     except Stopped:
@@ -136,7 +137,6 @@ def _fine_tune(
     place: Launched,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the report of the training, as JSON has it. Raises Stopped, NotWritten."""
-    spin_briefly()  # before these import torch and transformers
     from model.training.fine_tune import fine_tune
     from model.training.options import TrainOptions
     from model.training.run import Interrupted, WorseThanBase
