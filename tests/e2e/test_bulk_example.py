@@ -1,5 +1,6 @@
 """The example finds screens in its output by DuckDB and by LanceDB."""
 
+import os
 import re
 import runpy
 import subprocess
@@ -14,12 +15,18 @@ from serve.commands.bulk.output.formats import FORMATS
 from tests.bulk_jobs import counting, rows, run, write_urls
 
 ROOT = Path(__file__).parents[2]
+# Neither batch sizes nor threads are measured.
+SWIFT = os.environ | {
+    "SWEETSPOT_BATCH_SIZE": "16",
+    "SWEETSPOT_TEXT_BATCH_SIZE": "16",
+    "SWEETSPOT_PREPROCESS_PROCESSES": "0",
+}
 
 
 def test_the_example_finds_screens_in_both_indexes(tmp_path):
     ran = subprocess.run(
         [sys.executable, "examples/bulk_search.py", "--thumbnails", "300", "--output", tmp_path],
-        cwd=ROOT, capture_output=True, text=True,
+        cwd=ROOT, env=SWIFT, capture_output=True, text=True,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     for name in ("DuckDB", "LanceDB"):

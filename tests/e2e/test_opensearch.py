@@ -59,8 +59,9 @@ SCREENSHOT = base64.b64encode(
 
 @pytest.fixture(scope="module")
 def container(tmp_path_factory):
-    """The built-in model."""
-    with started(tmp_path_factory.mktemp("container"), "--local-endpoint") as service:
+    """The built-in model, without a measurement of batch sizes."""
+    flags = ("--local-endpoint", "--batch-size", "16", "--text-batch-size", "16")
+    with started(tmp_path_factory.mktemp("container"), *flags) as service:
         yield service
 
 

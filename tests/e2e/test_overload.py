@@ -14,6 +14,8 @@ from tests.e2e.service import started
 from tests.images import jpeg
 
 CLIENTS, PICTURES = 64, 16
+# Measures no batch sizes.
+SWIFT = ("--batch-size", "4", "--text-batch-size", "4")
 LIMIT_S = 90
 BROKEN = (OSError, http.client.HTTPException)
 
@@ -108,7 +110,7 @@ def test_a_killed_worker_is_replaced_and_no_ping_promises_too_much(tmp_path):
             rounds.append((before, *ping_and_ask(port)))
             time.sleep(0.01)
 
-    with started(tmp_path, "--model", "builtin") as service:
+    with started(tmp_path, "--model", "builtin", *SWIFT) as service:
         probes = [threading.Thread(target=probe, args=(service.port,)) for _ in range(4)]
         for thread in probes:
             thread.start()
