@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from examples import search
 from inference.loadtest.thumbnail_server import ThumbnailServer
 from tests.e2e.service import started, without_proxies
 
@@ -22,7 +24,8 @@ SAID = ["0 128\n1 128\n", "Embedded\n", "query Embedded\nscreenshot Embedded\n"]
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    with started(tmp_path_factory.mktemp("service"), "--local-endpoint") as service:
+    flags = ("--local-endpoint", "--batch-size", "16", "--text-batch-size", "16")
+    with started(tmp_path_factory.mktemp("service"), *flags) as service:
         yield service.url("")
 
 
@@ -35,17 +38,18 @@ def listed(tmp_path_factory):
         yield str(path)
 
 
-def attempt(url, *words):
+def run(url, *words):
     env = without_proxies() | {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": url}
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, *words], cwd=ROOT, env=env, capture_output=True, text=True
     )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def run(url, *words):
-    ran = attempt(url, *words)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+def ran(*words):
+    """The example in this process, which imports LanceDB once."""
+    return CliRunner().invoke(search.main, words)
 
 
 def test_the_example_finds_thumbnails_by_text_and_by_screenshot(url):
@@ -59,25 +63,24 @@ def test_the_example_finds_thumbnails_by_text_and_by_screenshot(url):
 def test_the_example_keeps_a_table_up_to_date(url, tmp_path):
     """It adds what is new, deletes what is gone, filters, and refuses another checkpoint's."""
     words = ["--lancedb", str(tmp_path / "table"), "--thumbnails"]
-    shown = run(url, "examples/search.py", url, *words, "40")
+    shown = ran(url, *words, "40").stdout
     assert "40 added, 0 deleted, 40 in the table" in shown
     filtered = [*words, "30", "--where", "device = 'phone'"]
-    first, _, *hits = run(url, "examples/search.py", url, *filtered).splitlines()
+    first, _, *hits = ran(url, *filtered).stdout.splitlines()
     assert first == "0 added, 10 deleted, 30 in the table"
     assert len(hits) == 4 * 3
     assert all(line.rstrip().endswith("phone") for line in hits)
     with started(tmp_path, "--backend", "fake") as other:
-        ran = attempt(url, "examples/search.py", other.url(""), *words, "30")
-    assert ran.returncode == 1
-    assert "gives fake-display-2: they cannot be compared" in " ".join(ran.stderr.split())
+        refused = ran(other.url(""), *words, "30")
+    assert refused.exit_code == 1
+    assert "gives fake-display-2: they cannot be compared" in " ".join(refused.stderr.split())
 
 
 def test_the_example_says_what_is_missing_when_its_thumbnails_are_not_allowed(tmp_path):
     with started(tmp_path, "--backend", "fake", "--deny-host", "127.0.0.1") as strict:
-        words = [sys.executable, "examples/search.py", strict.url(""), "--thumbnails", "3"]
-        ran = subprocess.run(words, cwd=ROOT, env=without_proxies(), capture_output=True, text=True)
-    assert ran.returncode == 1
-    assert ran.stderr.endswith(
+        refused = ran(strict.url(""), "--thumbnails", "3")
+    assert refused.exit_code == 1
+    assert refused.stderr.endswith(
         "Error: no thumbnail was embedded: start the service with --allow-host 127.0.0.1\n"
     )
 
