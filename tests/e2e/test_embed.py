@@ -22,6 +22,7 @@ from click.testing import CliRunner
 
 from model.backends.fake import FakeEncoder
 from serve.cli import embed
+from sweetspot import main
 from tests.e2e.service import (
     FORK_SERVER,
     PREPARING,
@@ -47,6 +48,11 @@ def ran(*words, given=None, **options):
         capture_output=True,
         **options,
     )
+
+
+def ran_here(*words):
+    """Run to the end in this process."""
+    return CliRunner().invoke(main, [*WORDS, *map(str, words)])
 
 
 @contextmanager
@@ -97,8 +103,8 @@ def codes(rows):
 def test_a_model_that_is_not_there_leaves_the_old_file(tmp_path):
     kept = tmp_path / "keep.npy"
     kept.write_bytes(b"embeddings of last week")
-    found = ran("--text", "a", "--backend", "auto", "--model", "./nosuch", "-o", kept)
-    assert found.returncode == 1
+    found = ran_here("--text", "a", "--backend", "auto", "--model", "./nosuch", "-o", kept)
+    assert found.exit_code == 1
     assert kept.read_bytes() == b"embeddings of last week"
     assert list(tmp_path.iterdir()) == [kept]
 
@@ -129,7 +135,7 @@ def test_an_npy_file_is_numpys_own(tmp_path, to_file):
 
 def test_a_table_names_the_nearest_images(tmp_path):
     (tmp_path / "a.png").write_bytes(png())
-    shown = ran(tmp_path / "a.png", "--text", "a form", text=True).stdout
+    shown = ran_here(tmp_path / "a.png", "--text", "a form").stdout
     assert re.search(r"a form +-?0\.\d{3} .*a\.png", shown)
 
 
@@ -138,12 +144,12 @@ def test_the_form_follows_the_suffix_and_npy_counts_what_failed(tmp_path):
     for name in ("b.png", "sub/a.png", ".hidden.png"):
         (tmp_path / name).write_bytes(png())
     words = (tmp_path, "no\nsuch.png", "nosuch.png", "http://10.0.0.1/a.png", "--text", "a")
-    lines = ran(*words, "-o", tmp_path / "out.jsonl", text=True)
+    lines = ran_here(*words, "-o", tmp_path / "out.jsonl")
     rows = rows_of(tmp_path / "out.jsonl")
     assert [row["id"] for row in rows[:2]] == [f"{tmp_path}/b.png", f"{tmp_path}/sub/a.png"]
     assert lines.stderr == "3 of 6 items failed\n"
     (tmp_path / "out.jsonl").unlink()
-    found = ran(*words, "-o", out := tmp_path / "out.NPY", text=True)
+    found = ran_here(*words, "-o", out := tmp_path / "out.NPY")
     assert list(np.isnan(np.load(out)[:, 0])) == [False, False, True, True, True, False]
     said = found.stderr.splitlines()
     assert said[0] == "3 of 6 items failed; their rows are NaN:"
@@ -155,9 +161,9 @@ def test_the_form_follows_the_suffix_and_npy_counts_what_failed(tmp_path):
 
 def test_a_folder_without_files_is_said(tmp_path):
     (tmp_path / "sub").mkdir()
-    found = ran(tmp_path, "-o", tmp_path / "new.jsonl", text=True)
+    found = ran_here(tmp_path, "-o", tmp_path / "new.jsonl")
     assert found.stderr == f"no files in the folder {tmp_path}: 0 rows done, nothing was written\n"
-    assert found.returncode == 1
+    assert found.exit_code == 1
 
 
 def test_npy_is_not_for_a_terminal():
