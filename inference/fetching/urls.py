@@ -110,7 +110,7 @@ def is_public(address: str) -> bool:
     if isinstance(ip, ipaddress.IPv4Address):
         return not any(ip in network for network in _NOT_PUBLIC_V4)
     if ip in _NAT64:
-        return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+        return is_public(str(_last_ipv4(ip)))
     return ip in _GLOBAL_UNICAST_V6 and not any(ip in network for network in _NOT_PUBLIC_V6)
 
 
@@ -121,9 +121,13 @@ def is_metadata_service(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(ip, ipaddress.IPv6Address) and any(ip in network for network in _IPV4_INSIDE):
-        ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        ip = _last_ipv4(ip)
     networks = _METADATA_V4 if isinstance(ip, ipaddress.IPv4Address) else _METADATA_V6
     return any(ip in network for network in networks)
+
+
+def _last_ipv4(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address:
+    return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
 
 
 class UrlPolicy:
@@ -157,13 +161,12 @@ class UrlPolicy:
             FetchBlocked: an address is not public, and the host is not exempt; or it is a metadata
                 service, which no rule opens.
         """
-        if any(is_metadata_service(address) for address in addresses):
+        are_public = all(is_public(address) for address in addresses)
+        if not are_public and any(is_metadata_service(address) for address in addresses):
             raise FetchBlocked(f"{host} is a metadata service, which is never fetched from")
         if any(_any_matches(self._config.deny_hosts, one, port) for one in addresses):
             raise FetchBlocked(f"the address of {host} is denied by --deny-host")
-        if self._is_exempt(host, port):
-            return
-        if not all(is_public(address) for address in addresses):
+        if not are_public and not self._is_exempt(host, port):
             needed = self._needed(host, port)
             raise FetchBlocked(f"the address of {host} is not public, nor allowed by {needed}")
 
