@@ -97,7 +97,8 @@ def with_labels(request: EmbedRequest, labels: Any, template: Any) -> EmbedReque
 def label_names(path: str, value: Any) -> tuple[str, ...]:
     """Check a list of labels. path: its name in error messages. Raises HttpError."""
     if not isinstance(value, list) or not value:
-        raise BadRequest(f"{path} must be a list of labels, not {kind(value)}")
+        found = "an empty list" if value == [] else kind(value)
+        raise BadRequest(f"{path} must be a list of labels, not {found}")
     for index, one in enumerate(value):
         if not isinstance(one, str) or not one or not is_unicode(one):
             raise BadRequest(f"{path}[{index}] must be a text")

@@ -25,6 +25,7 @@ from tests.images import jpeg, png
 IMAGE, OTHER = (base64.b64encode(data).decode() for data in (png(), jpeg(300, 200)))
 LABELS = ["a login", "a chart", "a list"]
 TEMPLATE = "a picture of {}"
+NO_LABELS = "must be a list of labels, not an empty list"
 
 
 def ask(client, body, **options):
@@ -92,7 +93,7 @@ def test_a_label_that_fails_fails_the_images_and_is_named(client):
     ("body", "message"),
     [
         ({"text": "a", "labels": ["x"]}, "one of the items is a text"),
-        ({"image": IMAGE, "labels": []}, "labels must be a list of labels"),
+        ({"image": IMAGE, "labels": []}, f"labels {NO_LABELS}"),
         ({"image": IMAGE, "labels": "a,b"}, "labels must be a list of labels, not a string"),
         ({"image": IMAGE, "labels": ["a", ""]}, "labels[1] must be a text"),
         ({"image": IMAGE, "labels": ["a", "\ud800"]}, "labels[1] must be a text"),
@@ -101,8 +102,14 @@ def test_a_label_that_fails_fails_the_images_and_is_named(client):
         ({"image": IMAGE, "template": "{}"}, "template is for labels"),
         ({"inputs": 5, "parameters": {"candidate_labels": ["a"]}}, "inputs must be an image"),
         ({"inputs": [], "parameters": {"candidate_labels": ["a"]}}, "inputs must be an image"),
-        ({"inputs": IMAGE, "parameters": {"candidate_labels": []}}, "candidate_labels must be"),
-        ({"inputs": IMAGE, "parameters": {"candidate_labels": " , "}}, "candidate_labels must be"),
+        (
+            {"inputs": IMAGE, "parameters": {"candidate_labels": []}},
+            f"candidate_labels {NO_LABELS}",
+        ),
+        (
+            {"inputs": IMAGE, "parameters": {"candidate_labels": " , "}},
+            f"candidate_labels {NO_LABELS}",
+        ),
         (
             {"inputs": IMAGE, "model": "fake", "parameters": {"candidate_labels": ["a"]}},
             "unknown field 'model' beside candidate_labels",
